@@ -1,0 +1,20 @@
+package dotsgate
+import (
+ _ "github.com/plgd-dev/go-coap/v3/message"
+ _ "github.com/plgd-dev/go-coap/v3/udp/coder"
+ _ "github.com/plgd-dev/go-coap/v3/tcp/coder"
+ _ "github.com/pion/dtls/v3"
+ _ "github.com/fxamacker/cbor/v2"
+ _ "github.com/hashicorp/golang-lru/v2"
+ _ "github.com/prometheus/client_golang/prometheus"
+ _ "github.com/spf13/cobra"
+ _ "github.com/goccy/go-yaml"
+ _ "github.com/gaissmai/bart"
+ _ "modernc.org/sqlite"
+ _ "github.com/google/go-cmp/cmp"
+ _ "github.com/rogpeppe/go-internal/testscript"
+ _ "go.uber.org/goleak"
+ _ "golang.org/x/sync/errgroup"
+ _ "github.com/miekg/dns"
+ _ "golang.org/x/time/rate"
+)
