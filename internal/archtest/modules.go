@@ -1,0 +1,78 @@
+package archtest
+
+// module is a dependency, or a part of the standard library, and who may import it.
+type module struct {
+	// path matches itself and everything below it. The first match decides.
+	path string
+	// rooms lists the packages that may import it outside test files, in the notation of room.path. "**" is any.
+	rooms []string
+	// tests says whether every test file may import it.
+	tests bool
+	// why is told to whoever imports it elsewhere.
+	why string
+}
+
+// modules returns what may come from outside, and where. A module that is not named here is refused everywhere.
+func modules() []module {
+	return append(append(protocolModules(), otherModules()...), testModules()...)
+}
+
+func protocolModules() []module {
+	sessions := []string{"internal/coap", "internal/front"}
+	coap := []string{"internal/coap"}
+	return []module{
+		{path: "github.com/pion", rooms: sessions, why: "the DTLS stack can be exchanged only while one room knows it"},
+		{path: "github.com/plgd-dev/go-coap/v3/message", rooms: coap, tests: true, why: "message codecs stay behind internal/coap's own types"},
+		{path: "github.com/plgd-dev/go-coap/v3/udp/coder", rooms: coap, tests: true, why: "message codecs stay behind internal/coap's own types"},
+		{path: "github.com/plgd-dev/go-coap/v3/tcp/coder", rooms: coap, tests: true, why: "message codecs stay behind internal/coap's own types"},
+		{path: "github.com/plgd-dev/go-coap", why: "go-coap is used for its codecs only: its sessions answer NON with CON, truncate a Block1 body and end on one bad datagram"},
+		{path: "github.com/fxamacker/cbor/v2", rooms: []string{"wire", "wire/*"}, tests: true, why: "CBOR ends at the wire: above it there are words"},
+		{path: "github.com/miekg/dns", rooms: []string{"internal/resolve"}, why: "DNS messages end at the resolver"},
+		{path: "github.com/gaissmai/bart", rooms: []string{"policy", "gateway"}, why: "prefix tables belong to decisions"},
+	}
+}
+
+func otherModules() []module {
+	programs := []string{"cmd/*", "internal/app", "internal/admin", "internal/ctl", "internal/lab"}
+	concurrent := []string{"downstream", "upstream", "gateway", "store/*", "internal/*"}
+	return []module{
+		{path: "github.com/prometheus", rooms: []string{"internal/metrics"}, why: "metrics are a seam: elsewhere they are calls with our own types"},
+		{path: "modernc.org/sqlite", rooms: []string{"store/sqlite"}, why: "a database is one store among others"},
+		{path: "github.com/spf13/cobra", rooms: programs, why: "command lines belong to programs"},
+		{path: "github.com/goccy/go-yaml", rooms: []string{"internal/config", "internal/lab"}, why: "YAML is a file format: the program's own types come from internal/config"},
+		{path: "github.com/hashicorp/golang-lru/v2", rooms: concurrent, why: "the vocabulary and policy keep no caches"},
+		{path: "golang.org/x/sync", rooms: concurrent, why: "the vocabulary and policy start nothing"},
+		{path: "golang.org/x/time", rooms: concurrent, why: "the vocabulary and policy read no clock"},
+		{path: "golang.org/x/sys", rooms: []string{"store/sqlite", "internal/coap", "internal/front"}, why: "system calls stay at the edges"},
+	}
+}
+
+func testModules() []module {
+	return []module{
+		{path: "github.com/google/go-cmp", tests: true, why: "comparisons for tests"},
+		{path: "github.com/rogpeppe/go-internal", tests: true, why: "scripts for tests"},
+		{path: "go.uber.org/goleak", tests: true, why: "leak detection for tests"},
+	}
+}
+
+// standard lists the parts of the standard library that a pure room must do without.
+func standard() []ban {
+	return []ban{
+		{path: "dots", not: io(), why: "the vocabulary is values: no I/O, no log, no clock of its own"},
+		{path: "policy", not: io(), why: "policy is called inside the core's Step, so it must not wait, log or lock"},
+		{path: "internal/liveness", not: io(), why: "liveness is told the time and says what is due; it does nothing itself"},
+		{path: "wire", not: io(), why: "a codec works on bytes"},
+		{path: "wire/*", not: io(), why: "a codec works on bytes"},
+	}
+}
+
+// ban is a room and the packages of the standard library it must not import outside test files.
+type ban struct {
+	path string
+	not  []string
+	why  string
+}
+
+func io() []string {
+	return []string{"bufio", "context", "database/sql", "log", "log/slog", "net", "net/http", "os", "os/exec", "syscall"}
+}

@@ -1,0 +1,105 @@
+package archtest
+
+// room is one of our packages, or a family of them, and what it may import of ours.
+type room struct {
+	// path is relative to the module; a last element "*" stands for every direct child, and a last element
+	// ending in "*" for every child with that beginning. "." is the module's root.
+	path string
+	// may lists the packages it may import, in the same notation. "**" is any of ours.
+	may []string
+	// inTests lists what only its test files may import besides.
+	inTests []string
+	// why is told to whoever draws another arrow.
+	why string
+}
+
+// wires is what a room may import that speaks DOTS to a peer.
+func wires(more ...string) []string {
+	return append([]string{"dots", "wire", "wire/*", "internal/coap"}, more...)
+}
+
+// helpers is what every test file may import: packages made for tests, and stores that need no disk.
+func helpers() []string {
+	return []string{"internal/test*", "store/memory", "store/storetest"}
+}
+
+// rooms returns the allowed arrows. The first room whose path matches a package is the package's room.
+func rooms() []room {
+	return append(append(core(), outside()...), around()...)
+}
+
+// core are the rooms that decide.
+func core() []room {
+	return []room{
+		{path: "dots", why: "the vocabulary is at the bottom: everything imports it, so it imports nothing"},
+		{path: "policy", may: []string{"dots"}, why: "policy is pure decisions over the vocabulary"},
+		{path: "wire", may: []string{"dots"}, why: "a codec turns bytes into words and knows no session"},
+		{
+			path: "wire/*", may: []string{"dots", "wire"}, inTests: []string{"wire/*"},
+			why: "wire profiles are siblings behind one interface and do not know each other",
+		},
+		{path: "store", why: "a store keeps opaque records, so any core can use any store"},
+		{path: "store/*", may: []string{"store"}, why: "a store knows the records' envelope, not their meaning"},
+		{
+			path: "gateway", may: []string{"dots", "policy", "store"},
+			why: "the core is a function of state, time and event; peers reach it through interfaces it declares",
+		},
+	}
+}
+
+// outside are the rooms that talk to peers.
+func outside() []room {
+	return []room{
+		{
+			path: "downstream", may: wires("internal/liveness"),
+			why: "the server side knows neither the core nor the client side: internal/app joins them",
+		},
+		{
+			path: "downstream/*", may: wires("internal/liveness", "downstream"),
+			why: "parts of the server side know the server side only",
+		},
+		{
+			path: "upstream", may: wires("internal/liveness"),
+			why: "the client side knows neither the core nor the server side: internal/app joins them",
+		},
+		{
+			path: "upstream/*", may: wires("internal/liveness", "upstream"),
+			why: "parts of the client side know the client side only",
+		},
+		{path: "internal/coap", may: []string{"internal/front"}, why: "CoAP sessions carry anything; DOTS is above them"},
+		{path: "internal/front", why: "the UDP front routes datagrams and knows nothing of their content"},
+		{path: "internal/liveness", why: "heartbeat arithmetic is pure and needs no words of ours"},
+		{path: "internal/resolve", why: "DNS answers are addresses, whoever asks"},
+		{path: "internal/aaa", why: "an AAA hook answers yes or no, whoever asks"},
+	}
+}
+
+// around are the programs, their wiring and the tools.
+func around() []room {
+	return []room{
+		{path: "internal/config", may: []string{"policy"}, why: "the file's types end where policy's begin; internal/app converts the rest"},
+		{path: "internal/admin", may: []string{"dots"}, why: "the operator's socket shows words, and reaches the core through an interface it declares"},
+		{path: "internal/metrics", may: []string{"dots"}, why: "metrics are told what happened; they ask nobody"},
+		{path: "internal/logging", why: "the log's set-up is used by all and knows none"},
+		{
+			path: "internal/app", may: []string{"**"}, inTests: []string{"**"},
+			why: "the wiring joins what must not know each other",
+		},
+		{
+			path: "internal/lab", may: wires("internal/testpki"),
+			why: "the lab is a peer: it shares the wire with the gateway and none of its decisions",
+		},
+		{
+			path: "internal/ctl", may: wires(), inTests: []string{"internal/lab"},
+			why: "the client is a peer: it shares the wire with the gateway and none of its decisions",
+		},
+		{path: "internal/interop", inTests: []string{"**"}, why: "tests against foreign peers: no code outside test files"},
+		{path: "internal/bench", inTests: []string{"**"}, why: "benchmarks of the whole: no code outside test files"},
+		{path: "internal/test*", may: []string{"dots", "wire", "wire/*", "store", "internal/coap"}, why: "test helpers serve every room, so they stand below the rooms"},
+		{path: "internal/tools/*", why: "the tools read the tree as text, so that they work when it does not compile"},
+		{path: "internal/archtest", why: "the rules read import clauses and import nothing they judge"},
+		{path: "cmd/dotsgate", may: []string{"internal/app", "internal/admin"}, why: "main is flags and an exit code"},
+		{path: "cmd/dotsctl", may: []string{"internal/ctl"}, why: "the client program holds no code of the daemon"},
+		{path: "cmd/dotslab", may: []string{"internal/lab"}, why: "the production daemon holds no simulation, so the lab is a program of its own"},
+	}
+}
