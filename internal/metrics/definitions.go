@@ -1,0 +1,111 @@
+package metrics
+
+// The names of the metrics. docs/metrics.md lists them with their labels and meaning.
+const (
+	NameSessions           = "dotsgate_sessions"
+	NameRequests           = "dotsgate_requests_total"
+	NameMitigations        = "dotsgate_mitigations"
+	NameLegs               = "dotsgate_legs"
+	NameUplinkUp           = "dotsgate_uplink_up"
+	NameHeartbeatsMissed   = "dotsgate_heartbeats_missed_total"
+	NameCommitSeconds      = "dotsgate_commit_seconds"
+	NameCommitRecords      = "dotsgate_commit_records"
+	NameCommitFailures     = "dotsgate_commit_failures_total"
+	NameMailboxDepth       = "dotsgate_mailbox_depth"
+	NameMailboxCapacity    = "dotsgate_mailbox_capacity"
+	NameMailboxRefusals    = "dotsgate_mailbox_refusals_total"
+	NameResolutions        = "dotsgate_resolutions_total"
+	NameDatagrams          = "dotsgate_coap_datagrams_total"
+	NameMalformed          = "dotsgate_coap_malformed_total"
+	NameDuplicates         = "dotsgate_coap_duplicates_total"
+	NameRetransmissions    = "dotsgate_coap_retransmissions_total"
+	NameUnknownOptions     = "dotsgate_coap_unknown_critical_options_total"
+	NameResets             = "dotsgate_coap_resets_total"
+	NameHandshakes         = "dotsgate_handshakes_total"
+	NameHandshakeFailures  = "dotsgate_handshake_failures_total"
+	NameRecovered          = "dotsgate_recovered_panics_total"
+	NameBuildInfo          = "dotsgate_build_info"
+	labelSide              = "side"
+	labelTransport         = "transport"
+	labelMethod            = "method"
+	labelCode              = "code"
+	labelStatus            = "status"
+	labelUplink            = "uplink"
+	labelState             = "state"
+	labelKind              = "kind"
+	labelOutcome           = "outcome"
+	labelDirection         = "direction"
+	labelVersion           = "version"
+	labelRevision          = "revision"
+	labelGoVersion         = "goversion"
+	directionIn            = "in"
+	directionOut           = "out"
+	labelOther             = "other"
+	millisecond            = 0.001 // seconds
+	commitBucketsFrom      = millisecond / 8
+	commitBuckets          = 16 // to about 4 s
+	commitRecordBuckets    = 12 // to 2048 records
+	commitBucketGrowth     = 2
+	commitRecordBucketFrom = 1
+)
+
+// kind is the type of a metric in Prometheus' words.
+type kind string
+
+const (
+	counter   kind = "counter"
+	gauge     kind = "gauge"
+	histogram kind = "histogram"
+)
+
+// definition is one metric: docs/metrics.md is compared with these.
+type definition struct {
+	name   string
+	kind   kind
+	labels []string
+	help   string
+}
+
+// definitions returns every metric of the gateway; the Go runtime's and the process' own are not among them.
+func definitions() []definition {
+	return append(append(stateDefinitions(), workDefinitions()...), transportDefinitions()...)
+}
+
+func stateDefinitions() []definition {
+	return []definition{
+		{NameSessions, gauge, []string{labelSide, labelTransport}, "Open CoAP sessions."},
+		{NameRequests, counter, []string{labelSide, labelMethod, labelCode}, "Requests answered (downstream) or answered to us (uplink); code silent is no answer."},
+		{NameMitigations, gauge, []string{labelStatus}, "Mitigations by the status their clients see."},
+		{NameLegs, gauge, []string{labelUplink, labelState}, "Mitigations requested of uplinks, by state."},
+		{NameUplinkUp, gauge, []string{labelUplink}, "1 while the uplink has a session that is alive, else 0."},
+		{NameHeartbeatsMissed, counter, []string{labelSide}, "Heartbeats not answered in time."},
+		{NameBuildInfo, gauge, []string{labelVersion, labelRevision, labelGoVersion}, "Always 1; the labels tell which build runs."},
+	}
+}
+
+func workDefinitions() []definition {
+	return []definition{
+		{NameCommitSeconds, histogram, nil, "Seconds from handing a batch to the store until it was durable."},
+		{NameCommitRecords, histogram, nil, "Records in one committed batch."},
+		{NameCommitFailures, counter, nil, "Batches the store refused."},
+		{NameMailboxDepth, gauge, nil, "Events waiting for the core."},
+		{NameMailboxCapacity, gauge, nil, "Events the mailbox holds at most."},
+		{NameMailboxRefusals, counter, []string{labelKind}, "Events refused because the mailbox was full, by kind."},
+		{NameResolutions, counter, []string{labelOutcome}, "Names looked up, by outcome."},
+	}
+}
+
+func transportDefinitions() []definition {
+	side := []string{labelSide}
+	return []definition{
+		{NameDatagrams, counter, []string{labelSide, labelDirection}, "CoAP datagrams (over TCP: messages)."},
+		{NameMalformed, counter, side, "CoAP messages dropped because they are malformed."},
+		{NameDuplicates, counter, side, "CoAP requests seen again and answered as before."},
+		{NameRetransmissions, counter, side, "Confirmable messages sent again."},
+		{NameUnknownOptions, counter, side, "CoAP messages refused for a critical option we do not know."},
+		{NameResets, counter, side, "CoAP Reset messages received."},
+		{NameHandshakes, counter, side, "DTLS and TLS handshakes completed."},
+		{NameHandshakeFailures, counter, side, "DTLS and TLS handshakes that failed or timed out."},
+		{NameRecovered, counter, side, "Messages dropped because handling them panicked: each one is a defect."},
+	}
+}
