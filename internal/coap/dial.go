@@ -1,0 +1,136 @@
+package coap
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// DialConfig says how sessions to one server are made.
+type DialConfig struct {
+	// Network is NetworkUDP or NetworkTCP. Required.
+	Network string
+	// Address is the server's host:port. A host name is resolved at every Dial and its first address is used.
+	// Required.
+	Address string
+	// ServerName is the name, or the address, that the server's certificate must have in its subject alternative
+	// name; a name is also sent as SNI. Empty means the host of Address.
+	ServerName string
+	// Credentials prove the client and check the server. Required.
+	Credentials *Credentials
+	// Session is the template of the sessions; its Link and Peer are filled in for each. Timers may be nil: the
+	// dialer then runs its own. Counters may be nil.
+	Session SessionConfig
+	// OnSession is called for a new session before anything is sent or received on it. An error closes the session
+	// and fails the Dial. Optional.
+	OnSession func(*Session) error
+	// HandshakeTimeout bounds one Dial, from the connection on; zero means 60 s for UDP and 10 s for TCP.
+	HandshakeTimeout time.Duration
+	// IdleTimeout ends a session that has been silent for so long; zero means never.
+	IdleTimeout time.Duration
+	// RequireALPN refuses a TLS server that does not choose "coap". Zero means accept it. UDP does not use it.
+	RequireALPN bool
+}
+
+// Dialer makes sessions to one server and owns the goroutines that feed them. Safe for concurrent use.
+type Dialer struct {
+	cfg     DialConfig
+	keeper  *keeper
+	timers  *Timers // nil when the template brings its own
+	started chan struct{}
+	life    context.Context // ends with Run; it spans calls, so it stands here
+	end     context.CancelFunc
+}
+
+// NewDialer checks the configuration. Nothing is sent before Dial.
+func NewDialer(cfg DialConfig) (*Dialer, error) {
+	if cfg.Credentials == nil {
+		return nil, errors.New("making a dialer: credentials are required")
+	}
+	host, _, err := net.SplitHostPort(cfg.Address)
+	if err != nil {
+		return nil, fmt.Errorf("making a dialer: %w", err)
+	}
+	cfg.ServerName = cmp.Or(cfg.ServerName, host)
+	if cfg.ServerName == "" {
+		return nil, errors.New("making a dialer: the server's name is required")
+	}
+	switch cfg.Network {
+	case NetworkUDP:
+		cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, DefaultDTLSHandshakeTimeout)
+	case NetworkTCP:
+		cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, DefaultTLSHandshakeTimeout)
+	default:
+		return nil, fmt.Errorf("making a dialer: unknown network %q", cfg.Network)
+	}
+	d := &Dialer{keeper: newKeeper(0, cfg.IdleTimeout), started: make(chan struct{})}
+	d.life, d.end = context.WithCancel(context.Background())
+	if cfg.Session.Counters == nil {
+		cfg.Session.Counters = new(Counters)
+	}
+	if cfg.Session.Timers == nil {
+		d.timers = NewTimers()
+		cfg.Session.Timers = d.timers
+	}
+	d.cfg = cfg
+	return d, nil
+}
+
+// Run lets Dial work until ctx ends; then it closes the sessions and waits for all it has started. Called once.
+func (d *Dialer) Run(ctx context.Context) error {
+	var background sync.WaitGroup
+	timers, stopTimers := context.WithCancel(context.WithoutCancel(ctx))
+	if d.timers != nil {
+		background.Go(func() { _ = d.timers.Run(timers) }) // its end is ours
+	}
+	close(d.started)
+	<-ctx.Done()
+	d.end()
+	d.keeper.shutdown()
+	stopTimers()
+	background.Wait()
+	return nil
+}
+
+// Dial connects, shakes hands and starts a session. It waits for Run to be under way. ctx ends only the attempt, not
+// the session. Over TLS 1.3 a server refuses a client's certificate after Dial has returned: the session then ends.
+func (d *Dialer) Dial(ctx context.Context) (*Session, error) {
+	select {
+	case <-d.started:
+	case <-ctx.Done():
+		return nil, d.failed(context.Cause(ctx))
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.HandshakeTimeout)
+	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	stop := context.AfterFunc(d.life, func() { giveUp(ErrClosed) })
+	defer stop()
+	conn, err := d.connect(ctx)
+	if err != nil {
+		d.cfg.Session.Counters.HandshakeFailures.Add(1)
+		return nil, d.failed(err)
+	}
+	d.cfg.Session.Counters.Handshakes.Add(1)
+	s, err := d.keeper.adopt(conn, d.cfg.Session, d.cfg.OnSession)
+	if err != nil {
+		return nil, d.failed(err)
+	}
+	return s, nil
+}
+
+func (d *Dialer) failed(err error) error {
+	return fmt.Errorf("dialling %s over %s: %w", d.cfg.Address, d.cfg.Network, err)
+}
+
+func (d *Dialer) connect(ctx context.Context) (securedConn, error) {
+	set := d.cfg.Credentials.current.Load()
+	if d.cfg.Network == NetworkTCP {
+		return dialTLS(ctx, set, d.cfg)
+	}
+	return dialDTLS(ctx, set, d.cfg)
+}

@@ -1,0 +1,242 @@
+package coap
+
+import (
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of the demultiplexer. Whatever exceeds one is dropped, as the network may drop it too.
+const (
+	maxDatagram        = 8192    // bytes; the library reads no more
+	maxQueuedDatagrams = 64      // per association
+	maxQueuedBytes     = 1 << 16 // per association
+	maxUnaccepted      = 128     // associations that the accept loop has not taken yet
+)
+
+// dtlsDemux shares one UDP socket among associations: by connection ID first, then by address. This file is the whole
+// seam to whatever reads the socket; above it there is one net.PacketConn for each association.
+type dtlsDemux struct {
+	socket   net.PacketConn
+	incoming chan *dtlsAssociation
+	stopped  chan struct{}
+	stop     sync.Once
+	counters *Counters
+
+	mu     sync.Mutex
+	byAddr map[netip.AddrPort]*dtlsAssociation
+	byCID  map[string]*dtlsAssociation
+}
+
+func newDTLSDemux(socket net.PacketConn, counters *Counters) *dtlsDemux {
+	return &dtlsDemux{
+		socket: socket, counters: counters,
+		incoming: make(chan *dtlsAssociation, maxUnaccepted),
+		stopped:  make(chan struct{}),
+		byAddr:   make(map[netip.AddrPort]*dtlsAssociation),
+		byCID:    make(map[string]*dtlsAssociation),
+	}
+}
+
+// run reads the socket until it is closed. An error of the system is waited out.
+func (d *dtlsDemux) run() {
+	buf := make([]byte, maxDatagram)
+	var pause backoff
+	for {
+		n, from, err := d.socket.ReadFrom(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(pause.next())
+			continue
+		}
+		pause.reset()
+		d.route(buf[:n], from)
+	}
+}
+
+func (d *dtlsDemux) route(b []byte, from net.Addr) {
+	addr, ok := addrPort(from)
+	if !ok {
+		return
+	}
+	a := d.find(b, addr, from)
+	if a == nil {
+		return
+	}
+	a.deliver(b, from)
+}
+
+// find is the association that a datagram belongs to, a new one for a ClientHello from an unknown address.
+func (d *dtlsDemux) find(b []byte, addr netip.AddrPort, from net.Addr) *dtlsAssociation {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// RFC 9146, Section 3: a connection ID says whose record this is, whatever the address.
+	if cid := recordCID(b); cid != nil {
+		if a := d.byCID[string(cid)]; a != nil {
+			return a
+		}
+	}
+	if a := d.byAddr[addr]; a != nil {
+		return a
+	}
+	select {
+	case <-d.stopped:
+		return nil
+	default:
+	}
+	if !opensAssociation(b) {
+		return nil
+	}
+	a := &dtlsAssociation{
+		demux: d, addr: addr, remote: from, closed: make(chan struct{}),
+		in: make(chan dtlsDatagram, maxQueuedDatagrams), readDeadline: newDeadline(),
+	}
+	select {
+	case d.incoming <- a:
+		d.byAddr[addr] = a
+		return a
+	default:
+		return nil
+	}
+}
+
+// stopAccepting keeps the associations there are and opens no more.
+func (d *dtlsDemux) stopAccepting() { d.stop.Do(func() { close(d.stopped) }) }
+
+// dtlsDatagram is one datagram with its source.
+type dtlsDatagram struct {
+	data []byte
+	from net.Addr
+}
+
+// dtlsAssociation is one peer's part of the socket, as a net.PacketConn for the library.
+type dtlsAssociation struct {
+	demux        *dtlsDemux
+	addr         netip.AddrPort
+	remote       net.Addr
+	in           chan dtlsDatagram
+	queued       atomic.Int64 // bytes in in
+	readDeadline *deadline
+	settled      atomic.Bool // the handshake is over
+	closed       chan struct{}
+	once         sync.Once
+	cid          []byte // under demux.mu
+}
+
+func (a *dtlsAssociation) deliver(b []byte, from net.Addr) {
+	b = filterRecords(b, a.settled.Load())
+	if len(b) == 0 || a.queued.Load()+int64(len(b)) > maxQueuedBytes {
+		return
+	}
+	select {
+	case a.in <- dtlsDatagram{data: append([]byte(nil), b...), from: from}:
+		a.queued.Add(int64(len(b)))
+	default:
+	}
+}
+
+// newCID makes the association's connection ID, the same at every call, and makes the demultiplexer know it.
+func (a *dtlsAssociation) newCID() []byte {
+	a.demux.mu.Lock()
+	defer a.demux.mu.Unlock()
+	if a.cid == nil {
+		a.cid = make([]byte, cidLength)
+		_, _ = rand.Read(a.cid) // it cannot fail: it ends the program when the system has no randomness
+		select {
+		case <-a.closed:
+		default:
+			a.demux.byCID[string(a.cid)] = a
+		}
+	}
+	return a.cid
+}
+
+// settle marks the end of the handshake. A peer with a connection ID needs its address no more: the address is free
+// for whoever gets it next.
+func (a *dtlsAssociation) settle() {
+	a.settled.Store(true)
+	a.demux.mu.Lock()
+	defer a.demux.mu.Unlock()
+	if a.cid != nil {
+		a.forgetAddress()
+	}
+}
+
+func (a *dtlsAssociation) forgetAddress() {
+	if a.demux.byAddr[a.addr] == a {
+		delete(a.demux.byAddr, a.addr)
+	}
+}
+
+// ReadFrom waits for the next datagram.
+func (a *dtlsAssociation) ReadFrom(b []byte) (int, net.Addr, error) {
+	select {
+	case g := <-a.in:
+		a.queued.Add(-int64(len(g.data)))
+		return copy(b, g.data), g.from, nil
+	case <-a.closed:
+		return 0, nil, net.ErrClosed
+	case <-a.readDeadline.done():
+		return 0, nil, errDeadlinePassed
+	}
+}
+
+// WriteTo sends one datagram. Once the handshake is over an error of the system counts as loss on the way.
+func (a *dtlsAssociation) WriteTo(b []byte, to net.Addr) (int, error) {
+	select {
+	case <-a.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	n, err := a.demux.socket.WriteTo(b, to)
+	if err != nil && a.settled.Load() && !errors.Is(err, net.ErrClosed) {
+		a.demux.counters.WriteErrors.Add(1)
+		return len(b), nil
+	}
+	return n, err
+}
+
+// Close gives the association's place in the tables up; the socket lives on.
+func (a *dtlsAssociation) Close() error {
+	a.once.Do(func() {
+		a.demux.mu.Lock()
+		defer a.demux.mu.Unlock()
+		close(a.closed)
+		a.forgetAddress()
+		if a.cid != nil {
+			delete(a.demux.byCID, string(a.cid))
+		}
+	})
+	return nil
+}
+
+// LocalAddr is the socket's address.
+func (a *dtlsAssociation) LocalAddr() net.Addr { return a.demux.socket.LocalAddr() }
+
+// SetDeadline sets the deadline of reads; writes do not wait.
+func (a *dtlsAssociation) SetDeadline(t time.Time) error { return a.SetReadDeadline(t) }
+
+// SetReadDeadline ends a waiting ReadFrom at t; the zero time means never.
+func (a *dtlsAssociation) SetReadDeadline(t time.Time) error {
+	a.readDeadline.set(t)
+	return nil
+}
+
+// SetWriteDeadline does nothing: writes do not wait.
+func (a *dtlsAssociation) SetWriteDeadline(time.Time) error { return nil }
+
+// addrPort is a UDP address as a map key, the same for an IPv4 address and its IPv4-mapped form.
+func addrPort(a net.Addr) (netip.AddrPort, bool) {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	p := u.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port()), true
+}

@@ -1,0 +1,195 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/dtls/v3"
+)
+
+// errDeadlinePassed is what a read returns at its deadline.
+var errDeadlinePassed = fmt.Errorf("waiting for a datagram: %w", os.ErrDeadlineExceeded)
+
+// dtlsLink is a session's way out and in over a finished DTLS handshake.
+type dtlsLink struct {
+	conn     *dtls.Conn
+	peer     Identity
+	counters *Counters
+}
+
+// dtlsIncoming is an association whose handshake has not begun.
+type dtlsIncoming struct{ association *dtlsAssociation }
+
+// secure does the handshake as a server. It closes the association when it fails.
+func (i dtlsIncoming) secure(ctx context.Context, s *credentialSet) (securedConn, error) {
+	a := i.association
+	conn, err := dtls.ServerWithOptions(a, a.remote, s.dtlsServerOptions(a.newCID)...)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), a.Close())
+	}
+	return shakeDTLS(ctx, conn, dtlsEnd{settle: a.settle, counters: a.demux.counters})
+}
+
+// discard forgets the peer without an answer.
+func (i dtlsIncoming) discard() { _ = i.association.Close() } // it cannot fail
+
+// dtlsEnd is what shakeDTLS needs to know of its end of the association.
+type dtlsEnd struct {
+	settle   func()
+	counters *Counters
+	identity string // the pre-shared key identity that a dialer shows
+}
+
+func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, error) {
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("shaking hands over DTLS: %w", err), conn.Close())
+	}
+	end.settle()
+	state, ok := conn.ConnectionState()
+	if !ok {
+		return nil, errors.Join(errors.New("reading the DTLS state"), conn.Close())
+	}
+	peer, err := dtlsIdentity(&state, end.identity)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &dtlsLink{conn: conn, peer: peer, counters: end.counters}, nil
+}
+
+// dialDTLS does the handshake as a client over a socket of its own.
+func dialDTLS(ctx context.Context, s *credentialSet, cfg DialConfig) (securedConn, error) {
+	opts, err := s.dtlsClientOptions(cfg.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := resolveUDP(ctx, cfg.Address)
+	if err != nil {
+		return nil, err
+	}
+	network := "udp6"
+	if addr.AddrPort().Addr().Unmap().Is4() {
+		network = "udp4"
+	}
+	var lc net.ListenConfig
+	socket, err := lc.ListenPacket(ctx, network, "")
+	if err != nil {
+		return nil, fmt.Errorf("opening a socket: %w", err)
+	}
+	own := &dtlsSocket{PacketConn: socket, server: addr, counters: cfg.Session.Counters}
+	conn, err := dtls.ClientWithOptions(own, addr, opts...)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), socket.Close())
+	}
+	settle := func() { own.settled.Store(true) }
+	return shakeDTLS(ctx, conn, dtlsEnd{settle: settle, counters: cfg.Session.Counters, identity: s.cfg.PSKIdentity})
+}
+
+func resolveUDP(ctx context.Context, address string) (*net.UDPAddr, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("reading the server's address: %w", err)
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, fmt.Errorf("reading the server's port: %w", err)
+	}
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("resolving the server: %w", err)
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("resolving the server: no address of %s", host)
+	}
+	return &net.UDPAddr{IP: addrs[0].IP, Zone: addrs[0].Zone, Port: number}, nil
+}
+
+// dtlsSocket is a dialer's socket. It is not connected, so that the system may choose another source address when
+// the old one goes away; datagrams of strangers are dropped here.
+type dtlsSocket struct {
+	net.PacketConn
+	server   *net.UDPAddr
+	settled  atomic.Bool
+	counters *Counters
+}
+
+// ReadFrom waits for the server's next datagram. Errors of the system that may pass are waited out.
+func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	want, _ := addrPort(s.server)
+	var pause backoff
+	for {
+		n, from, err := s.PacketConn.ReadFrom(b)
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, nil, err
+		}
+		if err != nil {
+			time.Sleep(pause.next())
+			continue
+		}
+		if got, ok := addrPort(from); !ok || got != want {
+			continue
+		}
+		if kept := filterRecords(b[:n], s.settled.Load()); len(kept) > 0 {
+			return len(kept), s.server, nil
+		}
+	}
+}
+
+// WriteTo sends one datagram. Once the handshake is over an error of the system counts as loss on the way.
+func (s *dtlsSocket) WriteTo(b []byte, to net.Addr) (int, error) {
+	n, err := s.PacketConn.WriteTo(b, to)
+	if err != nil && s.settled.Load() && !errors.Is(err, net.ErrClosed) {
+		s.counters.WriteErrors.Add(1)
+		return len(b), nil
+	}
+	return n, err
+}
+
+// WriteRecord sends b as one datagram.
+func (l *dtlsLink) WriteRecord(b []byte) error {
+	_, err := l.conn.Write(b)
+	return err
+}
+
+// Close sends close_notify and frees the association.
+func (l *dtlsLink) Close() error { return l.conn.Close() }
+
+// LocalAddr is our address.
+func (l *dtlsLink) LocalAddr() net.Addr { return l.conn.LocalAddr() }
+
+// RemoteAddr is the peer's address of the moment: with a connection ID it may change.
+func (l *dtlsLink) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
+
+// Reliable is false.
+func (l *dtlsLink) Reliable() bool { return false }
+
+func (l *dtlsLink) identity() Identity { return l.peer }
+
+// pump has nothing to do: datagrams are sent at once.
+func (l *dtlsLink) pump() {}
+
+func (l *dtlsLink) setReadDeadline(t time.Time) { _ = l.conn.SetReadDeadline(t) } // it cannot fail
+
+// read waits for the next datagram of the peer. Only the end of the association is an error: anything else that the
+// library reports is one bad record, and the next may be good.
+func (l *dtlsLink) read(b []byte) (int, error) {
+	for {
+		n, err := l.conn.Read(b)
+		if err == nil {
+			return n, nil
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, dtls.ErrConnClosed) {
+			return 0, io.EOF
+		}
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			return 0, os.ErrDeadlineExceeded
+		}
+		l.counters.Malformed.Add(1)
+	}
+}

@@ -1,0 +1,29 @@
+package coap
+
+import (
+	"crypto/x509"
+	"slices"
+	"time"
+)
+
+// Identity is what the handshake has proven of a peer. Peers are known by their credentials, never by their
+// transport address. The slices are read-only.
+type Identity struct {
+	// SPKI is the DER SubjectPublicKeyInfo of the peer's leaf certificate; nil for a pre-shared key.
+	SPKI []byte
+	// Names are the leaf's dNSNames in their order, then its subject common name if that is none of them.
+	Names []string
+	// PSKIdentity is the identity of the pre-shared key; empty for a certificate.
+	PSKIdentity string
+	// NotAfter is the end of the leaf's validity; zero for a pre-shared key.
+	NotAfter time.Time
+}
+
+// certificateIdentity makes the identity of a verified leaf certificate.
+func certificateIdentity(leaf *x509.Certificate) Identity {
+	names := slices.Clone(leaf.DNSNames)
+	if cn := leaf.Subject.CommonName; cn != "" && !slices.Contains(names, cn) {
+		names = append(names, cn)
+	}
+	return Identity{SPKI: leaf.RawSubjectPublicKeyInfo, Names: names, NotAfter: leaf.NotAfter}
+}

@@ -1,0 +1,51 @@
+package coap
+
+import (
+	"container/list"
+	"context"
+	"sync"
+)
+
+// handshakes bounds how many handshakes are under way. A peer that leaves its handshake unfinished, or never was
+// there, gives way to newer ones.
+type handshakes struct {
+	limit   int
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	order *list.List // of context.CancelFunc, oldest first
+}
+
+func newHandshakes(limit int) *handshakes { return &handshakes{limit: limit, order: list.New()} }
+
+// start runs fn on a goroutine of its own. When the limit is reached the oldest one's context ends.
+func (h *handshakes) start(ctx context.Context, fn func(context.Context)) {
+	ctx, cancel := context.WithCancel(ctx)
+	h.mu.Lock()
+	if h.order.Len() >= h.limit {
+		oldest := h.order.Front()
+		h.order.Remove(oldest)
+		oldest.Value.(context.CancelFunc)()
+	}
+	place := h.order.PushBack(cancel)
+	h.mu.Unlock()
+	h.running.Go(func() {
+		defer func() {
+			h.mu.Lock()
+			h.order.Remove(place) // does nothing if it had to give way
+			h.mu.Unlock()
+			cancel()
+		}()
+		fn(ctx)
+	})
+}
+
+// shutdown ends all handshakes and waits for them. Nothing is started afterwards.
+func (h *handshakes) shutdown() {
+	h.mu.Lock()
+	for e := h.order.Front(); e != nil; e = e.Next() {
+		e.Value.(context.CancelFunc)()
+	}
+	h.mu.Unlock()
+	h.running.Wait()
+}

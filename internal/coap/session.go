@@ -1,0 +1,225 @@
+package coap
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/plgd-dev/go-coap/v3/message"
+)
+
+// SessionConfig is what a session is made of.
+type SessionConfig struct {
+	Link       Link        // required
+	Timers     *Timers     // required; its Run must be under way for anything timed to happen
+	Handler    Handler     // optional; nil: every request is answered 4.04
+	Peer       Identity    // optional: who the peer proved to be
+	Parameters Parameters  // optional; zero fields are defaults
+	Limits     Limits      // optional; zero fields are defaults
+	Counters   *Counters   // optional; nil: counted for nobody
+	Rand       rand.Source // optional; nil: the runtime's generator. Used under the session's lock
+}
+
+// Session is one CoAP association with one peer, over DTLS/UDP or TLS/TCP. Either side asks and answers. The session
+// starts no goroutine and never reads: its owner pushes records in with Input. All methods are safe for concurrent
+// use, but Input and InputClosed are called by one goroutine at a time.
+type Session struct {
+	id       uint64
+	link     Link
+	timers   *Timers
+	handler  Handler
+	peer     Identity
+	limits   Limits
+	counters *Counters
+	rand     rand.Source
+	reliable bool
+	done     chan struct{}
+
+	mu        sync.Mutex
+	after     []func() // run by unlock once the lock is free
+	err       error    // why the session ended; nil while it lives
+	params    Parameters
+	heard     time.Time
+	mid       uint16
+	token     uint32
+	sequence  uint32 // of notifications, over all observers
+	encoded   []byte
+	scratch   message.Options
+	cons      map[uint16]*confirmable
+	calls     map[uint32]*call
+	pings     []*call // over TCP, in the order sent
+	exchanges map[*Exchange]struct{}
+	observers map[string]*Observer // by the peer's token
+	seen      duplicates
+	bodies    []*body
+	snapshots []*kept
+	stream    *stream // over TCP only
+}
+
+// NewSession returns a session that is not started. An error means a missing part of the config.
+func NewSession(cfg SessionConfig) (*Session, error) {
+	if cfg.Link == nil || cfg.Timers == nil {
+		return nil, errors.New("making a session: link and timers are required")
+	}
+	s := &Session{
+		link: cfg.Link, timers: cfg.Timers, handler: cfg.Handler, peer: cfg.Peer, counters: cfg.Counters, rand: cfg.Rand,
+		limits: cfg.Limits.withDefaults(), params: cfg.Parameters.withDefaults(), reliable: cfg.Link.Reliable(),
+		done: make(chan struct{}), heard: time.Now(),
+	}
+	if s.counters == nil {
+		s.counters = new(Counters)
+	}
+	if s.rand == nil {
+		s.rand = runtimeRand{}
+	}
+	if s.reliable {
+		s.stream = newStream(s)
+	}
+	s.id = rand.Uint64() >> 11 // 53 bits: exact in every log reader, and no counter of the process is needed
+	s.mid = uint16(s.rand.Uint64())
+	s.token = uint32(s.rand.Uint64())
+	return s, nil
+}
+
+// runtimeRand is the runtime's own generator as a source.
+type runtimeRand struct{}
+
+func (runtimeRand) Uint64() uint64 { return rand.Uint64() }
+
+// ID returns a number for logs, drawn from 2^53, so unique in the process for all practical purposes.
+func (s *Session) ID() uint64 { return s.id }
+
+// Peer returns who the peer proved to be. The slices inside are shared and read-only.
+func (s *Session) Peer() Identity { return s.peer }
+
+// RemoteAddr returns the peer's address.
+func (s *Session) RemoteAddr() net.Addr { return s.link.RemoteAddr() }
+
+// LocalAddr returns our address.
+func (s *Session) LocalAddr() net.Addr { return s.link.LocalAddr() }
+
+// Reliable reports whether the session runs over TCP.
+func (s *Session) Reliable() bool { return s.reliable }
+
+// Done returns a channel that is closed when the session has ended.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err returns why the session ended, nil while it lives.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// LastHeard returns when the last authenticated record came in, at first when the session was made.
+func (s *Session) LastHeard() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard
+}
+
+// Parameters returns the transmission parameters in force.
+func (s *Session) Parameters() Parameters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.params
+}
+
+// SetParameters changes the transmission parameters; zero fields become defaults. What is already under way goes on
+// with the old ones.
+func (s *Session) SetParameters(p Parameters) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.params = p.withDefaults()
+}
+
+// Start begins the session: over TCP it sends our capabilities and waits for the peer's. Called once.
+func (s *Session) Start() {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.reliable && s.err == nil {
+		s.stream.start()
+	}
+}
+
+// Close ends the session with ErrClosed, tells the peer, and gives the link up. Later calls do nothing.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	if s.err != nil {
+		s.unlock()
+		return nil
+	}
+	if s.reliable {
+		// RFC 8323, Section 5.5: Release announces an orderly end.
+		s.send(packet{code: codeRelease})
+	}
+	s.end(ErrClosed)
+	s.unlock()
+	if err := s.link.Close(); err != nil {
+		return fmt.Errorf("closing the link: %w", err)
+	}
+	return nil
+}
+
+// InputClosed tells the session that the transport ended: err nil or io.EOF when the peer ended it.
+func (s *Session) InputClosed(err error) {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		err = ErrClosedByPeer
+	default:
+		err = fmt.Errorf("reading from the peer: %w", err)
+	}
+	s.mu.Lock()
+	s.fail(err)
+	s.unlock()
+}
+
+// fail ends the session and closes the link once the lock is free.
+func (s *Session) fail(err error) {
+	if s.err != nil {
+		return
+	}
+	s.end(err)
+	s.after = append(s.after, func() { _ = s.link.Close() }) // the session's own error says more
+}
+
+// end marks the session as over, stops its timers and lets everybody who waits know. The lock is held.
+func (s *Session) end(err error) {
+	s.err = err
+	for _, c := range s.cons {
+		s.timers.stop(&c.timer)
+	}
+	for _, c := range s.calls {
+		s.drop(c)
+		s.later(func() { c.fn(nil, err) })
+	}
+	for ex := range s.exchanges {
+		ex.close()
+	}
+	for _, o := range s.observers {
+		o.end()
+	}
+	if s.stream != nil {
+		s.stream.stop()
+	}
+	s.cons, s.pings, s.bodies, s.snapshots = nil, nil, nil, nil
+	s.seen = duplicates{}
+	close(s.done)
+}
+
+// later runs fn once the lock is free, on the goroutine that holds it now.
+func (s *Session) later(fn func()) { s.after = append(s.after, fn) }
+
+// unlock frees the lock and then runs what was put off by later, in order.
+func (s *Session) unlock() {
+	after := s.after
+	s.after = nil
+	s.mu.Unlock()
+	for _, fn := range after {
+		fn()
+	}
+}

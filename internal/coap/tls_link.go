@@ -1,0 +1,186 @@
+package coap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// maxSendQueue bounds what a session may have waiting for a peer that does not read, in bytes.
+	maxSendQueue = 256 << 10
+	// keptSendBuffer is the largest send buffer that an idle session keeps, in bytes.
+	keptSendBuffer = 4 << 10
+	// tlsWriteTimeout is how long the peer may take none of it.
+	tlsWriteTimeout = 10 * time.Second
+	// tlsDrainTimeout is how long what is queued at the end of a session may take to leave.
+	tlsDrainTimeout = 2 * time.Second
+)
+
+var (
+	// ErrSendQueueFull says that the peer does not read what is sent over TCP.
+	ErrSendQueueFull = errors.New("peer does not read")
+	// ErrNoALPN says that the TLS peer did not agree on the protocol "coap" where that is required.
+	ErrNoALPN = errors.New("peer did not negotiate coap")
+)
+
+// tlsLink is a session's way out and in over a finished TLS handshake. Writes are queued, so that a slow peer never
+// holds up the session; pump sends them.
+type tlsLink struct {
+	conn *tls.Conn
+	peer Identity
+	wake chan struct{} // capacity 1
+
+	mu      sync.Mutex
+	queue   []byte
+	closing bool
+}
+
+// tlsIncoming is an accepted TCP connection whose handshake has not begun.
+type tlsIncoming struct {
+	conn        net.Conn
+	requireALPN bool
+}
+
+// secure does the handshake as a server. It closes the connection when it fails.
+func (i tlsIncoming) secure(ctx context.Context, s *credentialSet) (securedConn, error) {
+	if s.tlsServer == nil {
+		return nil, errors.Join(ErrNoCertificate, i.conn.Close())
+	}
+	return shakeTLS(ctx, tls.Server(i.conn, s.tlsServer), i.requireALPN)
+}
+
+// discard closes the connection.
+func (i tlsIncoming) discard() { _ = i.conn.Close() } // nobody to tell
+
+func shakeTLS(ctx context.Context, conn *tls.Conn, requireALPN bool) (securedConn, error) {
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("shaking hands over TLS: %w", err), conn.NetConn().Close())
+	}
+	state := conn.ConnectionState()
+	// RFC 8323, Section 8.2: on a port other than 5684 the protocol is negotiated.
+	if requireALPN && state.NegotiatedProtocol != alpnCoAP {
+		return nil, errors.Join(ErrNoALPN, conn.Close())
+	}
+	peer, err := tlsIdentity(state)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &tlsLink{conn: conn, peer: peer, wake: make(chan struct{}, 1)}, nil
+}
+
+// dialTLS connects and does the handshake as a client.
+func dialTLS(ctx context.Context, s *credentialSet, cfg DialConfig) (securedConn, error) {
+	c, err := s.tlsClientFor(cfg.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", cfg.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	return shakeTLS(ctx, tls.Client(raw, c), cfg.RequireALPN)
+}
+
+// WriteRecord queues b. When the peer has left too much unread it gives the connection up.
+func (l *tlsLink) WriteRecord(b []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return net.ErrClosed
+	}
+	if len(l.queue)+len(b) > maxSendQueue {
+		l.abandon()
+		return ErrSendQueueFull
+	}
+	l.queue = append(l.queue, b...)
+	l.kick()
+	return nil
+}
+
+// Close lets pump send what is queued, for a short while, and then close the connection.
+func (l *tlsLink) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closing {
+		l.closing = true
+		_ = l.conn.SetWriteDeadline(time.Now().Add(tlsDrainTimeout)) // a closed connection needs none
+		l.kick()
+	}
+	return nil
+}
+
+// abandon ends the connection without sending what is queued. The lock is held.
+func (l *tlsLink) abandon() {
+	l.closing, l.queue = true, nil
+	_ = l.conn.NetConn().Close() // there is nobody to tell
+	l.kick()
+}
+
+func (l *tlsLink) kick() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pump sends what is queued until the link is closed, then closes the connection.
+func (l *tlsLink) pump() {
+	defer func() { _ = l.conn.Close() }() // nobody to tell
+	var batch []byte
+	for range l.wake {
+		for {
+			var closing bool
+			if batch, closing = l.take(batch); len(batch) == 0 {
+				if closing {
+					return
+				}
+				break
+			}
+			if _, err := l.conn.Write(batch); err != nil {
+				l.fail()
+				return
+			}
+		}
+	}
+}
+
+// take swaps the queue for the empty buffer and sets the deadline of the write to come.
+func (l *tlsLink) take(empty []byte) (batch []byte, closing bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cap(empty) > keptSendBuffer {
+		empty = nil
+	}
+	batch, l.queue = l.queue, empty[:0]
+	if len(batch) > 0 && !l.closing {
+		_ = l.conn.SetWriteDeadline(time.Now().Add(tlsWriteTimeout)) // a closed connection tells at the write
+	}
+	return batch, l.closing
+}
+
+func (l *tlsLink) fail() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.abandon()
+}
+
+// LocalAddr is our address.
+func (l *tlsLink) LocalAddr() net.Addr { return l.conn.LocalAddr() }
+
+// RemoteAddr is the peer's address.
+func (l *tlsLink) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
+
+// Reliable is true.
+func (l *tlsLink) Reliable() bool { return true }
+
+func (l *tlsLink) identity() Identity { return l.peer }
+
+func (l *tlsLink) setReadDeadline(t time.Time) { _ = l.conn.SetReadDeadline(t) } // the read tells
+
+func (l *tlsLink) read(b []byte) (int, error) { return l.conn.Read(b) }

@@ -1,0 +1,98 @@
+package policy
+
+import (
+	"net/netip"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// View is what policy may read of the core's state. It is called from the caller's goroutine only, inside Admit and its like.
+type View interface {
+	// Resolved returns the latest answer for a name that was asked as a question; false: none yet. The name is in lower
+	// case without a trailing dot.
+	Resolved(name string) (Resolution, bool)
+	// Mitigations counts the live mitigations of the client entry c.Name, under all its cuids.
+	Mitigations(c dots.Client) int
+	// CUIDs counts the cuids under which the core holds anything of a client entry.
+	CUIDs(client string) int
+	// Overlaps lists the live mitigations of a domain whose expanded target overlaps t, in an order that depends on the
+	// state alone. It may name the mitigation that is asked for, too.
+	Overlaps(domain string, t Expanded) []Overlap
+}
+
+// Resolution is the answer for a name.
+type Resolution struct {
+	Addresses []netip.Addr // empty: the name has no address
+	Failed    bool         // no answer could be had
+}
+
+// Overlap is a live mitigation whose target overlaps.
+type Overlap struct {
+	Key          dots.MitigationKey
+	OnSignalLoss bool // its trigger-mitigation is false
+	// Fired says that such a one has been triggered: toward other clients it counts as an immediate one.
+	Fired bool
+	// Expanded is its target, from which the overlapping part is told. Where it is empty, the whole of the asked target is.
+	Expanded  Expanded
+	Remaining dots.Lifetime // seconds; Indefinite or 0: no retry-timer is told
+}
+
+// Ask is a mitigation request together with what the core holds of its client and mid.
+type Ask struct {
+	Client  dots.Client
+	Request dots.Request
+	// Efficacy marks an efficacy update (RFC 9132, Section 4.4.3).
+	Efficacy bool
+	// Update lets a known mid carry other parameters, as draft04 allows.
+	Update bool
+	// Held is the request that the core holds under this client and mid, as it was asked. Not set: the mid is new.
+	Held dots.Maybe[dots.Request]
+	// CUIDOwner is the client entry under whose credentials the core holds something with this cuid; empty: nobody.
+	CUIDOwner string
+}
+
+// Verdict is what Admit decides. Exactly one of Deny, Questions and Grant is meant, in this order.
+type Verdict struct {
+	// Deny refuses. With dots.CodeSilent there is to be no answer at all. Grant.Informs is valid with it.
+	Deny *dots.Error
+	// Questions are names to resolve first; then Admit is to be asked again. Never empty strings, no duplicates.
+	Questions []string
+	Grant     Grant
+}
+
+// Grant is what policy allows of a mitigation.
+type Grant struct {
+	Domain string
+	Client dots.Client
+	// Request is what a leg asks for: lifetime clamped, aliases appended and cleared, prefixes without host bits, only those
+	// optional attributes that the uplink takes. Lifetime is absent only in an efficacy update that told none.
+	Request dots.Request
+	Uplink  string
+	// Expanded is the target for overlap tests.
+	Expanded Expanded
+	// Refresh says that the mid is known: answer 2.04.
+	Refresh bool
+	// Supersedes are own lower mids of the same trigger type that overlap; they are deleted, ascending.
+	Supersedes []uint32
+	// Deactivates are own armed requests that an immediate one overlaps, ascending.
+	Deactivates []uint32
+	// Watch are the names whose resolution is to be checked again when its TTL ends, sorted.
+	Watch []string
+	// Informs are other clients' mitigations whose clients are to be told of a conflict.
+	Informs []Inform
+	// DroppedOptional counts optional attributes that do not travel on.
+	DroppedOptional int
+}
+
+// Inform tells another client of a conflict.
+type Inform struct {
+	Key      dots.MitigationKey
+	Conflict dots.Conflict
+}
+
+// Placement is where a leg goes and under which of our cuids.
+type Placement struct {
+	Uplink string
+	// Scope says what the cuid is computed for: "" for all, "domain:<name>", or "client:<name>:<cuid>".
+	Scope string
+}
