@@ -1,0 +1,32 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dotsgate/dotsgate/store"
+)
+
+func BenchmarkCommit(b *testing.B) {
+	for _, size := range []int{1, 64, 1000} {
+		b.Run(fmt.Sprintf("records=%d", size), func(b *testing.B) {
+			s, _ := open(b, Config{Path: filepath.Join(b.TempDir(), "gate.db")})
+			value := []byte(strings.Repeat("v", 400))
+			for n := 0; b.Loop(); n++ {
+				batch := store.Batch{Records: make([]store.Record, size)}
+				for i := range batch.Records {
+					key := fmt.Sprintf("client-%05d", (n*size+i)%20000)
+					batch.Records[i] = store.Record{Kind: "mitigation", Key: key, Value: value}
+				}
+				if err := s.Commit(context.Background(), batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
