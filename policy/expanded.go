@@ -2,6 +2,8 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
@@ -14,9 +16,83 @@ type Expanded struct {
 	Aliases  []string       // as written
 }
 
-// Overlaps reports whether two targets have an address, name, URI or alias in common. Ports and protocols do not count
-// (RFC 9132, Section 4.4.1.3).
-func (e Expanded) Overlaps(o Expanded) bool { return false }
+// Empty reports whether there is nothing to compare.
+func (e Expanded) Empty() bool {
+	return len(e.Prefixes) == 0 && len(e.Names) == 0 && len(e.URIs) == 0 && len(e.Aliases) == 0
+}
 
-// Intersect returns what two targets have in common: of two overlapping prefixes the longer one.
-func (e Expanded) Intersect(o Expanded) dots.Target { return dots.Target{} }
+// Overlaps reports whether two targets have an address, name, URI or alias in common. Ports and protocols do not count.
+//
+// RFC 9132, Section 4.4.1.3: requests overlap when they have a common address, prefix, name, URI or alias.
+func (e Expanded) Overlaps(o Expanded) bool {
+	for _, p := range e.Prefixes {
+		if slices.ContainsFunc(o.Prefixes, p.Overlaps) {
+			return true
+		}
+	}
+	return len(common(e.Names, o.Names)) > 0 || len(common(e.URIs, o.URIs)) > 0 || len(common(e.Aliases, o.Aliases)) > 0
+}
+
+// Intersect returns what two targets have in common: of two overlapping prefixes the longer one, sorted. It names nothing that
+// only one of them has.
+func (e Expanded) Intersect(o Expanded) dots.Target {
+	t := dots.Target{FQDNs: common(e.Names, o.Names), URIs: common(e.URIs, o.URIs), Aliases: common(e.Aliases, o.Aliases)}
+	for _, p := range e.Prefixes {
+		for _, q := range o.Prefixes {
+			if !p.Overlaps(q) {
+				continue
+			}
+			if q.Bits() > p.Bits() {
+				t.Prefixes = append(t.Prefixes, q)
+			} else {
+				t.Prefixes = append(t.Prefixes, p)
+			}
+		}
+	}
+	t.Prefixes = sorted(t.Prefixes, netip.Prefix.Compare)
+	return t
+}
+
+// target returns the whole as a target.
+func (e Expanded) target() dots.Target {
+	return dots.Target{Prefixes: e.Prefixes, FQDNs: e.Names, URIs: e.URIs, Aliases: e.Aliases}
+}
+
+// normal sorts every list in place and drops duplicates.
+func (e Expanded) normal() Expanded {
+	return Expanded{
+		Prefixes: sorted(e.Prefixes, netip.Prefix.Compare),
+		Names:    sorted(e.Names, strings.Compare), URIs: sorted(e.URIs, strings.Compare), Aliases: sorted(e.Aliases, strings.Compare),
+	}
+}
+
+// with adds the lists of o.
+func (e Expanded) with(o Expanded) Expanded {
+	return Expanded{
+		Prefixes: slices.Concat(e.Prefixes, o.Prefixes),
+		Names:    slices.Concat(e.Names, o.Names), URIs: slices.Concat(e.URIs, o.URIs), Aliases: slices.Concat(e.Aliases, o.Aliases),
+	}.normal()
+}
+
+// common returns what two sorted lists share.
+func common(a, b []string) []string {
+	var both []string
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			a = a[1:]
+		case a[0] > b[0]:
+			b = b[1:]
+		default:
+			both = append(both, a[0])
+			a, b = a[1:], b[1:]
+		}
+	}
+	return both
+}
+
+// sorted sorts a list in place and drops duplicates.
+func sorted[T comparable](list []T, compare func(a, b T) int) []T {
+	slices.SortFunc(list, compare)
+	return slices.Compact(list)
+}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -13,11 +15,17 @@ type Action uint8
 const (
 	Accept   Action = iota + 1 // the leg stands
 	Hold                       // keep the mitigation, try the leg again after RetryAfter
-	Refuse                     // the mitigation is refused; never retried
+	Refuse                     // the request is refused; this leg is never retried
 	Recreate                   // PUT the leg anew under a new, higher mid
 	NewCUID                    // the cuid at the uplink is taken: make another one and PUT again
-	Alert                      // as Hold, and a person must look at it
+	Alert                      // as Hold where ToClient is nil, else as Refuse; a person must look at it
 )
+
+// String returns the action's name in lower case.
+func (a Action) String() string {
+	names := []string{"none", "accept", "hold", "refuse", "recreate", "new-cuid", "alert"}
+	return names[min(int(a), len(names)-1)]
+}
 
 // Situation is what an answer's meaning depends on.
 type Situation struct {
@@ -45,11 +53,157 @@ type Situation struct {
 
 // Outcome is what an uplink's answer means: to the client and to the gateway.
 type Outcome struct {
-	// ToClient is the refusal that the client is told; nil: 2.01 or 2.04, as held. When Late, Refuse shows it as status 7 with its conflict.
+	// ToClient is the refusal that the client is told; nil: 2.01 or 2.04, as held. When Late, the client has its answer: then the
+	// refusal is shown as status 7 with its conflict. It never holds a text, mid or name of the uplink's, but for the list of a 5.08.
 	ToClient   *dots.Error
 	Action     Action
 	RetryAfter time.Duration // of Hold and Alert
 }
 
 // FanBack translates an uplink's answer to a leg's PUT; nil err is success.
-func FanBack(err *dots.Error, s Situation) Outcome { return Outcome{Action: Accept} }
+func FanBack(err *dots.Error, s Situation) Outcome {
+	switch {
+	case s.TimedOut && s.RefuseWhenDown:
+		return s.unavailable(Hold, 0)
+	case s.TimedOut:
+		return s.hold(Hold, 0)
+	case err == nil:
+		return Outcome{Action: Accept}
+	case err.Redirect.Set || err.Code == dots.CodeAlternateServer:
+		// RFC 9132, Section 4.6: the gateway follows a redirect itself; its client is not concerned.
+		return s.hold(Hold, err.MaxAge)
+	}
+	switch err.Code {
+	case dots.CodeBadRequest:
+		return s.badRequest(err)
+	case dots.CodeNotFound:
+		if s.Refresh {
+			return Outcome{Action: Recreate}
+		}
+		return s.unavailable(Alert, 0)
+	case dots.CodeConflict:
+		return s.conflict(err)
+	case dots.CodeTooLarge:
+		return s.refuse(dots.Refuse(dots.CodeTooLarge, "too large: split the targets over several mids"))
+	case dots.CodeIncomplete, dots.CodeUnprocessable: // of a lost block, and of the session's parameters: none of the client's
+		return s.hold(Hold, err.MaxAge)
+	case dots.CodeLoop:
+		return s.loop(err)
+	}
+	if err.Code.Class() == 5 {
+		return s.unavailable(Hold, err.MaxAge)
+	}
+	return s.unavailable(Alert, err.MaxAge) // 4.01 and all that tells of a fault between gateway and uplink
+}
+
+// hold keeps the mitigation without a word to the client.
+func (s Situation) hold(a Action, after time.Duration) Outcome {
+	return Outcome{Action: a, RetryAfter: s.wait(after)}
+}
+
+// unavailable answers 5.03 with Max-Age while there is still a client to answer, and holds otherwise. A refused request is not
+// tried again by itself, so Hold becomes Refuse with an answer.
+func (s Situation) unavailable(a Action, after time.Duration) Outcome {
+	if s.Late {
+		return s.hold(a, after)
+	}
+	if a == Hold {
+		a = Refuse
+	}
+	return Outcome{ToClient: unavailable("mitigation not available now", s.wait(after)), Action: a, RetryAfter: s.wait(after)}
+}
+
+// refuse tells the client, now or as status 7.
+func (s Situation) refuse(err *dots.Error) Outcome { return Outcome{ToClient: err, Action: Refuse} }
+
+// wait returns the time until the next try.
+func (s Situation) wait(told time.Duration) time.Duration {
+	return orDefault(told, orDefault(s.RetryAfter, DefaultRetryAfter))
+}
+
+// badRequest tells a fault of the client's from one of ours.
+//
+// RFC 9132, Section 6: a 4.00 names the keys that the peer must understand and does not.
+func (s Situation) badRequest(err *dots.Error) Outcome {
+	switch {
+	case s.Refresh: // the uplink takes what we repeat for a change: a new mid shows which of us is right
+		return Outcome{Action: Recreate}
+	case len(err.Keys) == 0:
+		return s.refuse(dots.Refuse(dots.CodeBadRequest, "refused upstream: target or parameter"))
+	case slices.ContainsFunc(err.Keys, func(k uint64) bool { return !asked(s.Request, k) }):
+		return s.unavailable(Alert, err.MaxAge)
+	}
+	return s.refuse(&dots.Error{Code: dots.CodeBadRequest, Text: "attribute not supported upstream", Keys: slices.Clone(err.Keys)})
+}
+
+// Keys of extensions that are in a request only because the client put them there.
+const (
+	keyActivation  = 52    // RFC 9133, Section 5.1
+	keyACLList     = 53    // RFC 9133, Section 5.1
+	keyACLName     = 23    // RFC 9132, Section 6
+	keySourceFirst = 32768 // RFC 9066, Section 7.2
+	keySourceLast  = 32772
+)
+
+// asked reports whether an attribute is in the request by the client's wish.
+func asked(r dots.Request, key uint64) bool {
+	switch {
+	case key == keyActivation, key == keyACLList, key == keyACLName:
+		return len(r.ACLs) > 0
+	case key >= keySourceFirst && key <= keySourceLast:
+		return len(r.Source.Prefixes)+len(r.Source.Ports)+len(r.Source.ICMPTypes) > 0
+	}
+	return slices.ContainsFunc(r.Optional, func(o dots.Raw) bool { return o.Key == key })
+}
+
+// conflict translates a 4.09.
+//
+// RFC 9132, Section 4.4.1.3: a 4.09 tells cause and scope; the one that gets a retry-timer does not ask again before it ends.
+func (s Situation) conflict(err *dots.Error) Outcome {
+	c := err.Conflict.Value
+	if c.Cause == dots.CauseCUIDCollision {
+		return s.collision()
+	}
+	if s.Newer.Set && c.Cause == dots.CauseOverlappingTargets && c.MID == s.Newer {
+		return Outcome{Action: Accept} // the one that replaced this leg stands
+	}
+	t := TranslateConflict(c, s.Own)
+	if !err.Conflict.Set {
+		t.Cause = dots.CauseOverlappingTargets
+	}
+	t.Status = orDefault(t.Status, dots.ConflictOtherActive)
+	return s.refuse(&dots.Error{Code: dots.CodeConflict, Text: "conflict upstream", Conflict: dots.Some(t)})
+}
+
+// collision handles a cuid of ours that is another's at the uplink.
+//
+// RFC 9132, Section 4.4.1.1: a new cuid is made and the request sent again, but not while mitigations are active under the old one.
+func (s Situation) collision() Outcome {
+	switch {
+	case s.CUIDMode == CUIDPerClient:
+		return s.refuse(cuidTaken())
+	case s.CUIDInUse:
+		return s.unavailable(Alert, 0)
+	}
+	return Outcome{Action: NewCUID}
+}
+
+// loop passes a 5.08 on, with our identifier in front of the list, unless it went through us before.
+//
+// RFC 8768, Section 3: each proxy prepends its identifier and one space where they fit; the one that finds its own does not pass the
+// answer on, and tells its people.
+func (s Situation) loop(err *dots.Error) Outcome {
+	list := printable(err.Text)
+	for id := range strings.FieldsSeq(list) {
+		if id == s.NodeID {
+			return Outcome{ToClient: dots.Refuse(dots.CodeUnavailable, "no way to a mitigator"), Action: Alert}
+		}
+	}
+	switch text := s.NodeID + " " + list; {
+	case s.HideTopology || list == "":
+		list = s.NodeID
+	case len(text) <= dots.MaxDiagnostic:
+		list = text
+	}
+	return s.refuse(dots.Refuse(dots.CodeLoop, clip(list, dots.MaxDiagnostic)))
+}

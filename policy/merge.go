@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"slices"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // Part is a leg of a mitigation, as Merge sees it.
 type Part struct {
@@ -18,9 +22,154 @@ type Part struct {
 	Own Expanded
 }
 
-// Merge combines the reports on a mitigation's legs to one: status, start, counters and conflict. MID, target and lifetime are
-// the mitigation's own and are left for the caller to fill in.
-func Merge(parts []Part) dots.Report { return dots.Report{} }
+// Merge combines the reports on a mitigation's legs to one: status, start, counters and conflict. For each target the best leg
+// counts, for the mitigation the worst target; from best to worst: 2, 3, 4, 1, 8, 7. MID, target and lifetime are the mitigation's
+// own and are left for the caller to fill in. Without parts the status is 1: accepted, and asked for nowhere yet.
+func Merge(parts []Part) dots.Report {
+	var r dots.Report
+	i := deciding(parts)
+	if i < 0 {
+		r.Status = dots.StatusInProgress
+		return r
+	}
+	r.Status = parts[i].status()
+	r.Conflict = parts[i].conflict(r.Status)
+	for _, p := range parts {
+		if !p.Report.Set {
+			continue
+		}
+		r.Counters = addCounters(r.Counters, p.Report.Value.Counters)
+		// RFC 9132, Section 4.4.2: mitigation-start is told while the mitigation is active, and never with status 8.
+		if start := p.Report.Value.Start; r.Status.Active() && start.Set {
+			r.Start = dots.Some(min(start.Value, r.Start.Or(start.Value)))
+		}
+	}
+	return r
+}
 
-// TranslateConflict makes an uplink's conflict fit for the client: scope cut to what is its own, no mid, alias or list of the other side.
-func TranslateConflict(c dots.Conflict, own Expanded) dots.Conflict { return c }
+// deciding returns the index of the part whose status is the mitigation's; -1: there are no parts.
+func deciding(parts []Part) int {
+	var targets []int
+	for _, p := range parts {
+		targets = append(targets, p.Covers...)
+	}
+	if targets = unique(targets); len(targets) == 0 {
+		targets = []int{0}
+	}
+	worst := -1
+	for _, t := range targets {
+		best := -1
+		for i, p := range parts {
+			if len(p.Covers) > 0 && !slices.Contains(p.Covers, t) {
+				continue
+			}
+			if best < 0 || rank(p.status()) < rank(parts[best].status()) {
+				best = i
+			}
+		}
+		if best >= 0 && (worst < 0 || rank(parts[best].status()) > rank(parts[worst].status())) {
+			worst = best
+		}
+	}
+	return worst
+}
+
+// rank orders statuses from best to worst.
+func rank(s dots.Status) int {
+	return slices.Index([]dots.Status{
+		dots.StatusMitigated, dots.StatusStopped, dots.StatusExceeded, dots.StatusInProgress,
+		dots.StatusSignalLossArmed, dots.StatusWithdrawn,
+	}, s)
+}
+
+// status returns what the client is to see of a leg that is wanted: one of the statuses that rank orders.
+func (p Part) status() dots.Status {
+	if !p.Report.Set {
+		return p.before()
+	}
+	switch s := p.Report.Value.Status; s {
+	case dots.StatusClientWithdrawn: // by another client or a change of ours: this one still wants it
+		return p.before()
+	case dots.StatusTerminated:
+		if p.Transient {
+			return p.before()
+		}
+		return p.waiting() // asked for again
+	case dots.StatusWithdrawn:
+		if p.Transient {
+			return p.before()
+		}
+		return s
+	default:
+		if !s.Valid() {
+			return p.before()
+		}
+		return s
+	}
+}
+
+// before returns what was shown last, or what a leg without a report shows.
+func (p Part) before() dots.Status {
+	if rank(p.Shown) >= 0 {
+		return p.Shown
+	}
+	return p.waiting()
+}
+
+// waiting returns what a leg shows that the uplink has not reported on.
+func (p Part) waiting() dots.Status {
+	if p.Armed {
+		return dots.StatusSignalLossArmed
+	}
+	return dots.StatusInProgress
+}
+
+// conflict returns the leg's conflict for the client, where the status shown is the one that came with it.
+//
+// RFC 9132, Section 4.4.2: conflict-information goes with status 7 when the request is deactivated, and with status 1 when it
+// is in progress though conflicting.
+func (p Part) conflict(shown dots.Status) dots.Maybe[dots.Conflict] {
+	if !p.Report.Set || !p.Report.Value.Conflict.Set || p.Report.Value.Status != shown {
+		return dots.Maybe[dots.Conflict]{}
+	}
+	c := p.Report.Value.Conflict.Value
+	if c.Cause == dots.CauseCUIDCollision { // of our cuid, which is none of the client's
+		return dots.Maybe[dots.Conflict]{}
+	}
+	return dots.Some(TranslateConflict(c, p.Own))
+}
+
+// TranslateConflict makes an uplink's conflict fit for the client: status, cause and retry-timer stay, the scope is cut to what is the
+// client's own; mid, aliases and lists are the gateway's names at the uplink and are dropped.
+func TranslateConflict(c dots.Conflict, own Expanded) dots.Conflict {
+	t := dots.Conflict{Status: c.Status, Cause: c.Cause, RetryTimer: c.RetryTimer}
+	if c.Cause != dots.CauseOverlappingTargets {
+		return t
+	}
+	scope := Expanded{Prefixes: slices.Clone(masked(c.Scope.Prefixes))}
+	for _, s := range c.Scope.FQDNs {
+		if name, ok := normalName(s); ok {
+			scope.Names = append(scope.Names, name)
+		}
+	}
+	for _, s := range c.Scope.URIs {
+		if u, ok := parseURI(s); ok {
+			scope.URIs = append(scope.URIs, u.String())
+		}
+	}
+	t.Scope = own.Intersect(scope.normal())
+	return t
+}
+
+// addCounters adds what legs dropped. What no leg tells stays absent.
+func addCounters(a, b dots.Counters) dots.Counters {
+	return dots.Counters{
+		BytesDropped: add(a.BytesDropped, b.BytesDropped), BytesPerSecond: add(a.BytesPerSecond, b.BytesPerSecond),
+		PktsDropped: add(a.PktsDropped, b.PktsDropped), PktsPerSecond: add(a.PktsPerSecond, b.PktsPerSecond),
+	}
+}
+
+// add wraps at 2^64-1, as counters do (RFC 9132, Section 4.4.2).
+func add(a, b dots.Maybe[uint64]) dots.Maybe[uint64] {
+	return dots.Maybe[uint64]{Value: a.Value + b.Value, Set: a.Set || b.Set}
+}

@@ -1,35 +1,142 @@
 package policy
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // Policy is a checked Config. It is immutable and safe for concurrent use.
-type Policy struct{}
+type Policy struct {
+	clients map[string]client
+	domains map[string]*domain
+	uplinks map[string]uplink
+	byKey   map[[32]byte]string // client entries by the SHA-256 of a public key
+	byPSK   map[string]string   // by PSK identity
+	byName  map[string]string   // by a certificate's name in lower case
+}
+
+// client is a ClientEntry made ready.
+type client struct {
+	domain  *domain
+	guest   bool
+	gateway bool
+}
+
+// uplink is an Uplink made ready.
+type uplink struct {
+	mode  CUIDMode
+	relay []uint64
+}
+
+// relays reports whether an optional key travels on to the uplink.
+func (u uplink) relays(key uint64) bool { return slices.Contains(u.relay, key) }
 
 // New checks a Config. Its error joins one *FieldError for each fault found.
-func New(c Config) (*Policy, error) { return &Policy{}, nil }
+func New(c Config) (*Policy, error) {
+	b := newBuilder()
+	b.defaults(c.Defaults)
+	b.uplinks(c.Uplinks)
+	for i := range c.Domains {
+		b.domain(i, c.Domains[i], c.Defaults)
+	}
+	if len(b.faults) > 0 {
+		return nil, errors.Join(b.faults...)
+	}
+	return b.policy, nil
+}
 
 // Identify returns the client entry that a credential belongs to: by public key, then by PSK identity, then by the first
-// of the certificate's names that is known (RFC 9132, Section 7.2).
-func (p *Policy) Identify(c dots.Credential) (client string, ok bool) { return "", false }
+// of the certificate's names that is known.
+//
+// RFC 9132, Section 7.2: peers are known by their credentials and never by an address.
+func (p *Policy) Identify(c dots.Credential) (client string, ok bool) {
+	if len(c.SPKI) > 0 {
+		if client, ok = p.byKey[c.Fingerprint()]; ok {
+			return client, true
+		}
+	}
+	if c.PSKIdentity != "" {
+		if client, ok = p.byPSK[c.PSKIdentity]; ok {
+			return client, true
+		}
+	}
+	for _, n := range c.Names {
+		if client, ok = p.byName[certName(n)]; ok {
+			return client, true
+		}
+	}
+	return "", false
+}
+
+// certName returns a certificate's name as it is compared.
+func certName(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
 
 // Domain returns the domain of a client entry; empty: there is no such client.
-func (p *Policy) Domain(client string) string { return "" }
+func (p *Policy) Domain(client string) string {
+	c, ok := p.clients[client]
+	if !ok {
+		return ""
+	}
+	return c.domain.name
+}
 
 // MayMitigate reports whether a client entry is known and no guest.
-func (p *Policy) MayMitigate(client string) bool { return false }
+func (p *Policy) MayMitigate(client string) bool {
+	c, ok := p.clients[client]
+	return ok && !c.guest
+}
 
-// TrustsCDID reports whether a client entry is a gateway that may supply cdid (RFC 9132, Section 4.4.1.2).
-func (p *Policy) TrustsCDID(client string) bool { return false }
-
-// Admit decides on a mitigation request.
-func (p *Policy) Admit(v View, a Ask) Verdict { return Verdict{} }
+// TrustsCDID reports whether a client entry is a gateway that may supply cdid. From any other it is to be dropped.
+//
+// RFC 9132, Section 4.4.1.2: a cdid that comes from a client is ignored.
+func (p *Policy) TrustsCDID(client string) bool { return p.clients[client].gateway }
 
 // Recheck tests again, after a refresh of names or a change of policy, that a granted target is its domain's. A name that is
 // not or could not be resolved is given the benefit: an outage of DNS ends no mitigation.
-func (p *Policy) Recheck(v View, g Grant) *dots.Error { return nil }
+//
+// RFC 9132, Section 4.4.1: the check is made again at each new resolution.
+func (p *Policy) Recheck(v View, g Grant) *dots.Error {
+	d, err := p.entitled(g.Client.Name)
+	if err != nil {
+		return err
+	}
+	_, err = d.expand(v, g.Request.Target, lenient)
+	return err
+}
 
-// Reexpand returns the granted target with the addresses that its names have now.
-func (p *Policy) Reexpand(v View, g Grant) Expanded { return g.Expanded }
+// Reexpand returns the granted target with the addresses that its names have now. While one of them cannot be resolved, the
+// addresses of before stay in.
+func (p *Policy) Reexpand(v View, g Grant) Expanded {
+	d, err := p.entitled(g.Client.Name)
+	if err != nil {
+		return g.Expanded
+	}
+	x, err := d.expand(v, g.Request.Target, lenient)
+	switch {
+	case err != nil:
+		return g.Expanded
+	case x.partial:
+		return x.exp.with(g.Expanded)
+	}
+	x.exp.Aliases = g.Expanded.Aliases
+	return x.exp
+}
 
-// Route says where a grant's legs go: one placement now.
-func (p *Policy) Route(g Grant) []Placement { return nil }
+// Route says where a grant's legs go: one placement now. An unknown uplink gives none.
+func (p *Policy) Route(g Grant) []Placement {
+	u, ok := p.uplinks[g.Uplink]
+	if !ok {
+		return nil
+	}
+	place := Placement{Uplink: g.Uplink}
+	switch u.mode {
+	case CUIDPerDomain:
+		place.Scope = "domain:" + g.Domain
+	case CUIDPerClient:
+		place.Scope = "client:" + g.Client.Name + ":" + g.Client.CUID
+	}
+	return []Placement{place}
+}

@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// builder makes a Policy and gathers every fault on the way, so that an operator sees all of them at once.
+type builder struct {
+	policy *Policy
+	faults []error
+	owned  bart.Table[string] // the domain of every prefix so far
+	names  map[string]string  // the domain of every name so far
+	spoken map[[2]string]bool // credentials so far, by kind and value
+}
+
+func newBuilder() *builder {
+	return &builder{
+		policy: &Policy{
+			clients: map[string]client{}, domains: map[string]*domain{}, uplinks: map[string]uplink{},
+			byKey: map[[32]byte]string{}, byPSK: map[string]string{}, byName: map[string]string{},
+		},
+		names: map[string]string{}, spoken: map[[2]string]bool{},
+	}
+}
+
+// fault notes what is wrong with a field.
+func (b *builder) fault(path, cause, fix string) {
+	b.faults = append(b.faults, &FieldError{Path: path, Cause: cause, Fix: fix})
+}
+
+// defaults checks the limits that hold for all.
+func (b *builder) defaults(d Defaults) {
+	b.limits("defaults", Limits{
+		MaxLifetime:               dots.Maybe[dots.Lifetime]{Value: d.MaxLifetime, Set: d.MaxLifetime != 0},
+		DefaultGrantForIndefinite: dots.Maybe[dots.Lifetime]{Value: d.DefaultGrantForIndefinite, Set: d.DefaultGrantForIndefinite != 0},
+		MaxMitigations:            dots.Maybe[int]{Value: d.MaxMitigations, Set: d.MaxMitigations != 0},
+		MaxCUIDs:                  dots.Maybe[int]{Value: d.MaxCUIDs, Set: d.MaxCUIDs != 0},
+	})
+	if d.MaxNames < 0 {
+		b.fault("defaults.max_names", "is negative", "give a number from 1 on, or leave it out")
+	}
+	if d.RetryAfter < 0 || d.RetryAfter%time.Second != 0 {
+		b.fault("defaults.retry_after", "is not a whole number of seconds", "Max-Age counts seconds: give 1s or more")
+	}
+}
+
+// limits checks those limits that are set.
+func (b *builder) limits(path string, l Limits) {
+	for _, life := range []struct {
+		name  string
+		value dots.Maybe[dots.Lifetime]
+	}{{"max_lifetime", l.MaxLifetime}, {"default_grant_for_indefinite", l.DefaultGrantForIndefinite}} {
+		if v := life.value; v.Set && (!v.Value.Valid() || v.Value == dots.Indefinite) {
+			b.fault(path+"."+life.name, fmt.Sprintf("%d is no finite lifetime", v.Value), "give seconds from 1 to 4294967295")
+		}
+	}
+	for _, n := range []struct {
+		name  string
+		value dots.Maybe[int]
+	}{{"max_mitigations", l.MaxMitigations}, {"max_cuids", l.MaxCUIDs}} {
+		if n.value.Set && n.value.Value < 1 {
+			b.fault(path+"."+n.name, fmt.Sprintf("%d is too few", n.value.Value), "give a number from 1 on, or leave it out")
+		}
+	}
+}
+
+// uplinks checks and takes the uplinks.
+func (b *builder) uplinks(list []Uplink) {
+	if len(list) == 0 {
+		b.fault("uplinks", "there is none", "name at least one upstream server")
+	}
+	for i, u := range list {
+		path := fmt.Sprintf("uplinks[%d]", i)
+		if u.Name == "" {
+			b.fault(path+".name", "is missing", "give the uplink a name")
+		}
+		if _, ok := b.policy.uplinks[u.Name]; ok {
+			b.fault(path+".name", fmt.Sprintf("%q is used twice", u.Name), "give each uplink its own name")
+		}
+		mode := orDefault(u.CUIDMode, CUIDAggregate)
+		if mode != CUIDAggregate && mode != CUIDPerDomain && mode != CUIDPerClient {
+			b.fault(path+".cuid_mode", fmt.Sprintf("%q is not known", mode), "use aggregate, per-domain or per-client")
+		}
+		for j, k := range u.RelayOptional {
+			if !optionalKey(k) {
+				b.fault(fmt.Sprintf("%s.relay_optional[%d]", path, j), fmt.Sprintf("%d is no comprehension-optional key", k),
+					"use 128 to 255 or 16384 to 65535")
+			}
+		}
+		b.policy.uplinks[u.Name] = uplink{mode: mode, relay: append([]uint64(nil), u.RelayOptional...)}
+	}
+}
+
+// optionalKey reports whether a reader may ignore an attribute with this key (RFC 9132, Section 6).
+func optionalKey(k uint64) bool { return k >= 128 && k <= 255 || k >= 16384 && k <= 65535 }
+
+// reserved returns the ranges that no domain can own: their addresses are nobody's, everybody's, or IPv4 in disguise
+// (RFC 9132, Section 4.4.1: no broadcast, loopback or multicast addresses).
+func reserved() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("224.0.0.0/4"),
+		netip.MustParsePrefix("255.255.255.255/32"),
+		netip.MustParsePrefix("::/127"), netip.MustParsePrefix("::ffff:0:0/96"), netip.MustParsePrefix("ff00::/8"),
+	}
+}

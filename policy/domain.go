@@ -1,0 +1,91 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// domain is a Domain made ready for questions. It is not changed after New.
+type domain struct {
+	name     string
+	prefixes bart.Lite // aggregated, so that two halves cover their whole
+	names    nameSet
+	uris     uriSet
+	aliases  map[string]dots.Target
+	uplink   string
+	onDNS    DNSRule
+	limits   limits
+}
+
+// ownsPrefix reports whether every address of a prefix without host bits is the domain's. Addresses of IPv4 written as IPv6 are
+// another family here and belong to nobody, as New lets nobody own them.
+func (d *domain) ownsPrefix(p netip.Prefix) bool { return p.IsValid() && d.prefixes.LookupPrefix(p) }
+
+// ownsAddress reports whether an address is the domain's.
+func (d *domain) ownsAddress(a netip.Addr) bool {
+	return a.IsValid() && a.Zone() == "" && d.prefixes.Contains(a)
+}
+
+// ownsURI reports whether a URI is the domain's by its host or by its prefix. An address in it must be the domain's in any case.
+func (d *domain) ownsURI(u uri) bool {
+	if u.addr.IsValid() {
+		return d.ownsAddress(u.addr)
+	}
+	return d.names.covers(u.host) || d.uris.covers(u)
+}
+
+// limits are the limits that hold for a domain, complete.
+type limits struct {
+	maxLifetime     dots.Lifetime // 0: no bound
+	indefinite      bool
+	indefiniteGrant dots.Lifetime
+	maxMitigations  int
+	maxCUIDs        int
+	maxNames        int
+	retryAfter      time.Duration
+}
+
+// newLimits completes a domain's limits from the defaults and the built-in values.
+func newLimits(d Defaults, l Limits) limits {
+	r := limits{
+		maxLifetime:     l.MaxLifetime.Or(d.MaxLifetime),
+		indefinite:      l.AllowIndefinite.Or(d.AllowIndefinite),
+		indefiniteGrant: orDefault(l.DefaultGrantForIndefinite.Or(d.DefaultGrantForIndefinite), dots.DefaultLifetime),
+		maxMitigations:  orDefault(l.MaxMitigations.Or(d.MaxMitigations), DefaultMaxMitigations),
+		maxCUIDs:        orDefault(l.MaxCUIDs.Or(d.MaxCUIDs), DefaultMaxCUIDs),
+		maxNames:        orDefault(d.MaxNames, DefaultMaxNames),
+		retryAfter:      orDefault(d.RetryAfter, DefaultRetryAfter),
+	}
+	if r.maxLifetime != 0 {
+		r.indefiniteGrant = min(r.indefiniteGrant, r.maxLifetime)
+	}
+	return r
+}
+
+// grant returns the lifetime that is granted.
+//
+// RFC 9132, Section 4.4.1: a server may grant less than asked, and may refuse an indefinite lifetime by granting a finite one.
+func (l limits) grant(asked dots.Lifetime) dots.Lifetime {
+	switch {
+	case asked == dots.Indefinite && l.indefinite:
+		return asked
+	case asked == dots.Indefinite:
+		return l.indefiniteGrant
+	case l.maxLifetime != 0:
+		return min(asked, l.maxLifetime)
+	}
+	return asked
+}
+
+// orDefault returns v, or def where v is its type's zero.
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

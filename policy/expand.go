@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// leniency says what becomes of names without an answer.
+type leniency uint8
+
+const (
+	strict  leniency = iota // ask for those not asked yet; a failure is refused unless the domain allows it
+	known                   // of a refresh: ask for those not asked yet; a failure is passed over
+	lenient                 // of a recheck: neither asks nor refuses
+)
+
+// host is a name of a request, with the parameter that it came in.
+type host struct{ parameter, name string }
+
+// expansion is a target on its way to a Grant.
+type expansion struct {
+	domain  *domain
+	target  dots.Target
+	exp     Expanded
+	hosts   []host
+	missing []string // names to ask for
+	partial bool     // a name's addresses are not known
+}
+
+// expand appends aliases, checks that everything is the domain's, and gathers addresses. Where names are missing, the rest is checked all the same.
+func (d *domain) expand(v View, t dots.Target, l leniency) (expansion, *dots.Error) {
+	x := expansion{domain: d}
+	var err *dots.Error
+	if x.target, err = d.withAliases(t); err != nil {
+		return x, err
+	}
+	if x.target.Empty() {
+		// RFC 9132, Section 4.4.1: at least one of target-prefix, target-fqdn, target-uri and alias-name is mandatory.
+		return x, dots.Refuse(dots.CodeBadRequest, "no target")
+	}
+	x.target.Prefixes = masked(x.target.Prefixes)
+	x.exp.Aliases = append(x.exp.Aliases, t.Aliases...)
+	for _, step := range []func() *dots.Error{x.checkPrefixes, x.checkNames, x.checkURIs} {
+		if err := step(); err != nil {
+			return x, err
+		}
+	}
+	x.hosts = unique(x.hosts)
+	x.exp = x.exp.normal()
+	if l == strict && len(x.exp.Names) > d.limits.maxNames {
+		return x, dots.Refuse(dots.CodeBadRequest, "too many names to resolve")
+	}
+	err = x.resolve(v, l)
+	x.exp = x.exp.normal()
+	return x, err
+}
+
+// checkPrefixes tests the prefixes asked for.
+//
+// RFC 9132, Section 4.4.1: a target-prefix must be of the client's domain.
+func (x *expansion) checkPrefixes() *dots.Error {
+	for _, p := range x.target.Prefixes {
+		if !x.domain.ownsPrefix(p) {
+			return refusal("target-prefix", p.String(), "not yours")
+		}
+	}
+	x.exp.Prefixes = append(x.exp.Prefixes, x.target.Prefixes...)
+	return nil
+}
+
+// checkNames tests that the names asked for are the domain's; their addresses are tested by resolve.
+func (x *expansion) checkNames() *dots.Error {
+	for _, s := range x.target.FQDNs {
+		name, ok := normalName(s)
+		if !ok {
+			return refusal("target-fqdn", s, "is no name")
+		}
+		if !x.domain.names.covers(name) {
+			return refusal("target-fqdn", s, "not yours")
+		}
+		x.exp.Names = append(x.exp.Names, name)
+		x.hosts = append(x.hosts, host{"target-fqdn", name})
+	}
+	return nil
+}
+
+// checkURIs tests the URIs asked for: an address in one at once, a name in one by resolve.
+func (x *expansion) checkURIs() *dots.Error {
+	for _, s := range x.target.URIs {
+		u, ok := parseURI(s)
+		if !ok {
+			return refusal("target-uri", s, "has no clear host")
+		}
+		if !x.domain.ownsURI(u) {
+			return refusal("target-uri", s, "not yours")
+		}
+		x.exp.URIs = append(x.exp.URIs, u.String())
+		if u.addr.IsValid() {
+			x.exp.Prefixes = append(x.exp.Prefixes, netip.PrefixFrom(u.addr, u.addr.BitLen()))
+			continue
+		}
+		x.exp.Names = append(x.exp.Names, u.host)
+		x.hosts = append(x.hosts, host{"target-uri", u.host})
+	}
+	return nil
+}
+
+// resolve tests the addresses of every name and adds them.
+//
+// RFC 9132, Section 4.4.1: the checks of a target-prefix apply to every address that a name resolves to.
+func (x *expansion) resolve(v View, l leniency) *dots.Error {
+	for _, h := range x.hosts {
+		r, ok := v.Resolved(h.name)
+		if !ok && l != lenient {
+			x.missing = append(x.missing, h.name)
+		}
+		if !ok {
+			x.partial = true
+			continue
+		}
+		if err := x.answer(h, r, l); err != nil {
+			return err
+		}
+	}
+	x.missing = sorted(x.missing, strings.Compare)
+	return nil
+}
+
+// answer tests what a name resolved to.
+func (x *expansion) answer(h host, r Resolution, l leniency) *dots.Error {
+	if r.Failed || len(r.Addresses) == 0 {
+		x.partial = true
+		switch {
+		case l != strict || r.Failed && x.domain.onDNS == DNSAllow:
+			return nil
+		case r.Failed:
+			return unavailable(clip(h.parameter+" cannot be resolved now", dots.MaxDiagnostic), x.domain.limits.retryAfter)
+		}
+		return refusal(h.parameter, h.name, "has no address")
+	}
+	for _, a := range r.Addresses {
+		if !x.domain.ownsAddress(a) {
+			return refusal(h.parameter, h.name, "leads outside")
+		}
+		x.exp.Prefixes = append(x.exp.Prefixes, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return nil
+}
