@@ -85,5 +85,6 @@ type Report struct {
 	Conflict     Maybe[Conflict]
 	Counters     Counters
 	ACLs         []ACLControl
-	Optional     []Raw
+	Source       Source // as asked
+	Optional     []Raw  // comprehension-optional attributes, ascending by key
 }

@@ -25,7 +25,9 @@ type CoAPRequest struct {
 	Format  dots.Maybe[uint16]
 	Accept  dots.Maybe[uint16]
 	IfMatch bool // an If-Match option of zero length is present
-	Observe dots.Maybe[uint32]
+	// IfMatchTag says that an If-Match option with a value is present: a precondition that no DOTS resource can meet.
+	IfMatchTag bool
+	Observe    dots.Maybe[uint32]
 	// HopLimit is the option's value as received, whatever its range (RFC 8768, Section 3).
 	HopLimit dots.Maybe[uint32]
 	Payload  []byte
