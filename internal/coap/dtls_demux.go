@@ -187,19 +187,14 @@ func (a *dtlsAssociation) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo sends one datagram. Once the handshake is over an error of the system counts as loss on the way.
+// WriteTo sends one datagram.
 func (a *dtlsAssociation) WriteTo(b []byte, to net.Addr) (int, error) {
 	select {
 	case <-a.closed:
 		return 0, net.ErrClosed
 	default:
 	}
-	n, err := a.demux.socket.WriteTo(b, to)
-	if err != nil && a.settled.Load() && !errors.Is(err, net.ErrClosed) {
-		a.demux.counters.WriteErrors.Add(1)
-		return len(b), nil
-	}
-	return n, err
+	return datagramWriter{a.demux.socket, a.settled.Load(), a.demux.counters}.send(b, to)
 }
 
 // Close gives the association's place in the tables up; the socket lives on.

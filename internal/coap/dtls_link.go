@@ -64,10 +64,6 @@ func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, 
 
 // dialDTLS does the handshake as a client over a socket of its own.
 func dialDTLS(ctx context.Context, s *credentialSet, cfg DialConfig) (securedConn, error) {
-	opts, err := s.dtlsClientOptions(cfg.ServerName)
-	if err != nil {
-		return nil, err
-	}
 	addr, err := resolveUDP(ctx, cfg.Address)
 	if err != nil {
 		return nil, err
@@ -82,12 +78,21 @@ func dialDTLS(ctx context.Context, s *credentialSet, cfg DialConfig) (securedCon
 		return nil, fmt.Errorf("opening a socket: %w", err)
 	}
 	own := &dtlsSocket{PacketConn: socket, server: addr, counters: cfg.Session.Counters}
-	conn, err := dtls.ClientWithOptions(own, addr, opts...)
+	return clientDTLS(ctx, s, own, cfg.ServerName)
+}
+
+// clientDTLS does the handshake as a client over the socket, which it closes when it fails.
+func clientDTLS(ctx context.Context, s *credentialSet, own *dtlsSocket, name string) (securedConn, error) {
+	opts, err := s.dtlsClientOptions(name)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), socket.Close())
+		return nil, errors.Join(err, own.Close())
+	}
+	conn, err := dtls.ClientWithOptions(own, own.server, opts...)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), own.Close())
 	}
 	settle := func() { own.settled.Store(true) }
-	return shakeDTLS(ctx, conn, dtlsEnd{settle: settle, counters: cfg.Session.Counters, identity: s.cfg.PSKIdentity})
+	return shakeDTLS(ctx, conn, dtlsEnd{settle: settle, counters: own.counters, identity: s.cfg.PSKIdentity})
 }
 
 func resolveUDP(ctx context.Context, address string) (*net.UDPAddr, error) {
@@ -140,14 +145,30 @@ func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo sends one datagram. Once the handshake is over an error of the system counts as loss on the way.
+// WriteTo sends one datagram.
 func (s *dtlsSocket) WriteTo(b []byte, to net.Addr) (int, error) {
-	n, err := s.PacketConn.WriteTo(b, to)
-	if err != nil && s.settled.Load() && !errors.Is(err, net.ErrClosed) {
-		s.counters.WriteErrors.Add(1)
-		return len(b), nil
+	return datagramWriter{s.PacketConn, s.settled.Load(), s.counters}.send(b, to)
+}
+
+// datagramWriter sends for an association. Once its handshake is over (settled) an error of the system counts as loss
+// on the way; before, it ends the attempt.
+type datagramWriter struct {
+	socket   net.PacketConn
+	settled  bool
+	counters *Counters
+}
+
+func (w datagramWriter) send(b []byte, to net.Addr) (int, error) {
+	if !w.settled {
+		_, err := w.socket.WriteTo(unwrapAlert(b), to)
+		return len(b), err
 	}
-	return n, err
+	if _, err := w.socket.WriteTo(b, to); errors.Is(err, net.ErrClosed) {
+		return 0, err
+	} else if err != nil {
+		w.counters.WriteErrors.Add(1)
+	}
+	return len(b), nil
 }
 
 // WriteRecord sends b as one datagram.

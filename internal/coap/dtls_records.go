@@ -78,3 +78,17 @@ func filterRecords(b []byte, settled bool) []byte {
 func plainAllowed(kind byte) bool {
 	return kind == recordTypeHello || kind == recordTypeCCS || kind == recordTypeAlert
 }
+
+// unwrapAlert mends an alert of an unfinished handshake. When the peer has asked for a connection ID the library puts
+// even an unprotected alert into a record with one, which no peer understands (RFC 9146, Section 3: such records are
+// protected ones), so that the peer would wait for its time-out. Any other datagram is returned as it is.
+func unwrapAlert(b []byte) []byte {
+	n := len(b)
+	if n < recordHeader+3 || b[0] != recordTypeCID || recordEpoch(b) != 0 || b[n-1] != recordTypeAlert {
+		return b
+	}
+	out := make([]byte, 0, recordHeader+2)
+	out = append(out, recordTypeAlert)
+	out = append(out, b[1:11]...)
+	return append(out, 0, 2, b[n-3], b[n-2])
+}
