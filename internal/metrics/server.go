@@ -90,7 +90,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		err = s.http.Close() // whoever still reads is cut off
 	}
-	<-served
+	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }
 

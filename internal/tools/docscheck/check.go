@@ -122,15 +122,7 @@ func (c *checker) ours(program string, words []string) []string {
 	if !c.exists("cmd/" + program) {
 		return []string{"there is no program " + program}
 	}
-	var verbs, flags []string
-	for _, w := range words {
-		if strings.HasPrefix(w, "-") && w != "-" {
-			flag, _, _ := strings.Cut(w, "=")
-			flags = append(flags, flag)
-		} else if len(flags) == 0 && regexp.MustCompile(`^[a-z][a-z-]*$`).MatchString(w) {
-			verbs = append(verbs, w)
-		}
-	}
+	verbs, flags := split(words)
 	text, err := c.help(program, verbs)
 	if errors.Is(err, fs.ErrNotExist) { // not built: nothing to ask
 		return nil
@@ -143,9 +135,24 @@ func (c *checker) ours(program string, words []string) []string {
 		faults = append(faults, fmt.Sprintf("%s has no command %s", program, verbs[0]))
 	}
 	for _, f := range flags {
-		if f != "--" && !regexp.MustCompile(`(^|[\s,])`+regexp.QuoteMeta(f)+`([\s,=]|$)`).MatchString(text) {
+		if !regexp.MustCompile(`(^|[\s,])` + regexp.QuoteMeta(f) + `([\s,=]|$)`).MatchString(text) {
 			faults = append(faults, fmt.Sprintf("%s has no flag %s", strings.Join(append([]string{program}, verbs...), " "), f))
 		}
 	}
 	return faults
+}
+
+// split tells the subcommands of a command line, which stand before its flags, from its flags.
+func split(words []string) (verbs, flags []string) {
+	for _, w := range words {
+		switch {
+		case w == "-" || w == "--":
+		case strings.HasPrefix(w, "-"):
+			flag, _, _ := strings.Cut(w, "=")
+			flags = append(flags, flag)
+		case len(flags) == 0 && regexp.MustCompile(`^[a-z][a-z-]*$`).MatchString(w):
+			verbs = append(verbs, w)
+		}
+	}
+	return verbs, flags
 }

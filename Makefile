@@ -1,0 +1,109 @@
+# The house's commands; `make help` lists them. CI calls the same ones.
+
+GO            ?= go
+BIN           := .bin
+BUILD         := build
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS       := -s -w -X main.version=$(VERSION)
+
+# Tools, each installed once by its version into $(BIN).
+GOFUMPT       := $(BIN)/gofumpt-v0.12.0
+GOLANGCI      := $(BIN)/golangci-lint-v2.15.0
+GOVULNCHECK   := $(BIN)/govulncheck-v1.1.4
+
+# Rounds of the kill -9 test, and how long each fuzz target runs.
+KILL_ROUNDS   ?= 200
+FUZZ_TIME     ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test kill interop bench fuzz check tools fmt docs clean \
+	check-format check-vet check-lint check-budgets check-tidy check-imports check-conformance check-docs check-vulnerabilities
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the programs into build/
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BUILD)/ ./cmd/...
+
+run: build ## start the lab: a private PKI, a simulated server, the gateway; until Ctrl-C
+	$(BUILD)/dotslab run --gateway $(BUILD)/dotsgate --deploy deploy/lab --state lab
+
+demo: build ## play one attack through the lab and print what happened
+	$(BUILD)/dotslab demo --gateway $(BUILD)/dotsgate --deploy deploy/lab
+
+test: ## all tests that need no root and no network, with race detector and shuffled order
+	$(GO) test -race -shuffle=on ./...
+
+# A pattern that matches no test would pass without a word: so each is listed first.
+kill: ## kill -9 the gateway under load, KILL_ROUNDS times
+	@$(GO) test -list '^TestKill' ./internal/app/... | grep '^TestKill'
+	DOTSGATE_KILL_ROUNDS=$(KILL_ROUNDS) $(GO) test -count=1 -timeout 10m -run '^TestKill' ./internal/app/...
+
+interop: build ## tests against foreign peers (installs libcoap3-bin when it can)
+	@internal/tools/install-package coap-client-openssl libcoap3-bin
+	@$(GO) test -tags interop -list '^TestInterop' ./internal/interop/... | grep '^TestInterop'
+	$(GO) test -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
+
+bench: ## benchmarks, in one run
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+fuzz: ## run every fuzz target for FUZZ_TIME
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzzing $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+check: check-format check-vet check-lint check-budgets check-tidy check-imports check-conformance check-docs check-vulnerabilities ## everything that can be said without running the product
+
+check-format: $(GOFUMPT)
+	@bad=$$($(GOFUMPT) -l .) || exit 1; \
+	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+check-vet:
+	$(GO) vet ./...
+	$(GO) vet -tags interop ./...
+
+check-lint: $(GOLANGCI)
+	$(GOLANGCI) run --build-tags interop ./...
+
+check-budgets:
+	$(GO) run ./internal/tools/budgets
+
+check-tidy:
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+check-imports:
+	$(GO) test ./internal/archtest
+
+check-conformance:
+	$(GO) run ./internal/tools/conformance -check
+
+check-docs: build
+	$(GO) run ./internal/tools/docscheck
+
+check-vulnerabilities: $(GOVULNCHECK)
+	@internal/tools/vulnerabilities $(GOVULNCHECK)
+
+docs: ## write what is generated in docs/
+	$(GO) run ./internal/tools/conformance
+
+fmt: $(GOFUMPT) ## format the Go files
+	$(GOFUMPT) -w .
+
+tools: $(GOFUMPT) $(GOLANGCI) $(GOVULNCHECK) ## install the tools of `make check` into .bin/
+
+$(GOFUMPT):
+	@internal/tools/install-tool $@ mvdan.cc/gofumpt
+
+$(GOLANGCI):
+	@internal/tools/install-tool $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(GOVULNCHECK):
+	@internal/tools/install-tool $@ golang.org/x/vuln/cmd/govulncheck
+
+clean: ## remove what was built, and the lab's state
+	rm -rf $(BUILD) $(BIN) lab
