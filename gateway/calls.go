@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// Refusals of the loop itself.
+func errBusy() error {
+	return &dots.Error{Code: dots.CodeUnavailable, Text: "busy", MaxAge: 5 * time.Second}
+}
+
+func errStopping() error {
+	return &dots.Error{Code: dots.CodeUnavailable, Text: "stopping", MaxAge: 5 * time.Second}
+}
+
+func errStore(full bool) error {
+	text := "cannot store now"
+	if full {
+		text = "storage full"
+	}
+	return &dots.Error{Code: dots.CodeUnavailable, Text: text, MaxAge: retryHeld}
+}
+
+// Identify maps a proven credential to a configured client entry. It does not block.
+func (g *Gateway) Identify(cred dots.Credential) (client string, ok bool) {
+	return g.policy.Identify(cred)
+}
+
+// Mitigate hands in a mitigation request. done is called exactly once, possibly before Mitigate returns; it must not block.
+// Errors are *dots.Error. When the mailbox is full a new request is refused with 5.03 at once; a refresh still finds room.
+func (g *Gateway) Mitigate(ask dots.Ask, done func(dots.Answer, error)) {
+	_, refresh := g.known.Load(dots.MitigationKey{Client: ask.Client, MID: ask.Request.MID})
+	c := call{
+		event:  func(t Ticket) Event { return Mitigate{Ticket: t, Ask: ask} },
+		who:    waiting{mitigate: done},
+		putNew: !refresh,
+	}
+	if !g.box.offer(c, !refresh) {
+		g.cfg.Meter.Refused("mitigate")
+		done(dots.Answer{}, errBusy())
+	}
+}
+
+// Withdraw ends a mitigation; an unknown one is no error (RFC 9132, Section 4.4.4). done as for Mitigate.
+func (g *Gateway) Withdraw(key dots.MitigationKey, done func(error)) {
+	c := call{
+		event: func(t Ticket) Event { return Withdraw{Ticket: t, Key: key} },
+		who:   waiting{withdraw: done},
+	}
+	if !g.box.offer(c, false) {
+		g.cfg.Meter.Refused("withdraw")
+		done(errBusy())
+	}
+}
+
+// Reports tells the state of one (mid set) or of all mitigations of a client; 4.04 when there is none. done as for Mitigate.
+func (g *Gateway) Reports(cl dots.Client, mid dots.Maybe[uint32], done func([]dots.Report, error)) {
+	c := call{
+		event: func(t Ticket) Event { return Inspect{Ticket: t, Client: cl, MID: mid} },
+		who:   waiting{inspect: done},
+	}
+	if !g.box.offer(c, true) {
+		g.cfg.Meter.Refused("inspect")
+		done(nil, errBusy())
+	}
+}
+
+// ClientLost says that every session of a client entry ended by missed heartbeats (RFC 9132, Section 4.7). It may wait for room.
+func (g *Gateway) ClientLost(client string) { g.box.deliver(ClientLost{client}) }
+
+// ClientBack says that a client entry has a session again. It may wait for room.
+func (g *Gateway) ClientBack(client string) { g.box.deliver(ClientBack{client}) }
+
+// Answered takes an uplink's answer in. It may wait for room, and returns once the gateway stopped.
+func (g *Gateway) Answered(a dots.LegAnswer) { g.box.deliver(Answered{a}) }
+
+// Reported takes in what an uplink says of legs under a cuid of ours. It may wait for room.
+func (g *Gateway) Reported(uplink, cuid string, complete bool, reports []dots.Report) {
+	g.box.deliver(Reported{Uplink: uplink, CUID: cuid, Complete: complete, Reports: reports})
+}
+
+// LinkUp says that an uplink has a session. It may wait for room.
+func (g *Gateway) LinkUp(uplink string) { g.box.deliver(LinkUp{uplink}) }
+
+// LinkDown says that an uplink has no session. It may wait for room.
+func (g *Gateway) LinkDown(uplink, reason string) { g.box.deliver(LinkDown{uplink, reason}) }
+
+// Look runs f in the gateway's goroutine, between two steps, and waits for it: for the operator's commands and for metrics.
+// f must be quick and keep nothing of the core.
+func (g *Gateway) Look(ctx context.Context, f func(*Core)) error {
+	done := make(chan struct{})
+	if !g.box.offer(query(func(c *Core) { f(c); close(done) }), true) {
+		return errBusy()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// WhenDown says what a new mitigation meets while its uplink has no session (the gateway's own choice: no standard tells).
+type WhenDown string
+
+// The choices of when_down.
+const (
+	// WhenDownHold accepts durably, answers with status 1 and places the mitigation once the uplink returns.
+	WhenDownHold WhenDown = "hold"
+	// WhenDownRefuse answers 5.03 with Max-Age.
+	WhenDownRefuse WhenDown = "refuse"
+)
+
+// Defaults of CoreConfig.
+const (
+	DefaultAnswerWait     = 2 * time.Second   // under the 3 s after which a client repeats
+	DefaultTerminating    = 120 * time.Second // RFC 9132, Section 4.4.4
+	DefaultTerminatingMax = 300 * time.Second // RFC 9132, Section 4.4.4
+	DefaultMIDBlock       = 1024
+	DefaultMaxAsking      = 4096
+)
+
+// How long an ended or refused mitigation stays visible, so that its observers learn the end, and other fixed times.
+const (
+	endedVisible   = 10 * time.Second
+	refusedVisible = 120 * time.Second
+	recreateGap    = 30 * time.Second // at most one new request per leg that an uplink dropped unasked
+	retryWithdraw  = 5 * time.Second  // a refused DELETE is tried again
+	retryHeld      = 30 * time.Second // a held leg is tried again where no Max-Age was told
+	minRefresh     = 5 * time.Second  // between two refreshes of a leg of ours
+	minRecheck     = 30 * time.Second // between two resolutions of a name
+	sevenEvery     = 3 * time.Second  // status 7 of a deactivated request is told four times (RFC 9132, Section 4.4.2)
+	sevenTimes     = 4
+)
+
+// CoreConfig is what a Core needs to know.
+type CoreConfig struct {
+	Policy *policy.Policy // required
+	// Identities gives, by uplink, the SHA-256 of the gateway's own credential there, from which a new cuid is
+	// computed when none is stored yet. Required for every uplink of the policy.
+	Identities map[string][sha256.Size]byte
+	// NodeID is put in front of the list of a 5.08 (RFC 8768, Section 3): no spaces. Required.
+	NodeID         string
+	AnswerWait     time.Duration // how long a request waits for the uplink; 0: DefaultAnswerWait
+	Terminating    time.Duration // active-but-terminating period; 0: DefaultTerminating
+	TerminatingMax time.Duration // its bound when it doubles; 0: DefaultTerminatingMax
+	WhenDown       WhenDown      // empty: WhenDownHold
+	MIDBlock       uint32        // mids reserved at a time; 0: DefaultMIDBlock
+	MaxAsking      int           // requests that wait for a name, beyond it 5.03; 0: DefaultMaxAsking
+	// NoMirror keeps requests with trigger-mitigation=false from the uplink: they fire only while the gateway lives.
+	NoMirror bool
+	// NewCUID makes a cuid after a collision (RFC 9132, Section 4.4.1.1). Required.
+	NewCUID func() string
+}
+
+// validate fills in the defaults and reports what is missing.
+func (c *CoreConfig) validate() error {
+	if c.Policy == nil || c.NewCUID == nil || c.NodeID == "" {
+		return errors.New("gateway: Policy, NewCUID and NodeID are required")
+	}
+	c.AnswerWait = orDefault(c.AnswerWait, DefaultAnswerWait)
+	c.Terminating = orDefault(c.Terminating, DefaultTerminating)
+	c.TerminatingMax = orDefault(c.TerminatingMax, max(DefaultTerminatingMax, c.Terminating))
+	c.WhenDown = orDefault(c.WhenDown, WhenDownHold)
+	c.MIDBlock = orDefault(c.MIDBlock, DefaultMIDBlock)
+	c.MaxAsking = orDefault(c.MaxAsking, DefaultMaxAsking)
+	if c.WhenDown != WhenDownHold && c.WhenDown != WhenDownRefuse {
+		return fmt.Errorf("gateway: unknown WhenDown %q", c.WhenDown)
+	}
+	return nil
+}
+
+// orDefault returns v, or def where v is its type's zero.
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// testPolicy has two clients of one domain, a client of another one, and one uplink.
+func testPolicy(t testing.TB) *policy.Policy {
+	t.Helper()
+	p, err := policy.New(policy.Config{
+		Uplinks: []policy.Uplink{{Name: "up"}},
+		Domains: []policy.Domain{
+			{Name: "lab", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+				Names: []string{"example.com"},
+				Clients: []policy.ClientEntry{{Name: "a", CertNames: []string{"a"}}, {Name: "b", CertNames: []string{"b"}}}},
+			{Name: "other", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func testCore(t testing.TB) *Core {
+	t.Helper()
+	c, err := NewCore(CoreConfig{
+		Policy: testPolicy(t), NodeID: "gw", NewCUID: func() string { return "new-cuid" },
+		Identities: map[string][sha256.Size]byte{"up": sha256.Sum256([]byte("gateway"))},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func put(mid uint32, prefix string) dots.Request {
+	return dots.Request{MID: mid, Target: dots.Target{Prefixes: []netip.Prefix{netip.MustParsePrefix(prefix)}}, Lifetime: dots.Some[dots.Lifetime](3600)}
+}
+
+// TestWayThrough walks one mitigation in, up, and its status back: accepted durably, wanted, answered, mitigated,
+// withdrawn, terminated, forgotten.
+func TestWayThrough(t *testing.T) {
+	c := testCore(t)
+	now := time.Unix(1000, 0)
+	me := dots.Client{Name: "a", CUID: "cuid-a"}
+	c.Step(now, LinkUp{"up"})
+
+	r := c.Step(now, Mitigate{1, dots.Ask{Client: me, Request: put(7, "192.0.2.1/32"), HopLimit: 15}})
+	if r.Seq == 0 || r.After != r.Seq || len(r.Wants) != 1 || len(r.Replies) != 0 {
+		t.Fatalf("a PUT gave %+v", r)
+	}
+	c.Step(now, Committed{r.Seq})
+	leg := r.Wants[0]
+	r = c.Step(now, Answered{dots.LegAnswer{Key: leg.Key, Revision: leg.Revision, Code: dots.CodeCreated, Lifetime: dots.Some[dots.Lifetime](3600)}})
+	if len(r.Replies) != 1 || r.Replies[0].Err != nil || r.Replies[0].Answer.Code != dots.CodeCreated || r.Replies[0].Answer.Lifetime != 3600 {
+		t.Fatalf("the uplink's 2.01 gave %+v", r)
+	}
+	c.Step(now, Reported{Uplink: "up", CUID: leg.Key.CUID, Reports: []dots.Report{{MID: leg.Key.MID, Status: dots.StatusMitigated}}})
+	if got := status(t, c, now, me, 7); got != dots.StatusMitigated {
+		t.Fatalf("status %v, want mitigated", got)
+	}
+
+	r = c.Step(now, Withdraw{2, dots.MitigationKey{Client: me, MID: 7}})
+	if len(r.Replies) != 1 || r.Replies[0].Err != nil || len(r.Wants) != 1 || !r.Wants[0].Withdraw || !r.Reserve {
+		t.Fatalf("a DELETE gave %+v", r)
+	}
+	c.Step(now, Committed{r.Seq})
+	if got := status(t, c, now, me, 7); got != dots.StatusClientWithdrawn {
+		t.Fatalf("status %v, want client-withdrawn", got)
+	}
+	leg = r.Wants[0]
+	r = c.Step(now, Answered{dots.LegAnswer{Key: leg.Key, Revision: leg.Revision, Withdraw: true, Code: dots.CodeDeleted}})
+	c.Step(now, Committed{r.Seq})
+	c.Step(now, Reported{Uplink: "up", CUID: leg.Key.CUID, Reports: []dots.Report{{MID: leg.Key.MID, Status: dots.StatusTerminated}}})
+	if got := status(t, c, now, me, 7); got != dots.StatusTerminated {
+		t.Fatalf("status %v, want terminated", got)
+	}
+	now = now.Add(endedVisible)
+	if d := c.Deadline(); !d.Equal(now) {
+		t.Fatalf("deadline %v, want %v", d, now)
+	}
+	c.Step(now, Tick{})
+	if got := status(t, c, now, me, 7); got != 0 {
+		t.Fatalf("status %v, want none", got)
+	}
+	if len(c.mits)+len(c.legs)+len(c.byClient)+c.index.Len() != 0 {
+		t.Fatalf("left over: %d mitigations, %d scopes, %d in the index", len(c.mits), len(c.legs), c.index.Len())
+	}
+}
+
+// status asks for one mitigation; 0: there is none.
+func status(t *testing.T, c *Core, now time.Time, cl dots.Client, mid uint32) dots.Status {
+	t.Helper()
+	r := c.Step(now, Inspect{Ticket: 99, Client: cl, MID: dots.Some(mid)})
+	if len(r.Replies) != 1 {
+		t.Fatalf("a GET gave %+v", r)
+	}
+	if r.Replies[0].Err != nil {
+		return 0
+	}
+	return r.Replies[0].Reports[0].Status
+}

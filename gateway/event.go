@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// Ticket names a caller that waits for a Reply. It is unique in a process; 0 names nobody.
+type Ticket uint64
+
+// Event is something that happened to the core. The set of events is closed.
+type Event interface{ event() }
+
+// Mitigate is a mitigation request, a refresh or an efficacy update from a client.
+type Mitigate struct {
+	Ticket Ticket
+	Ask    dots.Ask
+}
+
+// Withdraw is a client's DELETE. An unknown mitigation is no error (RFC 9132, Section 4.4.4).
+type Withdraw struct {
+	Ticket Ticket
+	Key    dots.MitigationKey
+}
+
+// Inspect asks for the state of one (MID set) or all mitigations of a client.
+type Inspect struct {
+	Ticket Ticket
+	Client dots.Client
+	MID    dots.Maybe[uint32]
+}
+
+// ClientLost says that every session of a client entry ended by missed heartbeats (RFC 9132, Section 4.7).
+type ClientLost struct{ Client string }
+
+// ClientBack says that a client entry has a session again. Nothing that was triggered stops by it (RFC 9132, Section 4.4.4).
+type ClientBack struct{ Client string }
+
+// Resolved answers a question for a name.
+type Resolved struct {
+	Name      string
+	Addresses []netip.Addr
+	TTL       time.Duration // how long the answer may be used
+	Failed    bool          // the name could not be resolved; Addresses and TTL are empty
+}
+
+// Answered is an uplink's answer to a leg.
+type Answered struct{ Answer dots.LegAnswer }
+
+// Reported is what an uplink says of legs under a cuid. Complete: the list names every leg that stands there.
+type Reported struct {
+	Uplink, CUID string
+	Complete     bool
+	Reports      []dots.Report
+}
+
+// LinkUp says that an uplink has a session, LinkDown that it has none.
+type LinkUp struct{ Uplink string }
+
+// LinkDown says that an uplink has no session.
+type LinkDown struct{ Uplink, Reason string }
+
+// Committed says that every batch up to Seq is durable.
+type Committed struct{ Seq uint64 }
+
+// CommitFailed says that batch From and every later one is not durable and never will be.
+type CommitFailed struct {
+	From uint64
+	Full bool // for want of space
+}
+
+// Tick says that a deadline passed.
+type Tick struct{}
+
+// Restate asks for the whole wanted set, as after a start.
+type Restate struct{}
+
+func (Mitigate) event()     {}
+func (Withdraw) event()     {}
+func (Inspect) event()      {}
+func (ClientLost) event()   {}
+func (ClientBack) event()   {}
+func (Resolved) event()     {}
+func (Answered) event()     {}
+func (Reported) event()     {}
+func (LinkUp) event()       {}
+func (LinkDown) event()     {}
+func (Committed) event()    {}
+func (CommitFailed) event() {}
+func (Tick) event()         {}
+func (Restate) event()      {}

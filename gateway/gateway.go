@@ -1,0 +1,403 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+	"github.com/dotsgate/dotsgate/store"
+)
+
+// Uplinks is the client half: it makes legs stand at the uplinks as they are wanted.
+type Uplinks interface {
+	// Want states legs as they are to stand at the uplink; each replaces what was wanted under its key. It must not
+	// block. The whole set is stated once after the start.
+	Want(uplink string, legs []dots.Leg)
+	// Forget drops keys that need nothing more. It must not block.
+	Forget(uplink string, keys []dots.LegKey)
+}
+
+// Watchers is the server half: it has observers to tell.
+type Watchers interface {
+	// Changed says that what Reports tells of a mitigation has changed. It must not block.
+	Changed(key dots.MitigationKey)
+}
+
+// Resolver answers questions for names.
+type Resolver interface {
+	// Resolve returns the addresses of a name and how long they may be used. It may block until ctx ends.
+	Resolve(ctx context.Context, name string) ([]netip.Addr, time.Duration, error)
+}
+
+// Meter counts what the gateway does. Every method must be quick and safe for concurrent use.
+type Meter interface {
+	Committed(took time.Duration, batches int, err error)
+	Mailbox(depth int)
+	Refused(what string) // "mitigate" or "inspect": the mailbox was full
+}
+
+// Defaults of Config.
+const (
+	DefaultMailbox   = 4096
+	DefaultInFlight  = 4096
+	DefaultResolvers = 8
+)
+
+// Config is what a Gateway needs.
+type Config struct {
+	Core     CoreConfig
+	Store    store.Store      // required; the Gateway does not close it
+	Resolver Resolver         // nil: every name fails to resolve
+	Logger   *slog.Logger     // nil: nothing is logged
+	Meter    Meter            // nil: nothing is counted
+	Now      func() time.Time // nil: time.Now
+	// Mailbox is its size in events; a quarter is kept for refreshes, withdrawals and uplinks. 0: DefaultMailbox.
+	Mailbox int
+	// InFlight bounds the batches that wait for the disk; beyond it new requests get 5.03. 0: DefaultInFlight.
+	InFlight int
+}
+
+// Gateway is the one goroutine around the core. Its methods are safe for concurrent use.
+type Gateway struct {
+	cfg    Config
+	policy *policy.Policy
+	core   *Core // of the loop
+	box    *mailbox
+	work   *committer
+	ask    chan string // names to resolve
+
+	uplinks  Uplinks
+	watchers Watchers
+
+	known sync.Map // dots.MitigationKey of live mitigations: their PUTs are refreshes
+
+	// of the loop
+	tickets map[Ticket]waiting
+	last    Ticket
+	held    []Ready // in order, waiting for their commit
+	wants   uint64  // the commit that the newest held wants wait for
+	timer   *time.Timer
+}
+
+// waiting is a caller behind a ticket.
+type waiting struct {
+	mitigate func(dots.Answer, error)
+	withdraw func(error)
+	inspect  func([]dots.Report, error)
+}
+
+// call is an event with its caller.
+type call struct {
+	event func(Ticket) Event
+	who   waiting
+	// putNew says that it is refused while too much waits for the disk.
+	putNew bool
+}
+
+// query runs in the loop, between two steps.
+type query func(*Core)
+
+// New makes a gateway from what the store holds. Connect it before Run.
+func New(ctx context.Context, cfg Config) (*Gateway, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("gateway: Store is required")
+	}
+	cfg.Mailbox = orDefault(cfg.Mailbox, DefaultMailbox)
+	cfg.InFlight = orDefault(cfg.InFlight, DefaultInFlight)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Meter == nil {
+		cfg.Meter = noMeter{}
+	}
+	core, err := NewCore(cfg.Core)
+	if err != nil {
+		return nil, err
+	}
+	now := cfg.Now()
+	if err := cfg.Store.Load(ctx, func(r store.Record) error { return core.Restore(now, r) }); err != nil {
+		return nil, fmt.Errorf("loading the store: %w", err)
+	}
+	return &Gateway{
+		cfg: cfg, policy: cfg.Core.Policy, core: core, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),
+		ask: make(chan string, DefaultMaxAsking), tickets: map[Ticket]waiting{},
+	}, nil
+}
+
+// Connect names the two halves. Call it once, before Run.
+func (g *Gateway) Connect(u Uplinks, w Watchers) { g.uplinks, g.watchers = u, w }
+
+// Run runs the core until ctx ends. Then it takes no new events, finishes what it accepted, and returns.
+func (g *Gateway) Run(ctx context.Context) error {
+	if g.uplinks == nil || g.watchers == nil {
+		return errors.New("gateway: Run before Connect")
+	}
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var helpers sync.WaitGroup
+	for range DefaultResolvers {
+		helpers.Go(func() { g.resolve(inner) })
+	}
+	committed := make(chan struct{})
+	go func() {
+		defer close(committed)
+		g.work.run(inner)
+	}()
+	g.timer = time.NewTimer(time.Hour)
+	defer g.timer.Stop()
+	g.step(Restate{})
+	g.loop(ctx)
+	g.box.close()
+	g.drain()
+	stop()
+	g.finish(committed)
+	helpers.Wait()
+	return nil
+}
+
+// loop takes events until ctx ends.
+func (g *Gateway) loop(ctx context.Context) {
+	var spare []any
+	for {
+		g.arm()
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-g.work.result:
+			g.outcome(o)
+		case <-g.timer.C:
+			g.step(Tick{})
+		case <-g.box.wake:
+			items := g.box.take(spare)
+			for i, item := range items {
+				g.handle(item)
+				items[i] = nil
+			}
+			spare = items
+			g.cfg.Meter.Mailbox(g.box.depth())
+		}
+	}
+}
+
+// arm sets the timer to the core's next deadline.
+func (g *Gateway) arm() {
+	at := g.core.Deadline()
+	if at.IsZero() {
+		g.timer.Reset(time.Hour)
+		return
+	}
+	g.timer.Reset(max(at.Sub(g.cfg.Now()), 0))
+}
+
+// drain handles what was taken in before the mailbox closed.
+func (g *Gateway) drain() {
+	for _, item := range g.box.take(nil) {
+		g.handle(item)
+	}
+}
+
+// finish waits for the last commits and answers everybody who still waits.
+func (g *Gateway) finish(committed <-chan struct{}) {
+	for done := false; !done; {
+		select {
+		case o := <-g.work.result:
+			g.outcome(o)
+		case <-committed:
+			done = true
+			select {
+			case o := <-g.work.result:
+				g.outcome(o)
+			default:
+			}
+		}
+	}
+	for t := range g.tickets {
+		g.reply(Reply{Ticket: t, Err: errStopping()})
+	}
+}
+
+// handle takes one item of the mailbox.
+func (g *Gateway) handle(item any) {
+	switch item := item.(type) {
+	case call:
+		if item.putNew && len(g.core.flights) >= g.cfg.InFlight {
+			g.cfg.Meter.Refused("mitigate")
+			item.who.end(Reply{Err: errBusy()})
+			return
+		}
+		g.last++
+		g.tickets[g.last] = item.who
+		g.step(item.event(g.last))
+	case query:
+		item(g.core)
+	case Event:
+		g.step(item)
+	}
+}
+
+// step lets the core take an event, and does what it wants done.
+func (g *Gateway) step(ev Event) {
+	r := g.core.Step(g.cfg.Now(), ev)
+	for _, n := range r.Notes {
+		g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, n.Attrs...)
+	}
+	for _, k := range r.Live {
+		g.known.Store(k, true)
+	}
+	for _, k := range r.Over {
+		g.known.Delete(k)
+	}
+	for _, q := range r.Questions {
+		select {
+		case g.ask <- q:
+		default:
+			defer g.step(Resolved{Name: q, Failed: true})
+		}
+	}
+	if r.Seq != 0 {
+		g.work.push(batch{r.Seq, r.Records, r.Reserve})
+	}
+	g.hold(r)
+}
+
+// hold keeps a Ready until its commit, or releases it at once. Wants keep their order among themselves, because a later
+// one replaces an earlier one.
+func (g *Gateway) hold(r Ready) {
+	r.Records, r.Notes = nil, nil
+	if r.empty() {
+		return
+	}
+	if len(r.Wants) > 0 || len(r.Forgets) > 0 {
+		r.After = max(r.After, g.wants)
+	}
+	if r.After <= g.core.durable {
+		g.release(r)
+		return
+	}
+	if len(r.Wants) > 0 || len(r.Forgets) > 0 {
+		g.wants = max(g.wants, r.After)
+	}
+	g.held = append(g.held, r)
+}
+
+// outcome notes what became of commits, and releases what waited for them.
+func (g *Gateway) outcome(o outcome) {
+	g.cfg.Meter.Committed(o.took, o.merged, o.err)
+	if o.err != nil {
+		g.failed(o)
+		return
+	}
+	g.step(Committed{o.seq})
+	kept := g.held[:0]
+	for _, r := range g.held {
+		if r.After <= g.core.durable {
+			g.release(r)
+		} else {
+			kept = append(kept, r)
+		}
+	}
+	clear(g.held[len(kept):])
+	g.held = kept
+}
+
+// failed drops what waited for a commit that failed, tells its callers, and lets the core take back what it had changed.
+func (g *Gateway) failed(o outcome) {
+	g.cfg.Logger.Error("commit failed", "error", o.err.Error())
+	held := g.held
+	g.held, g.wants = nil, 0
+	for _, r := range held {
+		if r.After < o.seq {
+			g.held = append(g.held, r)
+			continue
+		}
+		for _, reply := range r.Replies {
+			g.reply(Reply{Ticket: reply.Ticket, Err: errStore(isFull(o.err))})
+		}
+	}
+	g.work.repair()
+	g.step(CommitFailed{From: o.seq, Full: isFull(o.err)})
+}
+
+// release makes the visible part of a Ready visible.
+func (g *Gateway) release(r Ready) {
+	for i := 0; i < len(r.Wants); {
+		j := i
+		for j < len(r.Wants) && r.Wants[j].Key.Uplink == r.Wants[i].Key.Uplink {
+			j++
+		}
+		g.uplinks.Want(r.Wants[i].Key.Uplink, r.Wants[i:j])
+		i = j
+	}
+	for _, k := range r.Forgets {
+		g.uplinks.Forget(k.Uplink, []dots.LegKey{k})
+	}
+	for _, reply := range r.Replies {
+		g.reply(reply)
+	}
+	for _, k := range r.Changed {
+		g.watchers.Changed(k)
+	}
+}
+
+// reply answers the caller behind a ticket.
+func (g *Gateway) reply(r Reply) {
+	w, ok := g.tickets[r.Ticket]
+	if !ok {
+		return
+	}
+	delete(g.tickets, r.Ticket)
+	w.end(r)
+}
+
+// end calls the caller back.
+func (w waiting) end(r Reply) {
+	switch {
+	case w.mitigate != nil:
+		w.mitigate(r.Answer, r.Err)
+	case w.withdraw != nil:
+		w.withdraw(r.Err)
+	case w.inspect != nil:
+		w.inspect(r.Reports, r.Err)
+	}
+}
+
+// resolve answers questions until ctx ends.
+func (g *Gateway) resolve(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case q := <-g.ask:
+			g.box.deliver(g.lookup(ctx, q))
+		}
+	}
+}
+
+// lookup asks the resolver for a name.
+func (g *Gateway) lookup(ctx context.Context, q string) Event {
+	if g.cfg.Resolver == nil {
+		return Resolved{Name: q, Failed: true}
+	}
+	addrs, ttl, err := g.cfg.Resolver.Resolve(ctx, q)
+	if err != nil {
+		g.cfg.Logger.Warn("name not resolved", "name", q, "error", err.Error())
+		return Resolved{Name: q, Failed: true}
+	}
+	return Resolved{Name: q, Addresses: addrs, TTL: ttl}
+}
+
+// noMeter counts nothing.
+type noMeter struct{}
+
+func (noMeter) Committed(time.Duration, int, error) {}
+func (noMeter) Mailbox(int)                         {}
+func (noMeter) Refused(string)                      {}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// name is a name that a request waits for or that a live mitigation rests on.
+type name struct {
+	name     string
+	res      policy.Resolution
+	answered bool
+	asked    bool // a question is out
+	users    map[dots.MitigationKey]bool
+	again    time.Time // when it is resolved again, or forgotten if nobody uses it
+}
+
+func (n *name) dueAt() time.Time { return n.again }
+
+// question asks for a name, once at a time.
+func (c *Core) question(q string) {
+	n := c.names[q]
+	if n == nil {
+		n = &name{name: q, users: map[dots.MitigationKey]bool{}}
+		c.names[q] = n
+	}
+	if !n.asked {
+		n.asked = true
+		c.out.Questions = append(c.out.Questions, q)
+	}
+}
+
+// resolved takes an answer in. A failure leaves the last good answer in force: an outage of DNS ends no mitigation.
+func (c *Core) resolved(ev Resolved) {
+	n := c.names[ev.Name]
+	if n == nil {
+		return
+	}
+	n.asked = false
+	if !ev.Failed || !n.answered {
+		n.answered = true
+		n.res = policy.Resolution{Addresses: ev.Addresses, Failed: ev.Failed}
+	}
+	n.again = c.now.Add(max(ev.TTL, minRecheck))
+	c.due.arm(n)
+	for _, a := range c.askingFor(ev.Name) {
+		delete(a.names, ev.Name)
+		if len(a.names) == 0 {
+			c.unpark(a)
+		}
+	}
+	c.recheck(n)
+}
+
+// askingFor lists the requests that wait for a name, in an order that does not depend on chance.
+func (c *Core) askingFor(q string) []*asking {
+	var found []*asking
+	for _, a := range c.asks {
+		if a.names[q] {
+			found = append(found, a)
+		}
+	}
+	slices.SortFunc(found, func(a, b *asking) int {
+		return compareKeys(dots.MitigationKey{Client: a.ask.Client, MID: a.ask.Request.MID},
+			dots.MitigationKey{Client: b.ask.Client, MID: b.ask.Request.MID})
+	})
+	return found
+}
+
+// nameDue resolves a name again that something rests on, and forgets one that nothing does.
+func (c *Core) nameDue(n *name) {
+	n.again = time.Time{}
+	if len(n.users) == 0 {
+		if c.names[n.name] == n && !n.asked {
+			delete(c.names, n.name)
+		}
+		return
+	}
+	c.question(n.name)
+}
+
+// recheck tests the ownership of every mitigation that rests on a name, after each resolution
+// (RFC 9132, Section 4.4.1).
+func (c *Core) recheck(n *name) {
+	keys := make([]dots.MitigationKey, 0, len(n.users))
+	for k := range n.users {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareKeys)
+	for _, k := range keys {
+		m := c.mits[k]
+		if m == nil || m.phase != live {
+			delete(n.users, k)
+			continue
+		}
+		if err := c.policy.Recheck(view{c}, m.grant); err != nil {
+			c.out.note(slog.LevelWarn, "mitigation ended: its target left the domain", keyAttrs(k, slog.String("reason", err.Text))...)
+			c.withdrawnByUs(m)
+			continue
+		}
+		m.grant.Expanded = c.policy.Reexpand(view{c}, m.grant)
+		c.index.Insert(k, m.grant.Domain, m.grant.Expanded)
+	}
+}
+
+// watch ties a mitigation to the names it rests on; unwatch unties it.
+func (c *Core) watch(m *mitigation) {
+	for _, w := range m.grant.Watch {
+		n := c.names[w]
+		if n == nil { // after a start: nothing is known yet
+			c.question(w)
+			n = c.names[w]
+		}
+		n.users[m.key] = true
+	}
+}
+
+func (c *Core) unwatch(m *mitigation) {
+	for _, w := range m.grant.Watch {
+		if n := c.names[w]; n != nil {
+			delete(n.users, m.key)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+	"github.com/dotsgate/dotsgate/store"
+)
+
+// The kinds of records. A key joins its parts by a zero byte, which no name can hold.
+const (
+	kindMitigation store.Kind = "mitigation"
+	kindLeg        store.Kind = "leg"
+	kindCounter    store.Kind = "mids"
+	kindCUID       store.Kind = "cuid"
+	kindOwn        store.Kind = "own-cuid"
+)
+
+// mitigationRecord is a live mitigation on disk. A withdrawn or ended one has no record.
+type mitigationRecord struct {
+	Client   dots.Client
+	MID      uint32
+	Asked    dots.Request
+	Grant    policy.Grant
+	HopLimit uint8
+	CDID     string `json:",omitempty"`
+	Lifetime dots.Lifetime
+	Expires  int64  `json:",omitempty"` // seconds since the epoch; 0: indefinite
+	Start    uint64 `json:",omitempty"`
+	Legs     []dots.LegKey
+	Mirror   dots.LegKey
+	Fired    bool          `json:",omitempty"`
+	Period   time.Duration // active-but-terminating period
+}
+
+// legRecord is a leg that stands, may stand or is to be withdrawn.
+type legRecord struct {
+	Of       dots.MitigationKey
+	Request  dots.Request
+	HopLimit uint8
+	CDID     string        `json:",omitempty"`
+	Withdraw bool          `json:",omitempty"`
+	Expires  int64         `json:",omitempty"` // seconds since the epoch, of a withdrawn one
+	Replaces []dots.LegKey `json:",omitempty"`
+}
+
+// cuidRecord binds a downstream cuid to a client entry.
+type cuidRecord struct{ Client string }
+
+// ownRecord is a cuid of the gateway at an uplink.
+type ownRecord struct {
+	Placement policy.Placement
+	CUID      string
+}
+
+// counterRecord is the end of the reserved mids of a scope.
+type counterRecord struct{ Reserved uint32 }
+
+func mitigationRecordKey(k dots.MitigationKey) string {
+	return k.Client.Name + "\x00" + k.Client.CUID + "\x00" + strconv.FormatUint(uint64(k.MID), 10)
+}
+
+func legRecordKey(k dots.LegKey) string {
+	return k.Uplink + "\x00" + k.CUID + "\x00" + strconv.FormatUint(uint64(k.MID), 10)
+}
+
+// encode makes a record's value. The types above hold nothing that JSON cannot say, so an error is a mistake of ours.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("gateway: encoding a %T: %v", v, err))
+	}
+	return b
+}
+
+// unix returns a time's seconds since the epoch; 0 for none.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+func (c *Core) recordMitigation(m *mitigation, undo func(*Ready)) {
+	m.seq = c.pending()
+	c.put(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
+		Client: m.key.Client, MID: m.key.MID, Asked: m.asked, Grant: m.grant, HopLimit: m.hopLimit, CDID: m.cdid,
+		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Legs: m.legs, Mirror: m.mirror, Fired: m.fired, Period: m.period,
+	})}, undo)
+}
+
+// dropRecord ends a mitigation on disk.
+func (c *Core) dropRecord(m *mitigation) {
+	m.seq = c.pending()
+	c.putLess(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)}, nil)
+}
+
+// replaceRecord ends a mitigation on disk because a later one takes its place: if that cannot be stored, it goes on.
+func (c *Core) replaceRecord(m *mitigation, undo func(*Ready)) {
+	m.seq = c.pending()
+	c.put(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)}, undo)
+}
+
+func (l *leg) record() store.Record {
+	return store.Record{Kind: kindLeg, Key: legRecordKey(l.want.Key), Value: encode(legRecord{
+		Of: l.of, Request: l.want.Request, HopLimit: l.want.HopLimit, CDID: l.want.CDID,
+		Withdraw: l.want.Withdraw, Expires: unix(l.expires), Replaces: l.replaces,
+	})}
+}
+
+func (c *Core) deleteLeg(k dots.LegKey) {
+	c.putLess(store.Record{Kind: kindLeg, Key: legRecordKey(k)}, nil)
+}
+
+// recordCounter keeps a reservation. If it cannot be kept, the next mid that is taken records it again.
+func (c *Core) recordCounter(s scope, n *counter) {
+	c.put(store.Record{Kind: kindCounter, Key: s.uplink + "\x00" + s.cuid, Value: encode(counterRecord{n.reserved})},
+		func(*Ready) { n.reserved = min(n.reserved, n.next) })
+}
+
+func (c *Core) recordCUID(cl dots.Client, undo func(*Ready)) {
+	c.put(store.Record{Kind: kindCUID, Key: cl.CUID, Value: encode(cuidRecord{cl.Name})}, undo)
+}
+
+func (c *Core) recordOwn(p policy.Placement, cuid string, undo func(*Ready)) {
+	c.put(store.Record{Kind: kindOwn, Key: p.Uplink + "\x00" + p.Scope, Value: encode(ownRecord{p, cuid})}, undo)
+}

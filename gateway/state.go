@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// phase is where a mitigation is in its life.
+type phase uint8
+
+const (
+	live        phase = iota + 1 // wanted by its client
+	terminating                  // withdrawn or expired, active but terminating: status 5
+	ended                        // finished: status 6, or 7 when the uplink refused it late; shown for a while
+)
+
+// mitigation is a mitigation request as its client made it. Three views: asked, granted, and its legs.
+type mitigation struct {
+	key      dots.MitigationKey
+	asked    dots.Request // verbatim
+	grant    policy.Grant
+	hopLimit uint8
+	cdid     string
+	lifetime dots.Lifetime // granted
+	expires  time.Time     // zero: indefinite
+	start    uint64        // seconds since the epoch; 0 while it is armed
+	legs     []dots.LegKey // the legs that carry it now
+	mirror   dots.LegKey   // its armed leg, for a request with trigger-mitigation=false; zero: none
+
+	phase  phase
+	fired  bool                      // a request with trigger-mitigation=false that was triggered
+	sevens int                       // how often status 7 is still to be told before it is armed again
+	forced dots.Status               // shown in place of what the legs say; 0: nothing forced
+	own    dots.Maybe[dots.Conflict] // a conflict found here, not at the uplink
+	period time.Duration             // its active-but-terminating period
+	shown  dots.Status               // last status told of
+	wait   []waiter                  // callers that wait for the uplink
+	seq    uint64                    // its newest batch
+
+	answerBy, termUntil, forgetAt, sevenAt time.Time
+}
+
+// waiter is a caller that waits for the uplink's answer.
+type waiter struct {
+	ticket Ticket
+	code   dots.Code // what it is told on success
+}
+
+func (m *mitigation) dueAt() time.Time {
+	var expires time.Time
+	if m.phase == live {
+		expires = m.expires
+	}
+	return earliest(m.answerBy, expires, m.termUntil, m.forgetAt, m.sevenAt)
+}
+
+// armed reports a request that waits for the loss of its client's sessions.
+func (m *mitigation) armed() bool { return m.asked.OnSignalLoss && !m.fired && m.phase == live }
+
+// remaining is the lifetime that is left, rounded up to whole seconds.
+func (m *mitigation) remaining(now time.Time) dots.Lifetime {
+	if m.expires.IsZero() {
+		return dots.Indefinite
+	}
+	return secondsUntil(m.expires, now)
+}
+
+// secondsUntil rounds up, and is at least 0.
+func secondsUntil(t, now time.Time) dots.Lifetime {
+	left := t.Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	return dots.Lifetime((left + time.Second - 1) / time.Second)
+}
+
+// legState is where a leg is in its life.
+type legState uint8
+
+const (
+	placing legState = iota + 1 // asked for, not answered yet
+	placed                      // stands at the uplink
+	held                        // refused for now; asked again at retryAt
+	leaving                     // DELETE is to be answered
+	left                        // DELETE was answered; the uplink may still mitigate (status 5)
+	foreign                     // stands at the uplink under our cuid, but we did not ask for it
+)
+
+// leg is a mitigation request as the gateway makes it to an uplink.
+type leg struct {
+	want     dots.Leg
+	state    legState
+	of       dots.MitigationKey // the mitigation that it carries
+	expires  time.Time          // by what the uplink granted; zero: indefinite or not known
+	placedAt time.Time
+	report   dots.Report   // the uplink's newest; Status 0: none yet
+	replaces []dots.LegKey // withdrawn once this one stands
+	lost     bool          // its record could not be stored and is to be written again
+
+	refreshAt, retryAt time.Time
+}
+
+func (l *leg) dueAt() time.Time {
+	var expires time.Time
+	if l.state == leaving || l.state == left || l.state == foreign {
+		expires = l.expires
+	}
+	return earliest(l.refreshAt, l.retryAt, expires)
+}
+
+// asking is a request that waits for names to be resolved.
+type asking struct {
+	ask     dots.Ask
+	tickets []Ticket
+	names   map[string]bool
+	until   time.Time
+}
+
+func (a *asking) dueAt() time.Time { return a.until }
