@@ -106,6 +106,30 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestExcusedAtThePlace shows that the linters' own comments count, if they name the rule and give a reason.
+func TestExcusedAtThePlace(t *testing.T) {
+	branches := " {\n" + strings.Repeat("if a {}\n", 12) + "}"
+	tests := []struct{ name, body, want string }{
+		{"behind", "func f(a bool) {" + " //nolint:gocyclo // a row each\n" + strings.Repeat("if a {}\n", 12) + "}", "a row each"},
+		{"above", "//nolint:funlen,gocyclo // a row each\nfunc f(a bool)" + branches, "a row each"},
+		{"another rule", "//nolint:funlen // a row each\nfunc f(a bool)" + branches, ""},
+		{"no reason", "//nolint:gocyclo\nfunc f(a bool)" + branches, ""},
+		{"too far away", "//nolint:gocyclo // a row each\n\nfunc f(a bool)" + branches, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			row := measured(t, source(tt.body))["complexity"]
+			if len(row.items) != 1 || row.items[0].excuse != tt.want {
+				t.Fatalf("got %+v, want the excuse %q", row.items, tt.want)
+			}
+			ok, err := report(&strings.Builder{}, []result{row}, nil)
+			if err != nil || ok != (tt.want != "") {
+				t.Errorf("ok %v, error %v", ok, err)
+			}
+		})
+	}
+}
+
 func TestPlacesIgnoreTests(t *testing.T) {
 	fsys := source("")
 	fsys["p/p_test.go"] = &fstest.MapFile{Data: []byte("package p\n\nvar T int\n\nfunc F(a, b, c, d, e int) { T = 1 }\n")}
@@ -205,7 +229,7 @@ func TestReport(t *testing.T) {
 	rows := []result{
 		{rule: "a", value: "1", limit: "max 2", ok: true},
 		{rule: "b", value: "9", limit: "max 2"},
-		{rule: "c", value: "2 over", limit: "0", items: []item{{"f.go:x", "f.go:1: x"}, {"f.go:y", "f.go:2: y"}}},
+		{rule: "c", value: "2 over", limit: "0", items: []item{{place: "f.go:x", text: "f.go:1: x"}, {place: "f.go:y", text: "f.go:2: y"}}},
 	}
 	b, x, y := &excuse{rule: "b", place: "*", reason: "r b"}, &excuse{rule: "c", place: "f.go:x", reason: "r x"}, &excuse{rule: "c", place: "f.go:y", reason: "r y"}
 	tests := []struct {

@@ -26,8 +26,9 @@ const (
 
 // item is one place that misses a budget for single places.
 type item struct {
-	place string // file, or file:name; what an excuse names
-	text  string // file:line: what is wrong
+	place  string // file, or file:name; what an excuse names
+	text   string // file:line: what is wrong
+	excuse string // the reason given at the place itself; empty for none
 }
 
 // result is one row of the table.

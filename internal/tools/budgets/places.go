@@ -85,16 +85,32 @@ func linesOf(f *file, n ast.Node) int { return f.line(n.End()) - f.line(n.Pos())
 func functionLines(f *file) []item {
 	return eachFunction(f, func(fn *ast.FuncDecl) []item {
 		if n := linesOf(f, fn); n > maxFunctionLines {
-			return at(f, fn.Pos(), nameOf(fn), fmt.Sprintf("%s has %d lines", nameOf(fn), n))
+			return excusable(f, fn, "funlen", fmt.Sprintf("%s has %d lines", nameOf(fn), n))
 		}
 		return nil
 	})
 }
 
+// excusable makes an item for a function, with the reason that stands in a comment "//nolint:LINTER // reason" on its
+// first line or the line above.
+func excusable(f *file, fn *ast.FuncDecl, linter, what string) []item {
+	items := at(f, fn.Pos(), nameOf(fn), what)
+	form := regexp.MustCompile(`^//nolint:[a-z0-9,]*\b` + linter + `\b[a-z0-9,]* // (\S+ \S+.*)`)
+	for _, g := range f.ast.Comments {
+		for _, c := range g.List {
+			behind := f.line(fn.Pos()) - f.line(c.Pos())
+			if m := form.FindStringSubmatch(c.Text); m != nil && (behind == 0 || behind == 1) {
+				items[0].excuse = m[1]
+			}
+		}
+	}
+	return items
+}
+
 func complexities(f *file) []item {
 	return eachFunction(f, func(fn *ast.FuncDecl) []item {
 		if n := complexity(fn); n > maxComplexity {
-			return at(f, fn.Pos(), nameOf(fn), fmt.Sprintf("%s has complexity %d", nameOf(fn), n))
+			return excusable(f, fn, "gocyclo", fmt.Sprintf("%s has complexity %d", nameOf(fn), n))
 		}
 		return nil
 	})

@@ -85,9 +85,13 @@ func judge(row result, excuses []*excuse, notes []string) (string, bool, []strin
 	}
 	missed := 0
 	for _, it := range items {
+		reason := it.excuse
 		if e := find(excuses, row.rule, it.place); e != nil {
 			e.used = true
-			notes = append(notes, fmt.Sprintf("excused: %s: %s (%s)", row.rule, it.text, e.reason))
+			reason = e.reason
+		}
+		if reason != "" {
+			notes = append(notes, fmt.Sprintf("excused: %s: %s (%s)", row.rule, it.text, reason))
 			continue
 		}
 		missed++

@@ -45,26 +45,25 @@ func run(w io.Writer, cfg config) (bool, error) {
 		return false, fmt.Errorf("reading the head: %w", err)
 	}
 	doc, sum := render(string(head), marks)
-	out := filepath.Join(cfg.root, cfg.out)
 	if cfg.check {
-		return compare(w, cfg.out, out, doc, sum)
+		return compare(w, cfg, doc, sum)
 	}
-	if err := os.WriteFile(out, []byte(doc), 0o644); err != nil { //nolint:gosec // a document, for everybody to read
+	if err := os.WriteFile(filepath.Join(cfg.root, cfg.out), []byte(doc), 0o644); err != nil { //nolint:gosec // a document, for everybody to read
 		return false, fmt.Errorf("writing the document: %w", err)
 	}
 	_, err = fmt.Fprintf(w, "%s: %s\n", cfg.out, sum)
 	return true, err
 }
 
-func compare(w io.Writer, name, path, doc, sum string) (bool, error) {
-	old, err := os.ReadFile(path)
+func compare(w io.Writer, cfg config, doc, sum string) (bool, error) {
+	old, err := os.ReadFile(filepath.Join(cfg.root, cfg.out))
 	if err != nil && !os.IsNotExist(err) {
 		return false, fmt.Errorf("reading the document: %w", err)
 	}
 	if !bytes.Equal(old, []byte(doc)) {
-		_, err = fmt.Fprintf(w, "%s is stale: run make docs (%s)\n", name, sum)
+		_, err = fmt.Fprintf(w, "%s is stale: run make docs (%s)\n", cfg.out, sum)
 		return false, err
 	}
-	_, err = fmt.Fprintf(w, "%s is fresh: %s\n", name, sum)
+	_, err = fmt.Fprintf(w, "%s is fresh: %s\n", cfg.out, sum)
 	return true, err
 }
