@@ -153,9 +153,9 @@ func (s *Session) Close() error {
 		s.unlock()
 		return nil
 	}
-	if s.reliable {
+	if s.reliable && s.stream.started {
 		// RFC 8323, Section 5.5: Release announces an orderly end.
-		s.send(packet{code: codeRelease})
+		_, _ = s.send(packet{code: codeRelease}) // the session ends anyhow
 	}
 	s.end(ErrClosed)
 	s.unlock()
@@ -216,6 +216,9 @@ func (s *Session) later(fn func()) { s.after = append(s.after, fn) }
 
 // unlock frees the lock and then runs what was put off by later, in order.
 func (s *Session) unlock() {
+	if s.idle() {
+		s.fail(ErrClosedByPeer)
+	}
 	after := s.after
 	s.after = nil
 	s.mu.Unlock()
