@@ -29,6 +29,7 @@ func (p *Policy) Admit(v View, a Ask) Verdict {
 		return Verdict{Deny: err}
 	}
 	g := p.grant(a, x)
+	g.Refresh = same
 	if !same {
 		if err := d.judge(v, a, &g); err != nil {
 			return Verdict{Deny: err, Grant: Grant{Informs: g.Informs}}
@@ -104,7 +105,7 @@ func unchanged(held, asked dots.Request) bool {
 func (p *Policy) grant(a Ask, x expansion) Grant {
 	g := Grant{
 		Domain: x.domain.name, Client: a.Client, Request: a.Request, Uplink: x.domain.uplink,
-		Expanded: x.exp, Refresh: a.Held.Set, Partial: x.partial,
+		Expanded: x.exp, Partial: x.partial,
 	}
 	g.Request.Target = x.target
 	if life := a.Request.Lifetime; life.Set || !a.Efficacy {

@@ -140,3 +140,6 @@ func (p *Policy) Route(g Grant) []Placement {
 	}
 	return []Placement{place}
 }
+
+// CUIDMode says which of our clients share a cuid at an uplink; empty: there is no such uplink.
+func (p *Policy) CUIDMode(uplink string) CUIDMode { return p.uplinks[uplink].mode }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
@@ -25,9 +26,9 @@ func (d *domain) withAliases(t dots.Target) (dots.Target, *dots.Error) {
 		if !ok {
 			return dots.Target{}, refusal("alias-name", name, "not yours")
 		}
-		if own.Empty() { // ports beside aliases alone narrow those aliases that have none of their own
-			alias.Ports = orList(alias.Ports, own.Ports)
-			alias.Protocols = orList(alias.Protocols, own.Protocols)
+		if own.Empty() { // ports beside aliases alone go with each of them
+			alias.Ports = slices.Concat(own.Ports, alias.Ports)
+			alias.Protocols = slices.Concat(own.Protocols, alias.Protocols)
 		}
 		parts = append(parts, alias)
 	}
@@ -86,14 +87,6 @@ func unique[T comparable](list []T) []T {
 		}
 	}
 	return kept
-}
-
-// orList returns list, or def where it is empty.
-func orList[T any](list, def []T) []T {
-	if len(list) == 0 {
-		return def
-	}
-	return list
 }
 
 // masked returns prefixes without host bits. The list is copied only where one has some.

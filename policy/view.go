@@ -70,7 +70,8 @@ type Grant struct {
 	Uplink  string
 	// Expanded is the target for overlap tests.
 	Expanded Expanded
-	// Refresh says that the mid is known: answer 2.04.
+	// Refresh says that the mid is known and nothing changed but what may: answer 2.04. An Ask with Update whose parameters did
+	// change is none: the request held is to be replaced by this one.
 	Refresh bool
 	// Supersedes are own lower mids of the same trigger type that overlap; they are deleted, ascending.
 	Supersedes []uint32
