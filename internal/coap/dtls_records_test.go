@@ -1,0 +1,149 @@
+package coap
+
+import (
+	"bytes"
+	"testing"
+)
+
+func plain(kind byte, body ...byte) []byte {
+	return append([]byte{kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, byte(len(body))}, body...)
+}
+
+func protected(kind byte, body ...byte) []byte {
+	r := plain(kind, body...)
+	r[4] = 1
+	return r
+}
+
+func withCID(epoch byte, cid string, body ...byte) []byte {
+	r := append([]byte{recordTypeCID, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 7}, cid...)
+	return append(append(r, 0, byte(len(body))), body...)
+}
+
+func join(records ...[]byte) []byte { return bytes.Join(records, nil) }
+
+func TestFilterRecords(t *testing.T) {
+	hello, ccs, alert := plain(22, 1, 2, 3), plain(20, 1), plain(21, 2, 40)
+	data, finished, cid := plain(23, 'x'), protected(22, 9), withCID(1, "12345678", 7)
+	tests := []struct {
+		name             string
+		in               []byte
+		shaking, settled []byte
+	}{
+		{"nothing", nil, nil, nil},
+		{"hello", hello, hello, nil},
+		{"alert", alert, alert, nil},
+		{"data in the clear", data, nil, nil},
+		{"unknown type in the clear", plain(42, 1), nil, nil},
+		{"connection ID in the clear", withCID(0, "12345678", 7), nil, nil},
+		{"last flight", join(hello, ccs, finished), join(hello, ccs, finished), finished},
+		{"last flight with connection ID", join(hello, ccs, cid), join(hello, ccs, cid), cid},
+		{"data behind protected", join(finished, data), finished, finished},
+		{"data in the middle", join(finished, data, cid), join(finished, cid), join(finished, cid)},
+		{"cut short", join(finished, hello[:14]), finished, finished},
+		{"header cut short", hello[:12], nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for settled, want := range map[bool][]byte{false: tt.shaking, true: tt.settled} {
+				if got := filterRecords(bytes.Clone(tt.in), settled); !bytes.Equal(got, want) {
+					t.Errorf("settled = %v: got %x, want %x", settled, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestOpensAssociation(t *testing.T) {
+	hello := plain(22, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0)
+	change := func(at int, to byte) []byte {
+		b := bytes.Clone(hello)
+		b[at] = to
+		return b
+	}
+	tests := []struct {
+		name string
+		in   []byte
+		want bool
+	}{
+		{"first hello", hello, true},
+		{"hello with cookie", change(18, 1), true},
+		{"later message", change(18, 2), false},
+		{"other message", change(13, 2), false},
+		{"other record", change(0, 23), false},
+		{"protected", change(4, 1), false},
+		{"cut short", hello[:len(hello)-1], false},
+		{"too small", plain(22, 1), false},
+		{"empty", nil, false},
+	}
+	for _, tt := range tests {
+		if got := opensAssociation(tt.in); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRecordCID(t *testing.T) {
+	tests := []struct {
+		name string
+		in   []byte
+		want string
+	}{
+		{"none", join(plain(22, 1), protected(22, 2)), ""},
+		{"first", withCID(1, "abcdefgh", 1), "abcdefgh"},
+		{"behind others", join(plain(22, 1), plain(20, 1), withCID(1, "abcdefgh", 1)), "abcdefgh"},
+		{"cut short", withCID(1, "abcdefgh", 1)[:21], ""},
+	}
+	for _, tt := range tests {
+		if got := string(recordCID(tt.in)); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestUnwrapAlert(t *testing.T) {
+	alert := plain(21, 2, 42)
+	tests := []struct {
+		name     string
+		in, want []byte
+	}{
+		{"wrapped", withCID(0, "12345678", 2, 42, 21), alert},
+		{"wrapped with a short ID", withCID(0, "12", 2, 42, 21), alert},
+		{"protected", withCID(1, "12345678", 2, 42, 21), withCID(1, "12345678", 2, 42, 21)},
+		{"plain", alert, alert},
+		{"empty", nil, nil},
+	}
+	for _, tt := range tests {
+		if got := unwrapAlert(tt.in); !bytes.Equal(got, tt.want) {
+			t.Errorf("%s: %x, want %x", tt.name, got, tt.want)
+		}
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	f.Add(join(plain(22, 1, 2), withCID(1, "12345678", 1)))
+	f.Add(join(protected(23, 1), plain(23, 1)))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		opensAssociation(in)
+		if cid := recordCID(in); cid != nil && len(cid) != cidLength {
+			t.Errorf("a connection ID of %d bytes", len(cid))
+		}
+		if len(unwrapAlert(in)) > len(in) {
+			t.Error("an alert grew")
+		}
+		for _, settled := range []bool{false, true} {
+			once := filterRecords(bytes.Clone(in), settled)
+			if len(once) > len(in) {
+				t.Error("the datagram grew")
+			}
+			for rest := once; len(rest) > 0; rest = rest[nextRecord(rest):] {
+				if nextRecord(rest) == 0 {
+					t.Fatal("a broken record is left")
+				}
+				if recordEpoch(rest) == 0 && (settled || !plainAllowed(rest[0])) {
+					t.Errorf("a plain record of type %d is left", rest[0])
+				}
+			}
+		}
+	})
+}
