@@ -10,9 +10,16 @@ type CoAPCounters struct {
 	Duplicates        uint64 // requests seen before
 	Retransmissions   uint64 // confirmable messages sent again
 	UnknownCritical   uint64 // messages refused for an unknown critical option
-	Resets            uint64 // Reset messages received
+	ResetsIn          uint64 // Reset messages received
+	ResetsOut         uint64 // Reset messages sent
+	Timeouts          uint64 // confirmable messages never acknowledged
+	Unexpected        uint64 // responses that belong to no request
+	Refused           uint64 // requests refused because a table of the session was full
+	WriteErrors       uint64 // messages the transport did not take
+	Aborts            uint64 // TCP sessions ended by us for a protocol error
 	Handshakes        uint64 // handshakes completed
 	HandshakeFailures uint64 // handshakes failed or timed out
+	SessionsRefused   uint64 // sessions refused because there were as many as may be
 	Recovered         uint64 // messages whose handling panicked
 }
 
@@ -51,9 +58,16 @@ func (c *coapCollector) Collect(out chan<- prometheus.Metric) {
 		c.send(out, NameDuplicates, n.Duplicates, side.String())
 		c.send(out, NameRetransmissions, n.Retransmissions, side.String())
 		c.send(out, NameUnknownOptions, n.UnknownCritical, side.String())
-		c.send(out, NameResets, n.Resets, side.String())
+		c.send(out, NameResets, n.ResetsIn, side.String(), directionIn)
+		c.send(out, NameResets, n.ResetsOut, side.String(), directionOut)
+		c.send(out, NameTimeouts, n.Timeouts, side.String())
+		c.send(out, NameUnexpected, n.Unexpected, side.String())
+		c.send(out, NameTablesFull, n.Refused, side.String())
+		c.send(out, NameWriteErrors, n.WriteErrors, side.String())
+		c.send(out, NameAborts, n.Aborts, side.String())
 		c.send(out, NameHandshakes, n.Handshakes, side.String())
 		c.send(out, NameHandshakeFailures, n.HandshakeFailures, side.String())
+		c.send(out, NameSessionsRefused, n.SessionsRefused, side.String())
 		c.send(out, NameRecovered, n.Recovered, side.String())
 	}
 }

@@ -3,13 +3,16 @@ package metrics
 // The names of the metrics. docs/metrics.md lists them with their labels and meaning.
 const (
 	NameSessions           = "dotsgate_sessions"
+	NameSessionsLost       = "dotsgate_sessions_lost_total"
+	NameObservers          = "dotsgate_observers"
+	NameNotifications      = "dotsgate_notifications_total"
 	NameRequests           = "dotsgate_requests_total"
 	NameMitigations        = "dotsgate_mitigations"
 	NameLegs               = "dotsgate_legs"
 	NameUplinkUp           = "dotsgate_uplink_up"
 	NameHeartbeatsMissed   = "dotsgate_heartbeats_missed_total"
 	NameCommitSeconds      = "dotsgate_commit_seconds"
-	NameCommitRecords      = "dotsgate_commit_records"
+	NameCommitBatches      = "dotsgate_commit_batches"
 	NameCommitFailures     = "dotsgate_commit_failures_total"
 	NameMailboxDepth       = "dotsgate_mailbox_depth"
 	NameMailboxCapacity    = "dotsgate_mailbox_capacity"
@@ -21,6 +24,12 @@ const (
 	NameRetransmissions    = "dotsgate_coap_retransmissions_total"
 	NameUnknownOptions     = "dotsgate_coap_unknown_critical_options_total"
 	NameResets             = "dotsgate_coap_resets_total"
+	NameTimeouts           = "dotsgate_coap_timeouts_total"
+	NameUnexpected         = "dotsgate_coap_unexpected_responses_total"
+	NameTablesFull         = "dotsgate_coap_refusals_total"
+	NameWriteErrors        = "dotsgate_coap_write_errors_total"
+	NameAborts             = "dotsgate_coap_aborts_total"
+	NameSessionsRefused    = "dotsgate_sessions_refused_total"
 	NameHandshakes         = "dotsgate_handshakes_total"
 	NameHandshakeFailures  = "dotsgate_handshake_failures_total"
 	NameRecovered          = "dotsgate_recovered_panics_total"
@@ -44,9 +53,9 @@ const (
 	millisecond            = 0.001 // seconds
 	commitBucketsFrom      = millisecond / 8
 	commitBuckets          = 16 // to about 4 s
-	commitRecordBuckets    = 12 // to 2048 records
+	commitBatchBuckets     = 12 // to 2048 batches
 	commitBucketGrowth     = 2
-	commitRecordBucketFrom = 1
+	commitBatchBucketsFrom = 1
 )
 
 // kind is the type of a metric in Prometheus' words.
@@ -74,6 +83,9 @@ func definitions() []definition {
 func stateDefinitions() []definition {
 	return []definition{
 		{NameSessions, gauge, []string{labelSide, labelTransport}, "Open CoAP sessions."},
+		{NameSessionsLost, counter, []string{labelSide}, "Sessions given up for missed heartbeats."},
+		{NameObservers, gauge, nil, "Observations that clients have open."},
+		{NameNotifications, counter, []string{labelCode}, "Notifications handed to clients' sessions, by code."},
 		{NameRequests, counter, []string{labelSide, labelMethod, labelCode}, "Requests answered (downstream) or answered to us (uplink); code silent is no answer."},
 		{NameMitigations, gauge, []string{labelStatus}, "Mitigations by the status their clients see."},
 		{NameLegs, gauge, []string{labelUplink, labelState}, "Mitigations requested of uplinks, by state."},
@@ -85,9 +97,9 @@ func stateDefinitions() []definition {
 
 func workDefinitions() []definition {
 	return []definition{
-		{NameCommitSeconds, histogram, nil, "Seconds from handing a batch to the store until it was durable."},
-		{NameCommitRecords, histogram, nil, "Records in one committed batch."},
-		{NameCommitFailures, counter, nil, "Batches the store refused."},
+		{NameCommitSeconds, histogram, nil, "Seconds from handing records to the store until they were durable."},
+		{NameCommitBatches, histogram, nil, "Batches of the core that became durable in one commit."},
+		{NameCommitFailures, counter, nil, "Commits the store refused."},
 		{NameMailboxDepth, gauge, nil, "Events waiting for the core."},
 		{NameMailboxCapacity, gauge, nil, "Events the mailbox holds at most."},
 		{NameMailboxRefusals, counter, []string{labelKind}, "Events refused because the mailbox was full, by kind."},
@@ -103,9 +115,15 @@ func transportDefinitions() []definition {
 		{NameDuplicates, counter, side, "CoAP requests seen again and answered as before."},
 		{NameRetransmissions, counter, side, "Confirmable messages sent again."},
 		{NameUnknownOptions, counter, side, "CoAP messages refused for a critical option we do not know."},
-		{NameResets, counter, side, "CoAP Reset messages received."},
+		{NameResets, counter, []string{labelSide, labelDirection}, "CoAP Reset messages."},
+		{NameTimeouts, counter, side, "Confirmable messages that were never acknowledged."},
+		{NameUnexpected, counter, side, "CoAP responses that belong to no request."},
+		{NameTablesFull, counter, side, "CoAP requests refused because a table of their session was full."},
+		{NameWriteErrors, counter, side, "CoAP messages that the transport did not take."},
+		{NameAborts, counter, side, "TCP sessions that we ended for a protocol error."},
 		{NameHandshakes, counter, side, "DTLS and TLS handshakes completed."},
 		{NameHandshakeFailures, counter, side, "DTLS and TLS handshakes that failed or timed out."},
+		{NameSessionsRefused, counter, side, "Sessions refused because there were as many as may be."},
 		{NameRecovered, counter, side, "Messages dropped because handling them panicked: each one is a defect."},
 	}
 }

@@ -46,6 +46,7 @@ func TestEveryDefinitionIsShown(t *testing.T) {
 	m := New(Config{Uplinks: []string{"a"}, CoAP: func(Side) CoAPCounters { return CoAPCounters{} }})
 	m.Request(Downstream, MethodGet, dots.CodeContent)
 	m.SetLegs("a", nil)
+	m.Notified(dots.CodeContent)
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"slices"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // Side is which side of the gateway something happened on.
 type Side uint8
@@ -28,21 +32,19 @@ const (
 // String returns the label's value.
 func (t Transport) String() string { return pick(int(t), "dtls", "tls") }
 
-// Method is a request's method.
+// Method is a request's method, with the numbers of CoAP (RFC 7252, Section 12.1.1); any other number is "other".
 type Method uint8
 
-// The methods. A method that is none of the first four is MethodOther.
+// The methods.
 const (
-	MethodGet Method = iota
-	MethodPut
-	MethodDelete
-	MethodPost
-	MethodOther
-	methods
+	MethodGet    Method = 1
+	MethodPost   Method = 2
+	MethodPut    Method = 3
+	MethodDelete Method = 4
 )
 
 // String returns the label's value.
-func (m Method) String() string { return pick(int(m), "get", "put", "delete", "post", labelOther) }
+func (m Method) String() string { return pick(int(m), labelOther, "get", "post", "put", "delete") }
 
 // LegState is how far a leg has come.
 type LegState uint8
@@ -53,32 +55,23 @@ const (
 	LegPlaced                      // accepted by the uplink
 	LegRefused                     // refused by the uplink and held
 	LegWithdrawing                 // being withdrawn
-	LegAdopted                     // found at the uplink and not ours to know
 	legStates
 )
 
 // String returns the label's value.
 func (l LegState) String() string {
-	return pick(int(l), "wanted", "placed", "refused", "withdrawing", "adopted")
+	return pick(int(l), "wanted", "placed", "refused", "withdrawing")
 }
 
-// Refused is the kind of an event that found the mailbox full.
-type Refused uint8
+// refusedKinds are the kinds of calls that the mailbox can refuse, and "other".
+func refusedKinds() []string { return []string{"mitigate", "inspect", "withdraw", labelOther} }
 
-// The kinds of events that can be refused.
-const (
-	RefusedNew      Refused = iota // a new mitigation
-	RefusedRefresh                 // a refresh or an efficacy update
-	RefusedGet                     // a retrieval
-	RefusedWithdraw                // a withdrawal
-	RefusedUpstream                // an uplink's answer or report
-	RefusedOther
-	refusals
-)
-
-// String returns the label's value.
-func (r Refused) String() string {
-	return pick(int(r), "new", "refresh", "get", "withdraw", "upstream", labelOther)
+// refusedLabel returns what if it is a known kind, else "other".
+func refusedLabel(what string) string {
+	if slices.Contains(refusedKinds(), what) {
+		return what
+	}
+	return labelOther
 }
 
 // Resolution is how looking up a name ended.

@@ -18,6 +18,8 @@ type Config struct {
 	// Uplinks are the configured names of the uplinks. Optional; a name given to a method that is not among them is
 	// counted as "other". See SetUplinks for a change of configuration.
 	Uplinks []string
+	// MailboxCapacity is how many events the core's mailbox holds. Optional; 0 is shown as 0.
+	MailboxCapacity int
 	// CoAP returns the counters of one side's sessions, closed ones included, so that they never fall. It is called
 	// on every scrape, possibly concurrently, and must not block. Optional; nil shows none.
 	CoAP func(Side) CoAPCounters
@@ -30,6 +32,9 @@ type Metrics struct {
 	uplinks  atomic.Pointer[map[string]bool] // the names that may be labels
 
 	sessions    *prometheus.GaugeVec
+	lost        *prometheus.CounterVec
+	observers   prometheus.Gauge
+	notified    *prometheus.CounterVec
 	requests    *prometheus.CounterVec
 	mitigations *prometheus.GaugeVec
 	legs        *prometheus.GaugeVec
@@ -37,10 +42,9 @@ type Metrics struct {
 	missed      *prometheus.CounterVec
 
 	commitSeconds   prometheus.Histogram
-	commitRecords   prometheus.Histogram
+	commitBatches   prometheus.Histogram
 	commitFailures  prometheus.Counter
 	mailboxDepth    prometheus.Gauge
-	mailboxCapacity prometheus.Gauge
 	mailboxRefusals *prometheus.CounterVec
 	resolutions     *prometheus.CounterVec
 }
@@ -50,7 +54,7 @@ type Metrics struct {
 func New(cfg Config) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.makeState(cfg)
-	m.makeWork()
+	m.makeWork(cfg)
 	m.registry.MustRegister(newCoAPCollector(cfg.CoAP), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.fill()
@@ -61,6 +65,9 @@ func New(cfg Config) *Metrics {
 func (m *Metrics) makeState(cfg Config) {
 	def := index()
 	m.sessions = m.gaugeVec(def[NameSessions])
+	m.lost = m.counterVec(def[NameSessionsLost])
+	m.observers = m.gaugeVec(def[NameObservers]).WithLabelValues()
+	m.notified = m.counterVec(def[NameNotifications])
 	m.requests = m.counterVec(def[NameRequests])
 	m.mitigations = m.gaugeVec(def[NameMitigations])
 	m.legs = m.gaugeVec(def[NameLegs])
@@ -70,15 +77,15 @@ func (m *Metrics) makeState(cfg Config) {
 		WithLabelValues(orUnknown(cfg.Version), orUnknown(cfg.Revision), runtime.Version()).Set(1)
 }
 
-func (m *Metrics) makeWork() {
+func (m *Metrics) makeWork(cfg Config) {
 	def := index()
 	m.commitSeconds = m.histogram(def[NameCommitSeconds],
 		prometheus.ExponentialBuckets(commitBucketsFrom, commitBucketGrowth, commitBuckets))
-	m.commitRecords = m.histogram(def[NameCommitRecords],
-		prometheus.ExponentialBuckets(commitRecordBucketFrom, commitBucketGrowth, commitRecordBuckets))
+	m.commitBatches = m.histogram(def[NameCommitBatches],
+		prometheus.ExponentialBuckets(commitBatchBucketsFrom, commitBucketGrowth, commitBatchBuckets))
 	m.commitFailures = m.counterVec(def[NameCommitFailures]).WithLabelValues()
 	m.mailboxDepth = m.gaugeVec(def[NameMailboxDepth]).WithLabelValues()
-	m.mailboxCapacity = m.gaugeVec(def[NameMailboxCapacity]).WithLabelValues()
+	m.gaugeVec(def[NameMailboxCapacity]).WithLabelValues().Set(float64(cfg.MailboxCapacity))
 	m.mailboxRefusals = m.counterVec(def[NameMailboxRefusals])
 	m.resolutions = m.counterVec(def[NameResolutions])
 }
@@ -87,6 +94,7 @@ func (m *Metrics) makeWork() {
 func (m *Metrics) fill() {
 	for s := range sides {
 		m.missed.WithLabelValues(s.String())
+		m.lost.WithLabelValues(s.String())
 		for t := range transports {
 			m.sessions.WithLabelValues(s.String(), t.String())
 		}
@@ -94,8 +102,8 @@ func (m *Metrics) fill() {
 	for _, s := range statuses() {
 		m.mitigations.WithLabelValues(s.String())
 	}
-	for r := range refusals {
-		m.mailboxRefusals.WithLabelValues(r.String())
+	for _, kind := range refusedKinds() {
+		m.mailboxRefusals.WithLabelValues(kind)
 	}
 	for r := range resolutions {
 		m.resolutions.WithLabelValues(r.String())
@@ -165,23 +173,30 @@ func (m *Metrics) SetUplinkUp(uplink string, up bool) {
 // HeartbeatMissed counts a heartbeat of ours that was not answered in time.
 func (m *Metrics) HeartbeatMissed(side Side) { m.missed.WithLabelValues(side.String()).Inc() }
 
-// Committed counts a batch that became durable: how long the store took and how many records it held.
-func (m *Metrics) Committed(took time.Duration, records int) {
+// SessionLost counts a session that was given up for missed heartbeats; it is also closed.
+func (m *Metrics) SessionLost(side Side) { m.lost.WithLabelValues(side.String()).Inc() }
+
+// Observers counts observations of clients: 1 for one that began, -1 for one that ended.
+func (m *Metrics) Observers(delta int) { m.observers.Add(float64(delta)) }
+
+// Notified counts a notification handed to a client's session.
+func (m *Metrics) Notified(code dots.Code) { m.notified.WithLabelValues(codeLabel(code)).Inc() }
+
+// Committed counts a commit of that many batches of the core: how long the store took, or that it refused.
+func (m *Metrics) Committed(took time.Duration, batches int, err error) {
+	if err != nil {
+		m.commitFailures.Inc()
+		return
+	}
 	m.commitSeconds.Observe(took.Seconds())
-	m.commitRecords.Observe(float64(records))
+	m.commitBatches.Observe(float64(batches))
 }
 
-// CommitFailed counts a batch that the store refused.
-func (m *Metrics) CommitFailed() { m.commitFailures.Inc() }
+// Mailbox states how many events wait for the core.
+func (m *Metrics) Mailbox(depth int) { m.mailboxDepth.Set(float64(depth)) }
 
-// SetMailbox states how many events wait for the core and how many fit.
-func (m *Metrics) SetMailbox(depth, capacity int) {
-	m.mailboxDepth.Set(float64(depth))
-	m.mailboxCapacity.Set(float64(capacity))
-}
-
-// MailboxRefused counts an event that found the mailbox full.
-func (m *Metrics) MailboxRefused(r Refused) { m.mailboxRefusals.WithLabelValues(r.String()).Inc() }
+// Refused counts a call that found the mailbox full: "mitigate", "inspect" or "withdraw"; anything else is "other".
+func (m *Metrics) Refused(what string) { m.mailboxRefusals.WithLabelValues(refusedLabel(what)).Inc() }
 
 // NameResolved counts a look-up of a name that has ended.
 func (m *Metrics) NameResolved(r Resolution) { m.resolutions.WithLabelValues(r.String()).Inc() }

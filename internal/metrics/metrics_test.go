@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -69,13 +70,22 @@ func TestRequests(t *testing.T) {
 	m.Request(Downstream, MethodPut, dots.CodeCreated)
 	m.Request(Downstream, MethodGet, dots.CodeSilent)
 	m.Request(Uplink, MethodDelete, dots.CodeDeleted)
-	m.Request(Uplink, MethodOther, dots.Code(4<<5|29))
+	m.Request(Uplink, Method(5), dots.Code(4<<5|29))
 	expect(t, m, NameRequests, map[string]float64{
 		"code=2.01,method=put,side=downstream":   2,
 		"code=silent,method=get,side=downstream": 1,
 		"code=2.02,method=delete,side=uplink":    1,
 		"code=4.xx,method=other,side=uplink":     1,
 	})
+}
+
+// TestMethods: RFC 7252, Section 12.1.1 gives the numbers.
+func TestMethods(t *testing.T) {
+	for n, want := range []string{"other", "get", "post", "put", "delete", "other"} {
+		if got := Method(n).String(); got != want {
+			t.Errorf("method %d is %q, want %q", n, got, want)
+		}
+	}
 }
 
 // TestCodesAreBounded shows that a peer cannot make series: 256 codes give a few dozen labels.
@@ -115,7 +125,7 @@ func TestUplinks(t *testing.T) {
 	expect(t, m, NameUplinkUp, map[string]float64{"uplink=a": 1, "uplink=b": 0, "uplink=other": 1})
 	expect(t, m, NameLegs, map[string]float64{
 		"state=wanted,uplink=a": 0, "state=placed,uplink=a": 4, "state=refused,uplink=a": 0,
-		"state=withdrawing,uplink=a": 0, "state=adopted,uplink=a": 0,
+		"state=withdrawing,uplink=a": 0,
 	})
 
 	m.SetUplinkUp("stranger", false)
@@ -140,19 +150,33 @@ func TestHeartbeats(t *testing.T) {
 
 func TestCommits(t *testing.T) {
 	m := New(Config{})
-	m.Committed(2*time.Millisecond, 64)
-	m.Committed(3*time.Second, 1)
-	m.CommitFailed()
+	m.Committed(2*time.Millisecond, 64, nil)
+	m.Committed(3*time.Second, 1, nil)
+	m.Committed(time.Second, 1, errors.New("the disk is full"))
 	expect(t, m, NameCommitSeconds, map[string]float64{"": 2})
-	expect(t, m, NameCommitRecords, map[string]float64{"": 2})
+	expect(t, m, NameCommitBatches, map[string]float64{"": 2})
 	expect(t, m, NameCommitFailures, map[string]float64{"": 1})
+}
+
+func TestNotifications(t *testing.T) {
+	m := New(Config{})
+	m.Observers(1)
+	m.Observers(1)
+	m.Observers(-1)
+	m.Notified(dots.CodeContent)
+	m.Notified(dots.CodeContent)
+	m.Notified(dots.CodeNotFound)
+	m.SessionLost(Downstream)
+	expect(t, m, NameObservers, map[string]float64{"": 1})
+	expect(t, m, NameNotifications, map[string]float64{"code=2.05": 2, "code=4.04": 1})
+	expect(t, m, NameSessionsLost, map[string]float64{"side=downstream": 1, "side=uplink": 0})
 }
 
 // TestCommitBuckets shows that both a fast and a very slow disk can be read from the histogram.
 func TestCommitBuckets(t *testing.T) {
 	m := New(Config{})
-	m.Committed(300*time.Microsecond, 1)
-	m.Committed(3*time.Second, 1500)
+	m.Committed(300*time.Microsecond, 1, nil)
+	m.Committed(3*time.Second, 1500, nil)
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +189,7 @@ func TestCommitBuckets(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{NameCommitSeconds, NameCommitRecords} {
+	for _, name := range []string{NameCommitSeconds, NameCommitBatches} {
 		c := counts[name]
 		if len(c) == 0 || c[len(c)-1] != 2 {
 			t.Errorf("%s: the largest bucket does not hold both: %v", name, c)
@@ -177,16 +201,16 @@ func TestCommitBuckets(t *testing.T) {
 }
 
 func TestMailbox(t *testing.T) {
-	m := New(Config{})
-	m.SetMailbox(17, 1024)
-	m.MailboxRefused(RefusedNew)
-	m.MailboxRefused(RefusedGet)
-	m.MailboxRefused(RefusedGet)
+	m := New(Config{MailboxCapacity: 1024})
+	m.Mailbox(900)
+	m.Mailbox(17)
+	m.Refused("mitigate")
+	m.Refused("inspect")
+	m.Refused("inspect")
+	m.Refused("what a peer\nsays")
 	expect(t, m, NameMailboxDepth, map[string]float64{"": 17})
 	expect(t, m, NameMailboxCapacity, map[string]float64{"": 1024})
-	expect(t, m, NameMailboxRefusals, map[string]float64{
-		"kind=new": 1, "kind=refresh": 0, "kind=get": 2, "kind=withdraw": 0, "kind=upstream": 0, "kind=other": 0,
-	})
+	expect(t, m, NameMailboxRefusals, map[string]float64{"kind=mitigate": 1, "kind=inspect": 2, "kind=withdraw": 0, "kind=other": 1})
 }
 
 func TestResolutions(t *testing.T) {
@@ -213,7 +237,7 @@ func TestBuildInfo(t *testing.T) {
 
 // TestLabelsOutsideTheirSet shows that a number nobody defined becomes "other", not a new series and not a panic.
 func TestLabelsOutsideTheirSet(t *testing.T) {
-	for _, s := range []fmt.Stringer{Side(200), Transport(200), Method(200), LegState(200), Refused(200), Resolution(200)} {
+	for _, s := range []fmt.Stringer{Side(200), Transport(200), Method(200), LegState(200), Resolution(200)} {
 		if got := s.String(); got != "other" {
 			t.Errorf("%T(200) is %q", s, got)
 		}
@@ -229,27 +253,33 @@ func TestCoAPCounters(t *testing.T) {
 		scrapes++
 		return CoAPCounters{
 			DatagramsIn: 1, DatagramsOut: 2, Malformed: 3, Duplicates: 4, Retransmissions: 5, UnknownCritical: 6,
-			Resets: 7, Handshakes: 8, HandshakeFailures: 9, Recovered: 10,
+			ResetsIn: 7, ResetsOut: 70, Handshakes: 8, HandshakeFailures: 9, Recovered: 10, Timeouts: 11, Unexpected: 12,
+			Refused: 13, WriteErrors: 14, Aborts: 15, SessionsRefused: 16,
 		}
 	}})
 	expect(t, m, NameDatagrams, map[string]float64{
 		"direction=in,side=downstream": 1, "direction=out,side=downstream": 2,
 		"direction=in,side=uplink": 9, "direction=out,side=uplink": 0,
 	})
+	expect(t, m, NameResets, map[string]float64{
+		"direction=in,side=downstream": 7, "direction=out,side=downstream": 70,
+		"direction=in,side=uplink": 0, "direction=out,side=uplink": 0,
+	})
 	for name, want := range map[string]float64{
-		NameMalformed: 3, NameDuplicates: 4, NameRetransmissions: 5, NameUnknownOptions: 6, NameResets: 7,
+		NameMalformed: 3, NameDuplicates: 4, NameRetransmissions: 5, NameUnknownOptions: 6,
 		NameHandshakes: 8, NameHandshakeFailures: 9, NameRecovered: 10,
+		NameTimeouts: 11, NameUnexpected: 12, NameTablesFull: 13, NameWriteErrors: 14, NameAborts: 15, NameSessionsRefused: 16,
 	} {
 		expect(t, m, name, map[string]float64{"side=downstream": want, "side=uplink": 0})
 	}
-	if scrapes != 9 {
-		t.Errorf("the counters were read %d times in 9 scrapes", scrapes)
+	if scrapes != 15 {
+		t.Errorf("the counters were read %d times in 15 scrapes", scrapes)
 	}
 }
 
 func TestTwoInOneProcess(t *testing.T) {
 	a, b := New(Config{}), New(Config{})
-	a.CommitFailed()
+	a.Committed(0, 1, errors.New("refused"))
 	expect(t, a, NameCommitFailures, map[string]float64{"": 1})
 	expect(t, b, NameCommitFailures, map[string]float64{"": 0})
 }
