@@ -174,14 +174,17 @@ func sized(lines ...int) fstest.MapFS {
 }
 
 func TestWholeTree(t *testing.T) {
-	fsys := sized(10, 20, 30, 40, 50, 60, 70, 80, 90, 400)
-	fsys["p/a_test.go"] = &fstest.MapFile{Data: []byte("package p\n" + strings.Repeat("\n", 424))}
+	fsys := sized(10, 20, 30, 40, 50, 60, 70, 80, 400, 400)
+	fsys["p/a_test.go"] = &fstest.MapFile{Data: []byte("package p\n" + strings.Repeat("\n", 579))}
+	for _, tool := range []string{"t.go", "t_test.go"} { // counts for neither side of the ratio
+		fsys["internal/tools/"+tool] = &fstest.MapFile{Data: []byte("package t\n" + strings.Repeat("\n", 59))}
+	}
 	fsys["README.md"] = &fstest.MapFile{}
 	fsys[".hidden"] = &fstest.MapFile{}
 	fsys["go.mod"].Data = []byte("module m\n\nrequire (\n\ta v1\n\tb v1\n\tc v1 // indirect\n)\n\nrequire d v1\n\nrequire (\n\te v1 // indirect\n)\n")
 	rows := measured(t, fsys)
 	for rule, want := range map[string]string{
-		"root-entries":             "2 max 16 true",
+		"root-entries":             "3 max 16 true",
 		"median-file-lines":        "60 max 130 true",
 		"p90-file-lines":           "400 max 350 false",
 		"test-to-production-lines": "0.50 min 1.30 false",
