@@ -1,0 +1,163 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// Defaults of Config and Backoff.
+const (
+	DefaultHeartbeatInterval = 30 * time.Second // RFC 9132, Section 4.5.2
+	DefaultMissingAllowed    = 15               // RFC 9132, Section 4.5.2
+	DefaultRepeatInterval    = 3 * time.Second  // RFC 9132, Section 4.4
+	DefaultPollInterval      = 60 * time.Second
+	DefaultMaxInFlight       = 16
+	DefaultDialTimeout       = 70 * time.Second // above the 60 s of a DTLS handshake
+	DefaultMinIdle           = 60 * time.Second // RFC 9132, Section 4.7
+	DefaultMinActive         = time.Second
+	DefaultMax               = 300 * time.Second // RFC 9132, Section 4.7
+	DefaultJitter            = 0.1
+
+	minMaxInFlight = 4
+	retryMin       = 3 * time.Second  // after a failed attempt
+	retryMax       = 60 * time.Second // its bound when it doubles
+	sendsPerTurn   = 10               // repeats of an unanswered request before others get its place
+)
+
+// Config is what a Manager is made of.
+type Config struct {
+	Events Events       // required
+	Links  []LinkConfig // required: at least one, with distinct names
+	// HeartbeatInterval is the time between two heartbeats, in whole seconds; 0: DefaultHeartbeatInterval;
+	// negative: no heartbeats.
+	HeartbeatInterval time.Duration
+	// MissingAllowed is how many heartbeats in a row may go unanswered; 0: DefaultMissingAllowed.
+	MissingAllowed int
+	// RepeatInterval is the time between two sendings of an unanswered request; 0: DefaultRepeatInterval. Less than
+	// 3 s is for tests.
+	RepeatInterval time.Duration
+	// PollInterval is the time between two GETs of a list of which nothing else is heard; 0: DefaultPollInterval.
+	PollInterval time.Duration
+	// MaxInFlight bounds the requests of an uplink that wait for an answer; 0: DefaultMaxInFlight; at least 4.
+	MaxInFlight int
+	// DialTimeout bounds an attempt to make a session; 0: DefaultDialTimeout.
+	DialTimeout time.Duration
+	Backoff     Backoff          // zero fields are defaults
+	Logger      *slog.Logger     // nil: nothing is logged
+	Meter       Meter            // nil: nothing is counted
+	Now         func() time.Time // nil: time.Now
+	Rand        func() float64   // from [0, 1), safe for concurrent use; nil: math/rand
+}
+
+// LinkConfig is one uplink.
+type LinkConfig struct {
+	Name    string       // required
+	Profile wire.Profile // required
+	// Dial makes a session whose Handler is the Manager's. It is required, ends when ctx does, and is called by one
+	// goroutine at a time.
+	Dial func(ctx context.Context) (*coap.Session, error)
+}
+
+// Backoff spaces the attempts to make a session, measured from one beginning to the next. While an immediate
+// mitigation is wanted the first attempt after a loss is made at once, the next after MinActive, doubling up to MinIdle.
+// While none is, attempts are MinIdle apart, doubling up to Max (RFC 9132, Section 4.7: at least 60 s, better 300 s).
+type Backoff struct {
+	MinIdle   time.Duration // 0: DefaultMinIdle
+	MinActive time.Duration // 0: DefaultMinActive
+	Max       time.Duration // 0: DefaultMax
+	// Jitter is the greatest share of a wait that is added to it at random; 0: DefaultJitter; negative: none.
+	Jitter float64
+}
+
+// delay is the wait between the beginnings of two attempts after n failures in a row; chance is from [0, 1).
+func (b Backoff) delay(n int, active bool, chance float64) time.Duration {
+	var d time.Duration
+	switch {
+	case active && n == 0:
+		return 0
+	case active:
+		d = doubled(b.MinActive, b.MinIdle, n-1)
+	default:
+		d = doubled(b.MinIdle, b.Max, max(n-1, 0))
+	}
+	return d + time.Duration(float64(d)*max(b.Jitter, 0)*chance)
+}
+
+// withDefaults checks the configuration and fills in what was left out.
+func (c Config) withDefaults() (Config, error) {
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("configuring uplinks: %w", err)
+	}
+	c.HeartbeatInterval = orDefault(c.HeartbeatInterval, DefaultHeartbeatInterval)
+	c.MissingAllowed = orDefault(c.MissingAllowed, DefaultMissingAllowed)
+	c.RepeatInterval = orDefault(c.RepeatInterval, DefaultRepeatInterval)
+	c.PollInterval = orDefault(c.PollInterval, DefaultPollInterval)
+	c.MaxInFlight = orDefault(c.MaxInFlight, DefaultMaxInFlight)
+	c.DialTimeout = orDefault(c.DialTimeout, DefaultDialTimeout)
+	c.Backoff.MinIdle = orDefault(c.Backoff.MinIdle, DefaultMinIdle)
+	c.Backoff.MinActive = orDefault(c.Backoff.MinActive, DefaultMinActive)
+	c.Backoff.Max = orDefault(c.Backoff.Max, DefaultMax)
+	c.Backoff.Jitter = orDefault(c.Backoff.Jitter, DefaultJitter)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Meter == nil {
+		c.Meter = noMeter{}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	return c, nil
+}
+
+// check reports what cannot be defaulted.
+func (c Config) check() error {
+	if c.Events == nil || len(c.Links) == 0 {
+		return errors.New("Events and Links are required")
+	}
+	if c.MaxInFlight != 0 && c.MaxInFlight < minMaxInFlight {
+		return fmt.Errorf("MaxInFlight is %d, the least is %d", c.MaxInFlight, minMaxInFlight)
+	}
+	if c.MissingAllowed < 0 || c.RepeatInterval < 0 || c.PollInterval < 0 || c.DialTimeout < 0 {
+		return errors.New("a time or count is negative")
+	}
+	names := map[string]bool{}
+	for i, l := range c.Links {
+		switch {
+		case l.Name == "" || l.Profile == nil || l.Dial == nil:
+			return fmt.Errorf("link %d: Name, Profile and Dial are required", i)
+		case names[l.Name]:
+			return fmt.Errorf("link %d: the name %q is used twice", i, l.Name)
+		}
+		names[l.Name] = true
+	}
+	return nil
+}
+
+// timing is what a plan needs of the configuration.
+func (c Config) timing() timing {
+	return timing{retryMin: retryMin, retryMax: retryMax, again: c.RepeatInterval / 2, poll: c.PollInterval}
+}
+
+// turn is how long an unanswered request keeps its place: ten sendings and half an interval, so that with the other
+// half before its next turn sendings stay one interval apart.
+func (c Config) turn() time.Duration { return (sendsPerTurn-1)*c.RepeatInterval + c.RepeatInterval/2 }
+
+// orDefault returns v, or def where v is its type's zero.
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

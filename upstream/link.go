@@ -1,0 +1,231 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// link is one uplink: its plan, and the session that works it off.
+type link struct {
+	cfg     Config
+	name    string
+	profile wire.Profile
+	dial    func(context.Context) (*coap.Session, error)
+	log     *slog.Logger
+	wake    chan struct{} // capacity 1: something changed
+
+	// order makes the core hear of an uplink's events in the order in which the plan took them. It is taken before mu.
+	order sync.Mutex
+
+	mu       sync.Mutex
+	plan     *plan
+	session  *session // nil: none
+	since    time.Time
+	failures int
+	lastErr  string
+}
+
+func newLink(cfg Config, lc LinkConfig) *link {
+	return &link{
+		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.Dial, log: cfg.Logger.With("uplink", lc.Name),
+		wake: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
+	}
+}
+
+// run keeps a session until ctx ends.
+func (l *link) run(ctx context.Context) {
+	l.cfg.Meter.UplinkUp(l.name, false)
+	var tried time.Time
+	var next *coap.Session
+	for {
+		s := next
+		if s == nil {
+			if !l.pause(ctx, tried) {
+				return
+			}
+			tried = l.cfg.Now()
+			if s = l.connect(ctx); s == nil {
+				continue
+			}
+			l.cfg.Meter.UplinkUp(l.name, true)
+			l.cfg.Events.LinkUp(l.name)
+		}
+		var reason error
+		next, reason = l.serve(ctx, s)
+		if ctx.Err() != nil {
+			return
+		}
+		if next == nil {
+			l.lost(reason, l.cfg.Now().Sub(tried))
+		} else {
+			tried = l.cfg.Now()
+		}
+	}
+}
+
+// serve works the plan off over a session until that or ctx ends, and returns the session that replaces it, if any.
+func (l *link) serve(ctx context.Context, conn *coap.Session) (*coap.Session, error) {
+	s := newSession(l, conn)
+	l.mu.Lock()
+	l.session, l.since = s, l.cfg.Now()
+	l.plan.connected()
+	l.mu.Unlock()
+	l.log.Info("uplink session up", "session", conn.ID(), "remote", conn.RemoteAddr())
+	next, reason := s.run(ctx)
+	l.mu.Lock()
+	l.session, l.since, l.lastErr = nil, l.cfg.Now(), reason.Error()
+	l.plan.disconnected()
+	l.mu.Unlock()
+	return next, reason
+}
+
+// lost tells of the end of a session. One that did not live for as long as attempts are apart in idle time counts as a failed
+// attempt, so that a server that accepts and hangs up is not asked at once again and again.
+func (l *link) lost(reason error, lived time.Duration) {
+	l.mu.Lock()
+	if lived >= l.cfg.Backoff.MinIdle {
+		l.failures = 0
+	} else {
+		l.failures++
+	}
+	l.mu.Unlock()
+	l.log.Warn("uplink session lost", "err", reason)
+	l.cfg.Meter.UplinkUp(l.name, false)
+	l.cfg.Events.LinkDown(l.name, reason.Error())
+}
+
+// connect makes one attempt; nil: it failed.
+func (l *link) connect(ctx context.Context) *coap.Session {
+	s, err := l.attempt(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil {
+			l.failures++
+			l.lastErr = err.Error()
+			l.log.Warn("dialling an uplink failed", "err", err, "failures", l.failures)
+		}
+		return nil
+	}
+	return s
+}
+
+// attempt dials within the time limit.
+func (l *link) attempt(ctx context.Context) (*coap.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.DialTimeout)
+	defer cancel()
+	s, err := l.dial(ctx)
+	if err == nil && s == nil {
+		return nil, errors.New("dialling gave no session")
+	}
+	return s, err
+}
+
+// pause waits until the next attempt may begin; false: ctx ended. A mitigation that comes to be wanted meanwhile
+// shortens the wait.
+func (l *link) pause(ctx context.Context, tried time.Time) bool {
+	chance := l.cfg.Rand()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		wait := l.cfg.Backoff.delay(l.failures, l.plan.active > 0, chance)
+		l.mu.Unlock()
+		wait -= l.cfg.Now().Sub(tried)
+		if tried.IsZero() || wait <= 0 {
+			return true
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-l.wake:
+		case <-timer.C:
+		}
+	}
+	return false
+}
+
+// change changes the wanted set and gives up the requests that it supersedes.
+func (l *link) change(f func(*plan) []uint64) {
+	l.mu.Lock()
+	superseded := f(l.plan)
+	if l.session != nil {
+		l.session.giveUp(superseded)
+	}
+	l.mu.Unlock()
+	l.rouse()
+}
+
+// rouse makes the loop look again.
+func (l *link) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell lets the plan take something in, and tells the core what follows, in this order.
+func (l *link) tell(f func(p *plan, now time.Time) []event) {
+	l.order.Lock()
+	defer l.order.Unlock()
+	l.mu.Lock()
+	events := f(l.plan, l.cfg.Now())
+	l.mu.Unlock()
+	l.rouse()
+	for _, e := range events {
+		if e.answer.Set {
+			l.cfg.Events.Answered(e.answer.Value)
+		} else {
+			l.cfg.Events.Reported(l.name, e.cuid, e.complete, e.reports)
+		}
+	}
+}
+
+// info is what the operator sees.
+func (l *link) info() LinkInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := LinkInfo{
+		Name: l.name, Profile: l.profile.Name(), Since: l.since, Failures: l.failures, LastError: l.lastErr,
+		Legs: l.plan.counts, CUIDs: len(l.plan.lists),
+	}
+	for _, n := range l.plan.inFlight {
+		i.InFlight += n
+	}
+	if s := l.session; s != nil {
+		i.Up, i.Session, i.Reliable, i.LastHeard = true, s.conn.ID(), s.conn.Reliable(), s.conn.LastHeard()
+		i.Remote = s.conn.RemoteAddr().String()
+	}
+	return i
+}
+
+// request is what a job asks, in the words of the wire.
+func (j job) request() wire.Request {
+	r := wire.Request{CUID: j.leg.Key.CUID, CDID: j.leg.CDID, MID: dots.Some(j.leg.Key.MID)}
+	switch j.kind {
+	case kindPut:
+		r.Op, r.Efficacy, r.Mitigation = wire.PutMitigation, j.leg.Efficacy, j.leg.Request
+		r.Mitigation.MID = j.leg.Key.MID
+	case kindDelete:
+		r.Op = wire.DeleteMitigation
+	case kindCheck:
+		r.Op = wire.GetMitigations
+	case kindList:
+		r.Op, r.MID = wire.GetMitigations, dots.Maybe[uint32]{}
+		if j.register {
+			r.Observe = dots.Some[uint32](0)
+		}
+	}
+	// RFC 8768, Section 3: what was forwarded says how far it may go.
+	if h := j.leg.HopLimit; h != 0 {
+		r.HopLimit = dots.Some(uint32(h))
+	}
+	return r
+}

@@ -1,0 +1,252 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// place puts a ref into the queue of its class, or among the delays until its time. A ref that lost its place stays
+// where it lies and is passed over when it comes up.
+func (p *plan) place(r ref, s *slot, c class) {
+	if s.at.IsZero() {
+		if s.queued && s.class == c {
+			return
+		}
+		s.queued, s.class = true, c
+		p.queues[c].push(r)
+		p.compact(c)
+		return
+	}
+	s.queued = false
+	if s.waits.IsZero() || s.at.Before(s.waits) {
+		s.waits = s.at
+		p.waiting.push(s.at, r)
+	}
+}
+
+// compact makes a queue anew when most of what lies in it has lost its place, so that queues stay bounded by the number
+// of wanted legs.
+func (p *plan) compact(c class) {
+	q := &p.queues[c]
+	if q.len() < 2*(len(p.entries)+len(p.lists))+64 {
+		return
+	}
+	seen := make(map[ref]bool, len(p.entries))
+	old := *q
+	*q = fifo{}
+	for {
+		r, ok := old.pop()
+		if !ok {
+			return
+		}
+		if s := p.slotOf(r); s != nil && s.queued && s.class == c && !seen[r] {
+			seen[r] = true
+			q.push(r)
+		}
+	}
+}
+
+// slotOf returns the slot of a ref, nil when its owner is gone.
+func (p *plan) slotOf(r ref) *slot {
+	if r.list {
+		if l := p.lists[r.key.CUID]; l != nil {
+			return &l.slot
+		}
+		return nil
+	}
+	if e := p.entries[r.key]; e != nil {
+		return &e.slot
+	}
+	return nil
+}
+
+// deadline returns when time alone makes next give more; zero: never.
+func (p *plan) deadline() time.Time { return p.waiting.next() }
+
+// next takes the most urgent job that may begin, and counts it as in flight.
+func (p *plan) next(now time.Time) (job, bool) {
+	if !p.up {
+		return job{}, false
+	}
+	p.ripen(now)
+	for c := range classes {
+		for p.room(c) {
+			r, ok := p.queues[c].pop()
+			if !ok {
+				break
+			}
+			s := p.slotOf(r)
+			if s == nil || !s.queued || s.class != c {
+				continue
+			}
+			s.queued = false
+			return p.begin(r, s), true
+		}
+	}
+	return job{}, false
+}
+
+// ripen queues what has waited long enough.
+func (p *plan) ripen(now time.Time) {
+	for {
+		d, ok := p.waiting.pop(now)
+		if !ok {
+			return
+		}
+		s := p.slotOf(d.ref)
+		if s == nil || !s.waits.Equal(d.at) {
+			continue // its owner is gone, or it waits elsewhere
+		}
+		s.waits = time.Time{}
+		if !s.at.After(now) {
+			s.at = time.Time{}
+		}
+		if d.list {
+			p.reviewList(d.key.CUID, p.lists[d.key.CUID])
+		} else {
+			p.review(p.entries[d.key])
+		}
+	}
+}
+
+// room reports whether one more request of a class may begin.
+func (p *plan) room(c class) bool {
+	total := 0
+	for k := classes; k > 0; k-- {
+		total += p.inFlight[k-1]
+		if k-1 <= c && total >= p.limits[k-1] {
+			return false
+		}
+	}
+	return true
+}
+
+// begin makes the job that a ref stands for.
+func (p *plan) begin(r ref, s *slot) job {
+	p.lastJob++
+	p.clock++
+	j := job{id: p.lastJob, class: s.class, began: p.clock}
+	if r.list {
+		l := p.lists[r.key.CUID]
+		j.kind, j.register = kindList, l.toRegister()
+		j.leg.Key, j.leg.CDID = r.key, l.cdid
+	} else {
+		e := p.entries[r.key]
+		j.kind, _ = p.need(e)
+		j.leg = p.asSent(e, j.kind)
+		if j.kind == kindPut {
+			e.putAt = p.clock
+		}
+	}
+	s.job = j.id
+	p.inFlight[j.class]++
+	return j
+}
+
+// asSent is a leg as it goes out now. An efficacy update of a mitigation that the server does not know is ignored
+// without an answer (RFC 9132, Section 4.4.3), so a leg that is not known to stand on this session is sent as a plain
+// request, as far as it has a lifetime to be one.
+func (p *plan) asSent(e *entry, k kind) dots.Leg {
+	leg := e.want
+	if k != kindPut || !leg.Efficacy || !leg.Request.Lifetime.Set {
+		return leg
+	}
+	if e.mute || e.stood != p.epoch {
+		leg.Efficacy, leg.Request.Attack = false, 0
+	}
+	return leg
+}
+
+// end takes a job out of flight and returns the slot of its owner, nil when the owner is gone or has moved on. It is
+// called once for each job, while the session lives on which it began.
+func (p *plan) end(j job) *slot {
+	if !p.up {
+		return nil
+	}
+	p.inFlight[j.class]--
+	s := p.slotOf(ref{key: j.leg.Key, list: j.kind == kindList})
+	if s == nil || s.job != j.id {
+		return nil
+	}
+	s.job = 0
+	return s
+}
+
+// reviewOf reviews the owner of a job, which is known to exist.
+func (p *plan) reviewOf(j job) {
+	if j.kind == kindList {
+		p.reviewList(j.leg.Key.CUID, p.lists[j.leg.Key.CUID])
+	} else {
+		p.review(p.entries[j.leg.Key])
+	}
+}
+
+// dropped ends a job that was given up.
+func (p *plan) dropped(j job) {
+	if p.end(j) != nil {
+		p.reviewOf(j)
+	}
+}
+
+// failed ends a job that did not get a usable answer: it is asked again after a while, doubling.
+func (p *plan) failed(now time.Time, j job) {
+	if s := p.end(j); s != nil {
+		if !p.movedOn(j) {
+			p.hold(now, s, 0)
+		}
+		p.reviewOf(j)
+	}
+}
+
+// unanswered ends a job whose window is over: others get their turn, and it is asked again as long as the session lives.
+func (p *plan) unanswered(now time.Time, j job) {
+	s := p.end(j)
+	if s == nil {
+		return
+	}
+	if !p.movedOn(j) {
+		s.at = now.Add(p.timing.again)
+		p.muteEfficacy(j)
+	}
+	p.reviewOf(j)
+}
+
+// movedOn reports whether another level is wanted than a job asked for.
+func (p *plan) movedOn(j job) bool {
+	if j.kind == kindList {
+		return false
+	}
+	w := p.entries[j.leg.Key].want
+	return w.Revision != j.leg.Revision || w.Withdraw != j.leg.Withdraw
+}
+
+// muteEfficacy notes that an efficacy update was not answered: the server does not know the mitigation
+// (RFC 9132, Section 4.4.3). It is sent as a plain request next; where that cannot be, the list shows whether it stands.
+func (p *plan) muteEfficacy(j job) {
+	if j.kind != kindPut || !j.leg.Efficacy {
+		return
+	}
+	e := p.entries[j.leg.Key]
+	e.mute = true
+	if !j.leg.Request.Lifetime.Set {
+		e.verdict = verdict{set: true, revision: j.leg.Revision, good: true, epoch: p.epoch}
+		p.relist(j.leg.Key.CUID, time.Time{})
+	}
+}
+
+// backoff is the wait after the n-th failure in a row.
+func (p *plan) backoff(n int) time.Duration {
+	return doubled(p.timing.retryMin, p.timing.retryMax, n-1)
+}
+
+// doubled returns first doubled n times, at most most.
+func doubled(first, most time.Duration, n int) time.Duration {
+	for range n {
+		if first >= most {
+			break
+		}
+		first *= 2
+	}
+	return min(first, most)
+}

@@ -1,0 +1,132 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/dotsgate/dotsgate/internal/coap"
+)
+
+// errReplaced ends a session in whose place a new one was made.
+var errReplaced = errors.New("replaced by a new session")
+
+// session works a link's plan off over one CoAP session.
+type session struct {
+	link  *link
+	conn  *coap.Session
+	pulse *pulse
+	tasks sync.WaitGroup     // everything that run has started
+	spare chan *coap.Session // capacity 1: a session to go on with
+	fresh chan struct{}      // capacity 1: notices hold something
+	stop  context.CancelFunc // ends the tasks
+
+	// under link.mu
+	cancels map[uint64]context.CancelFunc // of the jobs in flight
+	notices map[string]*coap.Message      // newest notification by cuid, not taken yet
+	watches map[string]*coap.Observation  // by cuid
+	probing bool                          // a session to go on with is being made
+	probed  time.Time                     // when that last began
+	counted LegCounts                     // told to the meter
+}
+
+func newSession(l *link, conn *coap.Session) *session {
+	p := conn.Parameters()
+	p.RepeatInterval = l.cfg.RepeatInterval
+	conn.SetParameters(p)
+	return &session{
+		link: l, conn: conn, pulse: newPulse(l, conn),
+		spare: make(chan *coap.Session, 1), fresh: make(chan struct{}, 1),
+		cancels: map[uint64]context.CancelFunc{}, notices: map[string]*coap.Message{}, watches: map[string]*coap.Observation{},
+	}
+}
+
+// run works until ctx or the session ends, or another session is there to go on with, which it returns. It closes the
+// session and waits for everything it has started.
+func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
+	work, stop := context.WithCancel(ctx)
+	s.stop = stop
+	s.tasks.Go(func() { s.report(work) })
+	next, reason = s.loop(work)
+	stop()
+	_ = s.conn.Close() // that it is over is all there is to it
+	s.tasks.Wait()
+	select {
+	case late := <-s.spare: // made just when the session ended
+		if next == nil && ctx.Err() == nil {
+			return late, reason
+		}
+		_ = late.Close()
+	default:
+	}
+	return next, reason
+}
+
+// loop starts what is due and waits for the next reason to look.
+func (s *session) loop(ctx context.Context) (*coap.Session, error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.start(ctx)
+		wait, lost := s.beat(ctx)
+		if lost != nil {
+			return nil, lost
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-s.conn.Done():
+			return nil, s.conn.Err()
+		case next := <-s.spare:
+			return next, errReplaced
+		case <-s.link.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// start begins every job that may begin now.
+func (s *session) start(ctx context.Context) {
+	l := s.link
+	l.mu.Lock()
+	now := l.cfg.Now()
+	for {
+		j, ok := l.plan.next(now)
+		if !ok {
+			break
+		}
+		ctx, cancel := context.WithTimeout(ctx, l.cfg.turn())
+		s.cancels[j.id] = cancel
+		s.tasks.Go(func() { s.do(ctx, j) })
+	}
+	s.unwatch(ctx)
+	counts := l.plan.counts
+	changed := counts != s.counted
+	s.counted = counts
+	l.mu.Unlock()
+	if changed {
+		l.cfg.Meter.Legs(l.name, counts)
+	}
+}
+
+// until is how long to wait for the earlier of two times; zero times are never.
+func until(now time.Time, times ...time.Time) time.Duration {
+	wait := time.Hour
+	for _, t := range times {
+		if !t.IsZero() {
+			wait = min(wait, max(t.Sub(now), 0))
+		}
+	}
+	return wait
+}
+
+// giveUp cancels jobs. link.mu is held.
+func (s *session) giveUp(jobs []uint64) {
+	for _, id := range jobs {
+		if cancel := s.cancels[id]; cancel != nil {
+			cancel()
+		}
+	}
+}
