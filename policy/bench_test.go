@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// manyPrefixes returns n disjoint IPv4 prefixes of 28 bits that cannot be aggregated.
+func manyPrefixes(n int) []netip.Prefix {
+	list := make([]netip.Prefix, n)
+	for i := range list {
+		k := i * 32
+		list[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{10 + byte(k>>24), byte(k >> 16), byte(k >> 8), byte(k)}), 28)
+	}
+	return list
+}
+
+// BenchmarkAdmit decides on a request of two prefixes in a domain that owns 100,000.
+func BenchmarkAdmit(b *testing.B) {
+	c := house()
+	c.Domains[0].Prefixes = append(manyPrefixes(100000), c.Domains[0].Prefixes...)
+	p := mustNew(b, c)
+	a := ask(dots.Target{Prefixes: []netip.Prefix{c.Domains[0].Prefixes[500], c.Domains[0].Prefixes[99999]}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := p.Admit(&fakeView{}, a); v.Deny != nil {
+			b.Fatal(v.Deny)
+		}
+	}
+}
+
+// BenchmarkAdmitNames decides on a request of a name, a URI and an alias.
+func BenchmarkAdmitNames(b *testing.B) {
+	p := mustNew(b, house())
+	v := &fakeView{names: worldNames()}
+	a := ask(dots.Target{FQDNs: []string{"www.example.com"}, URIs: []string{"https://mail.example.com/x"}, Aliases: []string{"web"}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := p.Admit(v, a); v.Deny != nil {
+			b.Fatal(v.Deny)
+		}
+	}
+}
+
+// BenchmarkNew checks a configuration of 100,000 prefixes.
+func BenchmarkNew(b *testing.B) {
+	c := house()
+	c.Domains[0].Prefixes = append(manyPrefixes(100000), c.Domains[0].Prefixes...)
+	for b.Loop() {
+		mustNew(b, c)
+	}
+}
+
+// fullIndex holds n mitigations of two prefixes and a name each.
+func fullIndex(n int) (*Index, []Expanded) {
+	x := NewIndex()
+	list := make([]Expanded, n)
+	for i, p := range manyPrefixes(n) {
+		second := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}), 64)
+		list[i] = Expanded{Prefixes: []netip.Prefix{p, second}, Names: []string{fmt.Sprintf("n%d.example.com", i)}}
+		x.Insert(keyOf(fmt.Sprint(i%100), uint32(i)), "acme", list[i])
+	}
+	return x, list
+}
+
+// BenchmarkIndexOverlaps asks among 100, 10,000 and 100,000 mitigations: the cost must not grow with the table.
+func BenchmarkIndexOverlaps(b *testing.B) {
+	for _, n := range []int{100, 10000, 100000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			x, list := fullIndex(n)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if got := x.Overlaps("acme", list[i%n]); len(got) != 1 {
+					b.Fatal(got)
+				}
+				i++
+			}
+		})
+	}
+}
+
+// BenchmarkIndexReplace takes a mitigation out of 10,000 and puts it in again.
+func BenchmarkIndexReplace(b *testing.B) {
+	x, list := fullIndex(10000)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		k := i % 10000
+		x.Insert(keyOf(fmt.Sprint(k%100), uint32(k)), "acme", list[k])
+		i++
+	}
+}
