@@ -272,6 +272,20 @@ func TestMitigatingAloneKeepsTheCount(t *testing.T) {
 	}
 }
 
+// RFC 9132, Section 4.7: a heartbeat counts as unanswered only when its interval is over, also when somebody asks earlier.
+func TestAnswerHasItsInterval(t *testing.T) {
+	s := newSim(t, Config{Interval: 30 * time.Second, MissingAllowed: 3}, network{answered: true}, network{from: 301})
+	for _, step := range []struct {
+		second float64
+		want   State
+	}{{331, Alive}, {359, Alive}, {360, Suspect}, {391, Suspect}, {419, Suspect}, {420, Lost}} {
+		s.runUntil(step.second)
+		if got := s.m.Due(at(step.second)).State; got != step.want {
+			t.Errorf("at %v s: %v, want %v", step.second, got, step.want)
+		}
+	}
+}
+
 // A process that stood still must not call its peers lost for it.
 func TestStandstillIsNoSilence(t *testing.T) {
 	for _, cfg := range []Config{

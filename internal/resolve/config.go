@@ -95,6 +95,10 @@ func (c Config) check() error {
 			return fmt.Errorf("server: %w", err)
 		}
 	}
+	return c.checkNumbers()
+}
+
+func (c Config) checkNumbers() error {
 	if c.Timeout < 0 || c.CacheSize < 0 || c.MinTTL < 0 || c.MaxConcurrent < 0 {
 		return errors.New("a negative number")
 	}
