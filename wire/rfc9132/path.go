@@ -125,28 +125,11 @@ func number(name, value string) (dots.Maybe[uint32], error) {
 	return dots.Some(uint32(v)), nil
 }
 
-// readFilter reads the c query. RFC 9132, Section 4.4.2: c, n or a; other queries have no meaning here.
+// readFilter reads the c query.
 func readFilter(query []string) (wire.Filter, error) {
-	filter, found := wire.FilterAll, false
-	for _, q := range query {
-		name, value, _ := strings.Cut(q, "=")
-		if name != "c" {
-			continue
-		}
-		if found {
-			return 0, dots.Refuse(dots.CodeBadRequest, "query: c twice")
-		}
-		found = true
-		switch value {
-		case "a":
-			filter = wire.FilterAll
-		case "c":
-			filter = wire.FilterConfig
-		case "n":
-			filter = wire.FilterNonConfig
-		default:
-			return 0, dots.Refuse(dots.CodeBadRequest, "query: c is none of a, c, n")
-		}
+	filter, wrong := wire.ParseFilter(query)
+	if wrong != "" {
+		return 0, dots.Refuse(dots.CodeBadRequest, wrong)
 	}
 	return filter, nil
 }
@@ -185,11 +168,5 @@ func writeQuery(req wire.Request) []string {
 	if req.Op != wire.GetMitigations {
 		return nil
 	}
-	switch req.Filter {
-	case wire.FilterConfig:
-		return []string{"c=c"}
-	case wire.FilterNonConfig:
-		return []string{"c=n"}
-	}
-	return nil
+	return req.Filter.Query()
 }
