@@ -1,0 +1,92 @@
+package downstream
+
+import (
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// call is one request on its way to its answer. It may outlive its session: an answer is dropped then.
+type call struct {
+	srv     *Server
+	ex      *coap.Exchange
+	peer    *peer
+	method  wire.Method
+	profile wire.Profile
+	entry   string // the client entry
+	req     wire.Request
+}
+
+// respond answers the request.
+func (c *call) respond(resp wire.Response) {
+	m := c.encode(resp)
+	c.ex.Respond(m)
+	c.answered(m, resp.Diagnostic)
+}
+
+// refuse answers the request with an error; one that is no refusal becomes 5.00 without detail.
+func (c *call) refuse(err error) { c.respond(c.srv.refusal(err)) }
+
+// silence ends the request without an answer.
+func (c *call) silence() {
+	c.ex.Silence()
+	c.answered(&coap.Message{}, "")
+}
+
+// answered counts and logs.
+func (c *call) answered(m *coap.Message, text string) {
+	code := dots.Code(m.Code)
+	c.srv.cfg.Meter.Request(c.method, code)
+	attrs := []any{
+		"session", c.peer.sess.ID(), "client", c.entry, "method", coap.Code(c.method).String(), "code", code.String(),
+	}
+	if c.req.MID.Set {
+		attrs = append(attrs, "mid", c.req.MID.Value)
+	}
+	switch {
+	case code == dots.CodeLoop:
+		// RFC 8768, Section 4: a loop is logged and alerted.
+		c.srv.cfg.Logger.Warn("request is in a loop", append(attrs, "text", text)...)
+	case code.Class() >= 4:
+		c.srv.cfg.Logger.Info("request refused", append(attrs, "text", text)...)
+	default:
+		c.srv.cfg.Logger.Debug("request answered", attrs...)
+	}
+}
+
+// encode writes an answer in the request's dialect.
+func (c *call) encode(resp wire.Response) *coap.Message {
+	r, err := c.profile.EncodeResponse(c.req, resp)
+	if err != nil {
+		c.srv.cfg.Logger.Error("writing an answer failed", "profile", c.profile.Name(), "code", resp.Code.String(), "error", err)
+		return plain(dots.CodeInternal, "internal error")
+	}
+	return toCoAP(r)
+}
+
+// refusal turns an error into an answer.
+func (s *Server) refusal(err error) wire.Response {
+	e := dots.AsError(err)
+	resp := wire.Response{Code: e.Code, Conflict: e.Conflict, Redirect: e.Redirect, Diagnostic: e.Text}
+	age := e.MaxAge
+	if e.Code == dots.CodeUnavailable && age <= 0 {
+		age = s.cfg.RetryAfter
+	}
+	if age > 0 {
+		// RFC 9132, Section 4.4.1.3: a 5.03 tells in Max-Age when to try again, in whole seconds.
+		resp.MaxAge = dots.Some(wholeSeconds(age))
+	}
+	return resp
+}
+
+// wholeSeconds rounds a duration up to seconds.
+func wholeSeconds(d time.Duration) uint32 {
+	return uint32(min((d+time.Second-1)/time.Second, 1<<32-1))
+}
+
+// plain is an answer where no profile is known to write it.
+func plain(code dots.Code, text string) *coap.Message {
+	return &coap.Message{Code: coap.Code(code), Payload: []byte(text)}
+}

@@ -1,0 +1,115 @@
+package downstream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	// Core decides about mitigations. Required.
+	Core Core
+	// Profiles are the dialects spoken, the default one first. Required. Which of them a session may use is said by Attach.
+	Profiles []wire.Profile
+	// NodeID is our own identifier in a 5.08: a name, an alias or an address. Required; no spaces, at most dots.MaxDiagnostic
+	// bytes (RFC 8768, Section 4).
+	NodeID string
+	// InitialHopLimit is the Hop-Limit of a request that came without one, 1 to 255. Zero: 16 (RFC 8768, Section 3).
+	InitialHopLimit uint8
+	// Session holds the session parameters: in Current what is in force until a client negotiates, in Min and Max the
+	// accepted range. What is left out is taken from DefaultSession. The heartbeats of the Server follow it.
+	Session dots.SessionConfig
+	// SessionMaxAge is how long, in seconds, a client may take a configuration as fresh. Zero: 3600.
+	SessionMaxAge uint32
+	// RetryAfter is the Max-Age of a 5.03 that names none. Zero: 30 s.
+	RetryAfter time.Duration
+	// MaxObserversPerClient bounds the observations of a client entry, over all its sessions. Zero: 64.
+	// When it is full, a registration takes the place of an older one of the same resource by the same session;
+	// any other is answered as a plain GET, without an Observe option (RFC 7641, Section 4.1).
+	MaxObserversPerClient int
+	// MaxHeartbeats bounds how many heartbeats of ours await an answer at a time. Zero: 1024. When it is full, further
+	// ones are left out until they are due again.
+	MaxHeartbeats int
+	// NotifyInterval is the time between two notifications of an unchanged mitigation while it is active. Zero: 60 s.
+	NotifyInterval time.Duration
+	// MinNotifyGap is the least time between two notifications to one observer. Zero: 3 s (RFC 9132, Section 4.4.2.1).
+	MinNotifyGap time.Duration
+	// TrustedGateway tells whether a client entry is a gateway that may supply a cdid; it does not block. Nil: none is.
+	TrustedGateway func(client string) bool
+	// Logger takes one line per refusal and per change of a session. Nil: nothing is logged.
+	Logger *slog.Logger
+	// Meter counts. Nil: nothing is counted.
+	Meter Meter
+	// Random returns numbers in [0, 1) that spread the heartbeats of many sessions. Nil: rand.Float64.
+	Random func() float64
+	// Now is the clock of all decisions. Nil: time.Now.
+	Now func() time.Time
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	c.InitialHopLimit = orDefault(c.InitialHopLimit, 16)
+	c.SessionMaxAge = orDefault(c.SessionMaxAge, 3600)
+	c.RetryAfter = orDefault(c.RetryAfter, 30*time.Second)
+	c.MaxObserversPerClient = orDefault(c.MaxObserversPerClient, 64)
+	c.MaxHeartbeats = orDefault(c.MaxHeartbeats, 1024)
+	c.NotifyInterval = orDefault(c.NotifyInterval, time.Minute)
+	c.MinNotifyGap = orDefault(c.MinNotifyGap, 3*time.Second)
+	c.Session.Mitigating = fillSet(c.Session.Mitigating)
+	c.Session.Idle = fillSet(c.Session.Idle)
+	if c.TrustedGateway == nil {
+		c.TrustedGateway = func(string) bool { return false }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Meter == nil {
+		c.Meter = noMeter{}
+	}
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// orDefault returns v, or def where v is zero.
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// check returns every fault of a config whose defaults are filled in.
+func (c Config) check() error {
+	var faults []error
+	if c.Core == nil {
+		faults = append(faults, errors.New("core is required"))
+	}
+	if len(c.Profiles) == 0 {
+		faults = append(faults, errors.New("at least one profile is required"))
+	}
+	// RFC 8768, Section 4: the identifier contains no space.
+	if c.NodeID == "" || len(c.NodeID) > dots.MaxDiagnostic || strings.ContainsAny(c.NodeID, " \t\r\n") {
+		faults = append(faults, fmt.Errorf("node id %q is empty, has a space, or is too long", c.NodeID))
+	}
+	if c.RetryAfter < time.Second || c.NotifyInterval <= 0 || c.MinNotifyGap <= 0 {
+		faults = append(faults, errors.New("a time is too short or negative"))
+	}
+	if c.MaxObserversPerClient < 0 || c.MaxHeartbeats < 0 {
+		faults = append(faults, errors.New("a limit is negative"))
+	}
+	faults = append(faults, checkSet("mitigating", c.Session.Mitigating), checkSet("idle", c.Session.Idle))
+	return errors.Join(faults...)
+}

@@ -1,0 +1,72 @@
+package downstream
+
+import (
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// ServeCoAP answers a request of an attached session, now or when the core has decided. It does not block and never
+// ends the session.
+func (s *Server) ServeCoAP(ex *coap.Exchange) {
+	m := ex.Request()
+	p := s.peer(ex.Session())
+	if p == nil { // it ended while its last request was under way, or nobody attached it
+		ex.Respond(plain(dots.CodeUnavailable, "session is not served"))
+		return
+	}
+	c := &call{srv: s, ex: ex, peer: p, method: wire.Method(m.Code)}
+	c.profile = p.profile(m.Options.Path())
+	if c.profile == nil {
+		answer := plain(dots.CodeNotFound, "no such resource")
+		ex.Respond(answer)
+		c.answered(answer, "")
+		return
+	}
+	if err := c.read(m); err != nil {
+		c.refuse(err)
+		return
+	}
+	c.dispatch()
+}
+
+// read finds out who asks and for what.
+func (c *call) read(m *coap.Message) error {
+	entry, known := c.srv.identify(c.peer)
+	if !known {
+		// RFC 9132, Section 4.4.1.3: 4.01 for a client that may not use the service, whatever it asks.
+		return dots.Refuse(dots.CodeUnauthorized, "unknown client")
+	}
+	c.entry = entry
+	r, err := fromCoAP(m)
+	if err != nil {
+		return err
+	}
+	if !hopLimitValid(r.HopLimit) {
+		return dots.Refuse(dots.CodeBadRequest, "Hop-Limit out of range")
+	}
+	c.req, err = c.profile.DecodeRequest(r)
+	return err
+}
+
+// dispatch answers a request that could be read.
+func (c *call) dispatch() {
+	switch c.req.Op {
+	case wire.PutMitigation:
+		c.putMitigation()
+	case wire.GetMitigations:
+		c.getMitigations()
+	case wire.DeleteMitigation:
+		c.deleteMitigation()
+	case wire.PutConfig:
+		c.putConfig()
+	case wire.GetConfig:
+		c.getConfig()
+	case wire.DeleteConfig:
+		c.deleteConfig()
+	case wire.PutHeartbeat:
+		c.putHeartbeat()
+	default: // RFC 9066: a PUT of a redirection is of call home, which is another service
+		c.refuse(dots.Refuse(dots.CodeNotFound, "no such resource"))
+	}
+}

@@ -1,0 +1,32 @@
+package downstream
+
+import (
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// Meter counts what the Server does. Its methods are called from any goroutine and do not block.
+type Meter interface {
+	// SessionUp counts a session that began; reliable is true over TCP.
+	SessionUp(reliable bool)
+	// SessionDown counts a session that ended, once for every SessionUp; lost is true for one ended by missed heartbeats.
+	SessionDown(reliable, lost bool)
+	// Request counts an answered request; dots.CodeSilent is one that got no answer. The method may be any code of class 0.
+	Request(method wire.Method, code dots.Code)
+	// HeartbeatMissed counts a heartbeat of ours that was not answered in time.
+	HeartbeatMissed()
+	// Observers counts observations: 1 more, or -1.
+	Observers(delta int)
+	// Notified counts a notification handed to a session.
+	Notified(code dots.Code)
+}
+
+// noMeter is the Meter of a Server that was given none.
+type noMeter struct{}
+
+func (noMeter) SessionUp(bool)                 {}
+func (noMeter) SessionDown(bool, bool)         {}
+func (noMeter) Request(wire.Method, dots.Code) {}
+func (noMeter) HeartbeatMissed()               {}
+func (noMeter) Observers(int)                  {}
+func (noMeter) Notified(dots.Code)             {}

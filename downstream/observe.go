@@ -1,0 +1,51 @@
+package downstream
+
+import "github.com/dotsgate/dotsgate/wire"
+
+// watch registers the caller as an observer of a resource whose state ask asks for. It returns nil when the client
+// entry has as many observers as it may.
+func (c *call) watch(of resource, ask func(*watcher)) *watcher {
+	w := &watcher{of: of, filter: c.req.Filter, peer: c.peer, entry: c.entry}
+	w.ask = func() { ask(w) }
+	if !c.srv.watchers.add(w) {
+		return nil
+	}
+	return w
+}
+
+// answerWatched gives the first answer of an observation, or the only one where w is nil.
+func (c *call) answerWatched(w *watcher, resp wire.Response, active bool, err error) {
+	table := c.srv.watchers
+	switch {
+	case err != nil:
+		// RFC 7641, Section 4.1: an error registers nobody.
+		if w != nil {
+			table.remove(w)
+		}
+		c.refuse(err)
+	case w == nil:
+		c.respond(resp)
+	default:
+		m := c.encode(resp)
+		obs := c.ex.Observe(m, func() { table.remove(w) })
+		if obs == nil {
+			table.remove(w)
+		} else {
+			table.started(w, obs, active)
+		}
+		c.answered(m, resp.Diagnostic)
+	}
+}
+
+// notify gives a further answer of an observation. A refusal of class 4 is told and ends it (RFC 7641, Section 4.2):
+// the resource is gone. What fails on our side is not the observer's concern: it is asked for again.
+func (c *call) notify(w *watcher, resp wire.Response, active bool, err error) {
+	if err != nil {
+		resp = c.srv.refusal(err)
+		if resp.Code.Class() != 4 {
+			c.srv.watchers.failed(w)
+			return
+		}
+	}
+	c.srv.watchers.notify(w, c.encode(resp), active)
+}

@@ -1,0 +1,196 @@
+package downstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// sweepEvery is how soon a session that ended is noticed. Sessions end without telling, and a goroutine that waits
+// for each would cost more than looking at all of them once a second.
+const sweepEvery = time.Second
+
+// ErrProfile says that Attach was given the name of a profile that is not configured.
+var ErrProfile = errors.New("unknown profile")
+
+// Server is the server side of the signal channel: a coap.Handler for every session attached to it.
+// All methods are safe for concurrent use.
+type Server struct {
+	cfg      Config
+	alarms   *alarms
+	watchers *watchTable
+	presence *presence
+	sweeping alarm
+	slots    chan struct{} // one for each heartbeat that awaits its answer
+	beats    sync.WaitGroup
+
+	mu    sync.RWMutex
+	peers map[*coap.Session]*peer
+}
+
+// New makes a Server. Nothing is timed before Run is called. An error names what is wrong with the config.
+func New(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("checking the config of the server side: %w", err)
+	}
+	a := newAlarms(cfg.Now)
+	s := &Server{
+		cfg: cfg, alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core),
+		slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
+	}
+	s.sweeping.ring = func(_ context.Context, now time.Time) {
+		s.sweep()
+		s.alarms.set(&s.sweeping, now.Add(sweepEvery))
+	}
+	return s, nil
+}
+
+// Run serves everything timed: heartbeats, the loss of sessions and the pacing of notifications. It returns nil when
+// ctx ends, after everything it started has ended. It is called once; sessions are left as they are.
+func (s *Server) Run(ctx context.Context) error {
+	s.alarms.set(&s.sweeping, s.cfg.Now().Add(sweepEvery))
+	s.alarms.run(ctx)
+	s.beats.Wait()
+	return nil
+}
+
+// Attach takes a new session, before its first request is served. Profiles are the names of the dialects its listener
+// speaks; none means the first of the config only. It keeps the session until that is done.
+// The error is ErrProfile, or that the session has ended already.
+func (s *Server) Attach(sess *coap.Session, profiles ...string) error {
+	spoken, err := s.spoken(profiles)
+	if err != nil {
+		return fmt.Errorf("attaching a session: %w", err)
+	}
+	select {
+	case <-sess.Done():
+		return fmt.Errorf("attaching a session: %w", sess.Err())
+	default:
+	}
+	p := newPeer(s, sess, spoken)
+	s.mu.Lock()
+	_, known := s.peers[sess]
+	if !known {
+		s.peers[sess] = p
+	}
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	s.cfg.Meter.SessionUp(sess.Reliable())
+	entry, _ := s.identify(p)
+	p.begin()
+	s.cfg.Logger.Info("session up", "session", sess.ID(), "client", entry, "peer", sess.RemoteAddr().String())
+	return nil
+}
+
+// spoken turns the names of profiles into profiles.
+func (s *Server) spoken(names []string) ([]wire.Profile, error) {
+	if len(names) == 0 {
+		return s.cfg.Profiles[:1], nil
+	}
+	var spoken []wire.Profile
+	for _, name := range names {
+		i := slices.IndexFunc(s.cfg.Profiles, func(p wire.Profile) bool { return p.Name() == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%w %q", ErrProfile, name)
+		}
+		spoken = append(spoken, s.cfg.Profiles[i])
+	}
+	return spoken, nil
+}
+
+// Changed says that what Core.Reports tells of a mitigation has changed: its observers are told, each as soon as its
+// pace allows. It does not block.
+func (s *Server) Changed(key dots.MitigationKey) {
+	s.watchers.changed(resource{client: key.Client, mid: dots.Some(key.MID)})
+	s.watchers.changed(resource{client: key.Client})
+}
+
+// peer returns what is known of a session; nil when it is not attached, or no longer.
+func (s *Server) peer(sess *coap.Session) *peer {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.peers[sess]
+}
+
+// identify asks who the peer is, as the configuration says now, and notes the change if it is another one.
+func (s *Server) identify(p *peer) (entry string, known bool) {
+	entry, known = s.cfg.Core.Identify(p.credential)
+	if !known {
+		entry = ""
+	}
+	if p.client() != entry {
+		s.moved(p, entry)
+	}
+	return entry, known
+}
+
+// moved notes that a session is now of another client entry.
+func (s *Server) moved(p *peer, entry string) {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	before, down := p.become(entry)
+	if down || before == entry {
+		return
+	}
+	if before != "" {
+		s.presence.leave(before, false)
+	}
+	if entry != "" {
+		s.presence.join(entry)
+	}
+}
+
+// sweep takes leave of the sessions that have ended.
+func (s *Server) sweep() {
+	var ended []*peer
+	s.mu.RLock()
+	for sess, p := range s.peers {
+		select {
+		case <-sess.Done():
+			ended = append(ended, p)
+		default:
+		}
+	}
+	s.mu.RUnlock()
+	for _, p := range ended {
+		s.detach(p, false)
+	}
+}
+
+// lost ends a session whose peer was not heard for too long.
+func (s *Server) lost(p *peer) {
+	s.sweep() // a session that its client closed a moment ago is no reason to think the client is there
+	if err := p.sess.Close(); err != nil {
+		s.cfg.Logger.Debug("closing a lost session failed", "session", p.sess.ID(), "error", err)
+	}
+	s.detach(p, true)
+}
+
+// detach forgets a session; whoever comes second does nothing.
+func (s *Server) detach(p *peer, lost bool) {
+	s.mu.Lock()
+	_, known := s.peers[p.sess]
+	delete(s.peers, p.sess)
+	s.mu.Unlock()
+	if !known {
+		return
+	}
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	entry := p.end()
+	s.cfg.Meter.SessionDown(p.sess.Reliable(), lost)
+	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", lost, "reason", p.sess.Err())
+	if entry != "" {
+		s.presence.leave(entry, lost)
+	}
+}
