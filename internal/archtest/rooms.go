@@ -77,7 +77,7 @@ func outside() []room {
 // around are the programs, their wiring and the tools.
 func around() []room {
 	return []room{
-		{path: "internal/config", may: []string{"policy"}, why: "the file's types end where policy's begin; internal/app converts the rest"},
+		{path: "internal/config", may: []string{"dots", "policy"}, why: "the file's types end where policy's begin, which speak the vocabulary; internal/app converts the rest"},
 		{path: "internal/admin", may: []string{"dots"}, why: "the operator's socket shows words, and reaches the core through an interface it declares"},
 		{path: "internal/metrics", may: []string{"dots"}, why: "metrics are told what happened; they ask nobody"},
 		{path: "internal/logging", why: "the log's set-up is used by all and knows none"},

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// Profile names of the wire (RFC 9132, and draft-ietf-dots-signal-channel-04).
+const (
+	ProfileRFC9132 = "rfc9132"
+	ProfileDraft04 = "draft04"
+)
+
+// Transports of a listener or an uplink.
+const (
+	TransportDTLS = "dtls" // CoAP over DTLS over UDP
+	TransportTLS  = "tls"  // CoAP over TLS over TCP (RFC 8323)
+)
+
+// Config is a checked configuration. Paths are absolute or relative to the working directory of the process.
+type Config struct {
+	File        string // where it was read from
+	NodeID      string // our identifier in the list of a 5.08 (RFC 8768, Section 3)
+	HopLimit    int    // put into requests that come without one, 1 to 255
+	Listeners   []Listener
+	Credentials Credentials
+	Uplinks     []Uplink
+	Policy      *policy.Policy
+	Mitigation  Mitigation
+	Session     Session
+	DNS         DNS
+	Store       string // path of the database
+	Metrics     string // host:port; empty: none
+	Admin       string // path of the Unix socket; empty: none
+	Log         Log
+}
+
+// Listener is where clients come in.
+type Listener struct {
+	Address     string // host:port
+	Transport   string // TransportDTLS or TransportTLS
+	Profiles    []string
+	RequireALPN bool // TLS only: refuse clients that do not offer "coap"
+	MaxSessions int  // 0: the built-in bound
+}
+
+// Credentials are what the gateway proves itself with and whom it believes.
+type Credentials struct {
+	Cert, Key, CA, CRL string            // PEM files; CRL may be empty
+	PSKs               map[string][]byte // keys by identity; nil: none
+	PSKIdentity        string            // shown when dialling; empty: the certificate is
+	AllowPlainPSK      bool              // pre-shared keys without Diffie-Hellman
+}
+
+// Uplink is an upstream DOTS server.
+type Uplink struct {
+	Name        string
+	Address     string // host:port
+	ServerName  string // name in the server's certificate; empty: the host of Address
+	Transport   string
+	Profile     string
+	Credentials Credentials
+}
+
+// Mitigation is how mitigations are treated.
+type Mitigation struct {
+	AnswerWait     time.Duration // how long a request waits for the uplink
+	Terminating    time.Duration // active-but-terminating period (RFC 9132, Section 4.4.4)
+	TerminatingMax time.Duration
+	WhenDown       string // "hold" or "refuse"
+	Mirror         bool   // requests with trigger-mitigation=false are armed at the uplink too
+	NotifyEvery    time.Duration
+}
+
+// Session holds the parameters that a session begins with (RFC 9132, Section 4.5).
+type Session struct {
+	HeartbeatInterval time.Duration
+	MissingHBAllowed  int
+}
+
+// DNS is how names in targets are resolved.
+type DNS struct {
+	Server        string // host:port; empty: the system's
+	Transport     string // "udp", "tcp" or "dot"
+	TLSName       string
+	CA            string
+	RequireDNSSEC bool
+	Static        map[string][]netip.Addr
+}
+
+// Log is what is logged and how.
+type Log struct {
+	Level  string // "debug", "info", "warn" or "error"
+	Format string // "text" or "json"
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// policyConfig turns the words about domains, clients and uplinks into policy's.
+func (b *builder) policyConfig(f *file) policy.Config {
+	pc := policy.Config{Defaults: b.defaults(f.Limits)}
+	for i, u := range f.Uplinks {
+		at := fmt.Sprintf("uplinks[%d]", i)
+		mode := b.oneOf(at+".cuid", u.CUID, "aggregate", "aggregate", "per-domain", "per-client")
+		pc.Uplinks = append(pc.Uplinks, policy.Uplink{Name: u.Name, CUIDMode: policy.CUIDMode(mode), RelayOptional: u.RelayOptional})
+	}
+	for i, d := range f.Domains {
+		pc.Domains = append(pc.Domains, b.domain(fmt.Sprintf("domains[%d]", i), d))
+	}
+	return pc
+}
+
+func (b *builder) defaults(f fileLimits) policy.Defaults {
+	var d policy.Defaults
+	l := b.limits(f)
+	d.MaxLifetime = l.MaxLifetime.Or(0)
+	d.AllowIndefinite = l.AllowIndefinite.Or(true)
+	d.DefaultGrantForIndefinite = l.DefaultGrantForIndefinite.Or(0)
+	d.MaxMitigations = l.MaxMitigations.Or(0)
+	d.MaxCUIDs = l.MaxCUIDs.Or(0)
+	if f.MaxNamesInTarget != nil {
+		d.MaxNames = *f.MaxNamesInTarget
+	}
+	return d
+}
+
+func (b *builder) limits(f fileLimits) policy.Limits {
+	var l policy.Limits
+	if f.MaxLifetime != nil {
+		l.MaxLifetime = dots.Some(dots.Lifetime(*f.MaxLifetime))
+	}
+	if f.IndefiniteGrant != nil {
+		l.DefaultGrantForIndefinite = dots.Some(dots.Lifetime(*f.IndefiniteGrant))
+	}
+	l.AllowIndefinite = maybe(f.AllowIndefinite)
+	l.MaxMitigations = maybe(f.MaxMitigations)
+	l.MaxCUIDs = maybe(f.MaxCUIDs)
+	return l
+}
+
+// maybe turns a setting that may be missing into the vocabulary's form.
+func maybe[T any](p *T) dots.Maybe[T] {
+	if p == nil {
+		return dots.Maybe[T]{}
+	}
+	return dots.Some(*p)
+}
+
+func (b *builder) domain(at string, f fileDomain) policy.Domain {
+	d := policy.Domain{
+		Name: f.Name, Names: f.Names, URIs: f.URIs, Uplink: f.Uplink, Limits: b.limits(f.Limits),
+		Prefixes:     b.prefixes(at+".prefixes", f.Prefixes),
+		OnOverlap:    policy.OverlapRule(f.OnOverlap),
+		OnDNSFailure: policy.DNSRule(f.OnDNSFailure),
+		Aliases:      map[string]dots.Target{},
+	}
+	for name, a := range f.Aliases {
+		d.Aliases[name] = b.alias(at+".aliases."+name, a)
+	}
+	for i, c := range f.Clients {
+		d.Clients = append(d.Clients, b.client(fmt.Sprintf("%s.clients[%d]", at, i), c))
+	}
+	return d
+}
+
+func (b *builder) prefixes(at string, texts []string) []netip.Prefix {
+	ps := make([]netip.Prefix, 0, len(texts))
+	for i, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			b.addf(fmt.Sprintf("%s[%d]", at, i), "use ADDRESS/LENGTH, such as 192.0.2.0/24", "%q is no prefix", text)
+			continue
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+func (b *builder) alias(at string, f fileAlias) dots.Target {
+	t := dots.Target{Prefixes: b.prefixes(at+".prefixes", f.Prefixes), FQDNs: f.Names, URIs: f.URIs}
+	for i, text := range f.Ports {
+		if r, ok := portRange(text); ok {
+			t.Ports = append(t.Ports, r)
+		} else {
+			b.addf(fmt.Sprintf("%s.ports[%d]", at, i), "use a port or a range, such as 443 or 8000-8080", "%q is no port", text)
+		}
+	}
+	for i, n := range f.Protocols {
+		b.between(fmt.Sprintf("%s.protocols[%d]", at, i), n, 0, 255)
+		t.Protocols = append(t.Protocols, uint8(n)) //nolint:gosec // checked in the line above
+	}
+	return t
+}
+
+// portRange reads "443" or "8000-8080".
+func portRange(text string) (dots.PortRange, bool) {
+	low, high, found := strings.Cut(text, "-")
+	if !found {
+		high = low
+	}
+	l, err1 := strconv.ParseUint(low, 10, 16)
+	h, err2 := strconv.ParseUint(high, 10, 16)
+	return dots.PortRange{Lower: uint16(l), Upper: uint16(h)}, err1 == nil && err2 == nil && l <= h
+}
+
+func (b *builder) client(at string, f fileClient) policy.ClientEntry {
+	c := policy.ClientEntry{
+		Name: f.Name, CertNames: f.Credentials.CertNames, PSKIdentities: f.Credentials.PSKIdentities,
+		Guest: f.Guest, TrustedGateway: f.TrustedGateway,
+	}
+	for i, text := range f.Credentials.SPKIs {
+		sum, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
+		if err != nil || len(sum) != 32 {
+			b.addf(fmt.Sprintf("%s.credentials.spki_sha256[%d]", at, i),
+				"use 64 hex digits: openssl x509 -pubkey -noout -in CERT | openssl pkey -pubin -outform DER | sha256sum",
+				"%q is no SHA-256", text)
+			continue
+		}
+		c.SPKIs = append(c.SPKIs, [32]byte(sum))
+	}
+	return c
+}

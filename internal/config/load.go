@@ -1,0 +1,164 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// maxFile bounds the configuration file, in bytes.
+const maxFile = 16 << 20
+
+// Load reads and checks a configuration file. Its error is an Errors with every mistake that was found.
+func Load(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxFile {
+		err = fmt.Errorf("larger than %d bytes", maxFile)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, Errors{{File: path, Cause: cause(err), Fix: "name a readable file with -c; start from: dotsgate config --example"}}
+	}
+	return Parse(path, text)
+}
+
+// Parse checks the text of a configuration file. name is for messages, and relative paths in the text are relative to its folder.
+func Parse(name string, text []byte) (*Config, error) {
+	var f file
+	s := parse(name, text, &f)
+	if len(s.errors) > 0 {
+		return nil, s.sorted()
+	}
+	b := &builder{source: s, dir: filepath.Dir(name)}
+	c := b.build(&f)
+	if len(s.errors) > 0 {
+		return nil, s.sorted()
+	}
+	return c, nil
+}
+
+// sorted returns the mistakes in the order of their lines.
+func (s *source) sorted() Errors {
+	slices.SortStableFunc(s.errors, func(a, b *Error) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return s.errors
+}
+
+// cause strips an error of what its line says already.
+func cause(err error) string {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return "cannot read it: " + p.Err.Error()
+	}
+	return err.Error()
+}
+
+// builder turns the file's types into the program's and notes every mistake on the way.
+type builder struct {
+	*source
+	dir string
+}
+
+func (b *builder) build(f *file) *Config {
+	c := &Config{File: b.name, NodeID: f.Node.ID}
+	b.node(f, c)
+	c.Credentials = b.credentials("credentials", f.Credentials, true)
+	c.Listeners = b.listeners(f.Listeners)
+	c.Uplinks = b.uplinks(f.Uplinks, c)
+	c.Mitigation = b.mitigation(f.Mitigation)
+	c.Session = b.session(f.Session)
+	c.DNS = b.dns(f.DNS)
+	b.places(f, c)
+	if len(b.errors) == 0 {
+		c.Policy = b.policy(f)
+	}
+	return c
+}
+
+// node checks what names this gateway.
+func (b *builder) node(f *file, c *Config) {
+	switch {
+	case c.NodeID == "":
+		b.add("node.id", "missing", "give the gateway a name without spaces, such as gw1.example.net")
+	case strings.ContainsAny(c.NodeID, " \t\n") || len(c.NodeID) > 60:
+		// RFC 8768, Section 4: the list of a 5.08 separates identifiers by a space.
+		b.addf("node.id", "use at most 60 characters without spaces", "%q cannot be used as an identifier", c.NodeID)
+	}
+	c.HopLimit = 16
+	if h := f.Node.HopLimit; h != nil {
+		c.HopLimit = *h
+		b.between("node.hop_limit", *h, 1, 255)
+	}
+}
+
+// between notes a number outside of its range.
+func (b *builder) between(path string, n, low, high int) {
+	if n < low || n > high {
+		b.addf(path, fmt.Sprintf("use %d to %d", low, high), "%d is out of range", n)
+	}
+}
+
+// oneOf returns the word, or def where it is missing, and notes one that is not known.
+func (b *builder) oneOf(path, word, def string, known ...string) string {
+	if word == "" {
+		return def
+	}
+	if !slices.Contains(known, word) {
+		b.addf(path, "use one of: "+strings.Join(known, ", "), "%q is not known", word)
+	}
+	return word
+}
+
+// path makes a path of the file absolute or relative to the working directory, as the file itself was named.
+func (b *builder) path(p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(b.dir, p)
+}
+
+// policy makes the policy, and gives its complaints their places in the file.
+func (b *builder) policy(f *file) *policy.Policy {
+	pc := b.policyConfig(f)
+	if len(b.errors) > 0 {
+		return nil
+	}
+	p, err := policy.New(pc)
+	if err == nil {
+		return p
+	}
+	for _, e := range flatten(err) {
+		var fe *policy.FieldError
+		if errors.As(e, &fe) {
+			b.add(fe.Path, fe.Cause, fe.Fix)
+		} else {
+			b.add("domains", e.Error(), "")
+		}
+	}
+	return nil
+}
+
+// flatten lists the errors that were joined.
+func flatten(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
