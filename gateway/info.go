@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// MitigationInfo is what the operator is told of a mitigation.
+type MitigationInfo struct {
+	Key      dots.MitigationKey
+	Domain   string
+	Report   dots.Report
+	Expires  time.Time // zero: indefinite
+	HopLimit uint8
+	Waiting  int // callers that wait for the uplink
+	Legs     []LegInfo
+}
+
+// LegInfo is what the operator is told of a leg.
+type LegInfo struct {
+	Key      dots.LegKey
+	State    string // placing, placed, held, leaving, left or foreign
+	Status   dots.Status
+	Revision uint64
+}
+
+// String returns the word for a leg's state.
+func (s legState) String() string {
+	switch s {
+	case placing:
+		return "placing"
+	case placed:
+		return "placed"
+	case held:
+		return "held"
+	case leaving:
+		return "leaving"
+	case left:
+		return "left"
+	}
+	return "foreign"
+}
+
+func (l *leg) info() LegInfo {
+	return LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision}
+}
+
+// Mitigations lists all mitigations at a time, sorted by client, cuid and mid. The caller owns the list.
+func (c *Core) Mitigations(now time.Time) []MitigationInfo {
+	c.now = now
+	infos := make([]MitigationInfo, 0, len(c.mits))
+	for _, m := range c.mits {
+		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: m.expires, HopLimit: m.hopLimit, Waiting: len(m.wait)}
+		for _, k := range m.legs {
+			if l := c.leg(k); l != nil {
+				i.Legs = append(i.Legs, l.info())
+			}
+		}
+		infos = append(infos, i)
+	}
+	slices.SortFunc(infos, func(a, b MitigationInfo) int { return compareKeys(a.Key, b.Key) })
+	return infos
+}
+
+// Strangers lists the legs that stand at an uplink under our cuid though we did not ask for them.
+func (c *Core) Strangers() []LegInfo {
+	var found []LegInfo
+	for _, l := range c.sortedLegs() {
+		if l.state == foreign {
+			found = append(found, l.info())
+		}
+	}
+	return found
+}
+
+// Statuses counts the mitigations by status at a time.
+func (c *Core) Statuses(now time.Time) map[dots.Status]int {
+	c.now = now
+	counts := map[dots.Status]int{}
+	for _, m := range c.mits {
+		counts[c.report(m).Status]++
+	}
+	return counts
+}
