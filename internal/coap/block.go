@@ -66,11 +66,17 @@ func (s *Session) blockFor(m *Message) (uint8, bool) {
 //
 // RFC 7959, Section 2.5 and RFC 9175, Section 3.3: not the token, which is new for each block of some peers.
 // RFC 7252, Section 5.4.2: NoCacheKey options are left out.
-func cacheKey(m *Message) string {
+func cacheKey(m *Message) string { return keyWithout(m, Block1) }
+
+// responseKey is cacheKey for the blocks of a response: without the Request-Tag, because a client may leave it out when
+// it asks for the rest of the response to a request that went in blocks.
+func responseKey(m *Message) string { return keyWithout(m, RequestTag) }
+
+func keyWithout(m *Message, number uint16) string {
 	var key strings.Builder
 	key.WriteByte(byte(m.Code))
 	for _, o := range m.Options {
-		if o.Number&0x1e == 0x1c || o.Number == Block1 || o.Number == Block2 || o.Number == Observe {
+		if o.Number&0x1e == 0x1c || o.Number == number || o.Number == Block1 || o.Number == Block2 || o.Number == Observe {
 			continue
 		}
 		var head [4]byte

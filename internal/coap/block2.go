@@ -25,7 +25,7 @@ func (s *Session) fitResponse(req, m *Message) *Message {
 		// RFC 8323, Section 5.3.2: a peer that did not say so knows no blocks.
 		return diagnostic(InternalServerError, "response larger than the peer takes")
 	}
-	k := s.keep(cacheKey(req), m)
+	k := s.keep(responseKey(req), m)
 	return cut(k.m, asked.offset(), szx, req.Options.Has(Size2))
 }
 
@@ -72,7 +72,7 @@ func (s *Session) keep(key string, m *Message) *kept {
 // continueResponse answers a request for a later block from the snapshot its first block came from. A GET without
 // one goes to the handler, whose answer is then cut anew with another ETag. The lock is held.
 func (s *Session) continueResponse(ex *Exchange, b block) *Message {
-	key := cacheKey(&ex.req)
+	key := responseKey(&ex.req)
 	now := time.Now()
 	for _, k := range s.snapshots {
 		if k.key == key && now.Before(k.expires) {

@@ -56,7 +56,7 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	if old != nil {
 		old.end() // RFC 7641, Section 4.1: the entry is replaced, not doubled
 	}
-	o := &Observer{s: s, token: token, key: cacheKey(&ex.req), onEnd: onEnd, checked: time.Now()}
+	o := &Observer{s: s, token: token, key: responseKey(&ex.req), onEnd: onEnd, checked: time.Now()}
 	o.timer.fire = o.due
 	if s.observers == nil {
 		s.observers = make(map[string]*Observer)

@@ -118,6 +118,9 @@ func (t *transfer) askBlock(b block) error {
 	m.Options.Remove(Observe) // RFC 7959, Section 3.4
 	m.Options.Remove(Block1)
 	m.Options.SetUint(Block2, block{num: b.num, szx: b.szx}.value())
+	if t.tag != nil {
+		m.Options.Set(RequestTag, t.tag)
+	}
 	return t.send(m)
 }
 
