@@ -25,8 +25,9 @@ func (s *Session) fitResponse(req, m *Message) *Message {
 		// RFC 8323, Section 5.3.2: a peer that did not say so knows no blocks.
 		return diagnostic(InternalServerError, "response larger than the peer takes")
 	}
-	k := s.keep(responseKey(req), m)
-	return cut(k.m, asked.offset(), szx, req.Options.Has(Size2))
+	part := cut(s.keep(responseKey(req), m).m, asked.offset(), szx, req.Options.Has(Size2))
+	keepObserve(part, m)
+	return part
 }
 
 // fitNotification returns m, or its first block: RFC 7959, Section 2.6. The lock is held.
@@ -38,10 +39,17 @@ func (s *Session) fitNotification(key string, m *Message) *Message {
 	if !ok || s.reliable && !s.stream.peerBlocks {
 		return diagnostic(InternalServerError, "response larger than the peer takes")
 	}
-	observe, _ := m.Options.Get(Observe)
-	first := cut(s.keep(key, m).m, 0, szx, false).with()
-	first.Options.Set(Observe, observe)
+	first := cut(s.keep(key, m).m, 0, szx, false)
+	keepObserve(first, m)
 	return first
+}
+
+// keepObserve gives the first block of a notification its Observe option, which the snapshot does not have, since it
+// answers plain requests for the later blocks: RFC 7959, Section 2.6.
+func keepObserve(first, whole *Message) {
+	if v, ok := whole.Options.Get(Observe); ok {
+		first.Options.Set(Observe, v)
+	}
 }
 
 // keep holds a response for the blocks that will be asked for. At most Limits.MaxBodies are held; the oldest goes.
