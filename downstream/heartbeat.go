@@ -98,11 +98,18 @@ func (p *peer) beat(ctx context.Context, dialect wire.Profile, status bool, wait
 		p.monitor.HeartbeatAnswered(p.srv.cfg.Now())
 		p.schedule()
 		p.mu.Unlock()
-	case ctx.Err() == nil && waiting.Err() != nil:
+	case ctx.Err() != nil || p.ended():
+		// there was nobody any more to miss an answer of
+	default:
 		p.srv.cfg.Meter.HeartbeatMissed()
-	default: // the session ended, or we do
-		p.srv.cfg.Logger.Debug("heartbeat failed", "session", p.sess.ID(), "error", err)
+		p.srv.cfg.Logger.Debug("heartbeat missed", "session", p.sess.ID(), "error", err)
 	}
+}
+
+// ended reports whether the session is over for another reason than that we closed it, as we do with a lost one.
+func (p *peer) ended() bool {
+	err := p.sess.Err()
+	return err != nil && !errors.Is(err, coap.ErrClosed)
 }
 
 // exchange sends a heartbeat in the peer's dialect and waits for whatever answers it; a dialect that has no heartbeat

@@ -47,27 +47,34 @@ func TestMitigationAnswers(t *testing.T) {
 		payload string // hex
 	}{
 		{
-			"created", request(putCode, pathMID1, bodyPut), dots.Answer{Code: dots.CodeCreated, MID: 1, Lifetime: 1800}, nil,
+			"created", request(putCode, pathMID1, bodyPut),
+			dots.Answer{Code: dots.CodeCreated, MID: 1, Lifetime: 1800},
+			nil,
 			"2.01", "a101a10281a205010e190708",
 		},
 		{
-			"refreshed", request(putCode, pathMID1, bodyPut), dots.Answer{Code: dots.CodeChanged, MID: 1, Lifetime: -1}, nil,
+			"refreshed", request(putCode, pathMID1, bodyPut),
+			dots.Answer{Code: dots.CodeChanged, MID: 1, Lifetime: -1},
+			nil,
 			"2.04", "a101a10281a205010e20",
 		},
 		{
 			"created beside a conflict", request(putCode, pathMID1, bodyPut),
-			dots.Answer{Code: dots.CodeCreated, MID: 1, Lifetime: 1800, Conflict: dots.Some(conflict)}, nil,
+			dots.Answer{Code: dots.CodeCreated, MID: 1, Lifetime: 1800, Conflict: dots.Some(conflict)},
+			nil,
 			"2.01", "a101a10281a305010e19070811a312011301141878",
 		},
 		{"bad request", request(putCode, pathMID1, bodyPut), dots.Answer{}, refuse(dots.CodeBadRequest, "not yours"), "4.00 not yours", ""},
 		{"not entitled", request(putCode, pathMID1, bodyPut), dots.Answer{}, refuse(dots.CodeUnauthorized, ""), "4.01 not authorised", ""},
 		{
-			"conflict", request(putCode, pathMID1, bodyPut), dots.Answer{},
+			"conflict", request(putCode, pathMID1, bodyPut),
+			dots.Answer{},
 			&dots.Error{Code: dots.CodeConflict, Conflict: dots.Some(conflict)},
 			"4.09", "a101a10281a2050111a312011301141878",
 		},
 		{
-			"cuid collision", request(putCode, pathMID1, bodyPut), dots.Answer{},
+			"cuid collision", request(putCode, pathMID1, bodyPut),
+			dots.Answer{},
 			&dots.Error{Code: dots.CodeConflict, Conflict: dots.Some(dots.Conflict{Cause: dots.CauseCUIDCollision})},
 			"4.09", "a101a10281a111a11303",
 		},
@@ -76,11 +83,13 @@ func TestMitigationAnswers(t *testing.T) {
 		{"no refusal", request(putCode, pathMID1, bodyPut), dots.Answer{}, plainError("secret"), "5.00 internal error", ""},
 		{
 			"efficacy", with(request(putCode, pathMID1, bodyEfficacy), coap.IfMatch),
-			dots.Answer{Code: dots.CodeChanged, MID: 1, Lifetime: 1800}, nil, "2.04", "a101a10281a205010e190708",
+			dots.Answer{Code: dots.CodeChanged, MID: 1, Lifetime: 1800},
+			nil, "2.04", "a101a10281a205010e190708",
 		},
 		{
 			"efficacy of an unknown mid", with(request(putCode, pathMID1, bodyEfficacy), coap.IfMatch),
-			dots.Answer{Code: dots.CodeSilent}, nil, "silence", "",
+			dots.Answer{Code: dots.CodeSilent},
+			nil, "silence", "",
 		},
 		{"withdrawn", request(deleteCode, pathMID1, ""), dots.Answer{}, nil, "2.02", ""},
 		{"withdrawal fails", request(deleteCode, pathMID1, ""), dots.Answer{}, refuse(dots.CodeUnavailable, "disk"), "5.03 disk", ""},

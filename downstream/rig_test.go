@@ -100,6 +100,7 @@ func (l *memoryLink) Close() error {
 func (l *memoryLink) LocalAddr() net.Addr {
 	return &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4646}
 }
+
 func (l *memoryLink) RemoteAddr() net.Addr {
 	return &net.UDPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 40000}
 }
