@@ -19,7 +19,7 @@ func TestCheckNamesTheMistake(t *testing.T) {
 		"forged kind": {store.Record{Kind: "leg\nx", Key: "k"}, `kind "leg\nx"`},
 		"long kind":   {store.Record{Kind: store.Kind(strings.Repeat("k", 33)), Key: "k"}, "record 1: kind"},
 		"no key":      {store.Record{Kind: "leg"}, "key of 0 bytes"},
-		"long key":    {store.Record{Kind: "leg", Key: strings.Repeat("k", 513)}, "key of 513 bytes"},
+		"long key":    {store.Record{Kind: "leg", Key: strings.Repeat("k", store.MaxKey+1)}, "key of 1025 bytes"},
 		"big value":   {store.Record{Kind: "leg", Key: "k", Value: make([]byte, 1<<20+1)}, "value of 1048577 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {

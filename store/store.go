@@ -14,7 +14,7 @@ type Kind string
 // refused with ErrInvalid before anything is written.
 const (
 	MaxKind  = 32      // bytes of a kind
-	MaxKey   = 512     // bytes of a key
+	MaxKey   = 1024    // bytes of a key
 	MaxValue = 1 << 20 // bytes of a value
 	MaxBatch = 1 << 16 // records of a batch
 )
