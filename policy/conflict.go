@@ -92,7 +92,8 @@ func rejectNew(asked Expanded, others []Overlap) (*dots.Error, []Inform) {
 		if !o.Expanded.Empty() {
 			part = asked.Intersect(o.Expanded)
 		}
-		scope = scope.with(Expanded{Prefixes: part.Prefixes, Names: part.FQDNs, URIs: part.URIs, Aliases: part.Aliases})
+		scope.Prefixes, scope.Names = append(scope.Prefixes, part.Prefixes...), append(scope.Names, part.FQDNs...)
+		scope.URIs, scope.Aliases = append(scope.URIs, part.URIs...), append(scope.Aliases, part.Aliases...)
 		informs = append(informs, Inform{Key: o.Key, Conflict: dots.Conflict{
 			Status: dots.ConflictThisActive, Cause: dots.CauseOverlappingTargets, Scope: part,
 		}})
@@ -101,7 +102,7 @@ func rejectNew(asked Expanded, others []Overlap) (*dots.Error, []Inform) {
 		Code: dots.CodeConflict, Text: "overlaps another client's request",
 		Conflict: dots.Some(dots.Conflict{
 			Status: dots.ConflictOtherActive, Cause: dots.CauseOverlappingTargets,
-			RetryTimer: retryTimer(others), Scope: scope.target(),
+			RetryTimer: retryTimer(others), Scope: scope.normal().target(),
 		}),
 	}, informs
 }

@@ -182,6 +182,11 @@ func TestAdmitRefusesBeforeItAsks(t *testing.T) {
 		many = append(many, fmt.Sprintf("n%d.example.com", i))
 	}
 	wantDeny(t, p.Admit(&fakeView{}, ask(dots.Target{FQDNs: many})).Deny, dots.CodeBadRequest, "too many names to resolve")
+	again := ask(dots.Target{FQDNs: many}) // granted under a policy of before
+	again.Held = dots.Some(again.Request)
+	if got := p.Admit(&fakeView{}, again); got.Deny != nil {
+		t.Errorf("a refresh was refused: %v", got.Deny)
+	}
 	if got := p.Admit(&fakeView{}, ask(dots.Target{FQDNs: many[1:]})); len(got.Questions) != DefaultMaxNames {
 		t.Errorf("%d questions, refused %v", len(got.Questions), got.Deny)
 	}

@@ -37,20 +37,37 @@ func (e Expanded) Overlaps(o Expanded) bool {
 // only one of them has.
 func (e Expanded) Intersect(o Expanded) dots.Target {
 	t := dots.Target{FQDNs: common(e.Names, o.Names), URIs: common(e.URIs, o.URIs), Aliases: common(e.Aliases, o.Aliases)}
-	for _, p := range e.Prefixes {
-		for _, q := range o.Prefixes {
-			if !p.Overlaps(q) {
-				continue
-			}
-			if q.Bits() > p.Bits() {
-				t.Prefixes = append(t.Prefixes, q)
-			} else {
-				t.Prefixes = append(t.Prefixes, p)
-			}
+	t.Prefixes = commonPrefixes(e.Prefixes, o.Prefixes)
+	return t
+}
+
+// commonPrefixes returns, of every two overlapping prefixes of two sorted lists, the longer one, in one sweep. Sorted, a prefix comes
+// right before those inside it, so that for each list only the widest prefix reached last needs to be remembered.
+func commonPrefixes(a, b []netip.Prefix) []netip.Prefix {
+	var both []netip.Prefix
+	var openA, openB netip.Prefix
+	for len(a)+len(b) > 0 {
+		var p, other netip.Prefix
+		if len(b) == 0 || len(a) > 0 && a[0].Compare(b[0]) <= 0 {
+			p, other, a = a[0], openB, a[1:]
+			openA = widest(openA, p)
+		} else {
+			p, other, b = b[0], openA, b[1:]
+			openB = widest(openB, p)
+		}
+		if other.Overlaps(p) && (len(both) == 0 || both[len(both)-1] != p) {
+			both = append(both, p)
 		}
 	}
-	t.Prefixes = sorted(t.Prefixes, netip.Prefix.Compare)
-	return t
+	return both
+}
+
+// widest returns p, or open where p lies in it.
+func widest(open, p netip.Prefix) netip.Prefix {
+	if open.Overlaps(p) {
+		return open
+	}
+	return p
 }
 
 // target returns the whole as a target.

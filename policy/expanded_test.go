@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -61,5 +63,39 @@ func TestWithSortsAndDropsDuplicates(t *testing.T) {
 	}
 	if a.Empty() || !(Expanded{}).Empty() {
 		t.Error("Empty is wrong")
+	}
+}
+
+// naivePrefixes is the oracle of commonPrefixes: every pair is compared.
+func naivePrefixes(a, b []netip.Prefix) []netip.Prefix {
+	var both []netip.Prefix
+	for _, p := range a {
+		for _, q := range b {
+			switch {
+			case !p.Overlaps(q):
+			case q.Bits() > p.Bits():
+				both = append(both, q)
+			default:
+				both = append(both, p)
+			}
+		}
+	}
+	return sorted(both, netip.Prefix.Compare)
+}
+
+func TestCommonPrefixesAgainstAnOracle(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	found := 0
+	for range 20000 {
+		a, b := append(randomExpanded(r).Prefixes, randomExpanded(r).Prefixes...), append(randomExpanded(r).Prefixes, randomExpanded(r).Prefixes...)
+		a, b = sorted(a, netip.Prefix.Compare), sorted(b, netip.Prefix.Compare)
+		want := naivePrefixes(a, b)
+		found += len(want)
+		if s := diff(want, commonPrefixes(a, b)); s != "" {
+			t.Fatalf("%v and %v: %s", a, b, s)
+		}
+	}
+	if found < 10000 {
+		t.Errorf("only %d were in common: the test shows little", found)
 	}
 }

@@ -65,8 +65,13 @@ func TestIndexReplacesAndDeletes(t *testing.T) {
 	if e, ok := x.Expanded(k); !ok || e.Prefixes[0] != prefixes("203.0.113.0/24")[0] {
 		t.Errorf("%v %v", e, ok)
 	}
+	x.Insert(keyOf("b", 1), "moved", Expanded{Aliases: []string{"stays"}})
 	x.Delete(k)
 	x.Delete(k)
+	if d := x.domains["moved"]; d.prefixes.Size() != 0 || len(d.texts) != 1 {
+		t.Errorf("%d prefixes and %d texts are left of what was deleted", d.prefixes.Size(), len(d.texts))
+	}
+	x.Delete(keyOf("b", 1))
 	x.Delete(keyOf("never", 1))
 	if _, ok := x.Expanded(k); ok || x.Len() != 0 || len(x.domains) != 0 {
 		t.Errorf("%d entries, %d domains are left", x.Len(), len(x.domains))
