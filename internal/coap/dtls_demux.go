@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"net"
@@ -65,26 +66,46 @@ func (d *dtlsDemux) route(b []byte, from net.Addr) {
 	if !ok {
 		return
 	}
-	a := d.find(b, addr, from)
-	if a == nil {
-		return
+	current, successor := d.find(b, addr, from)
+	for _, a := range []*dtlsAssociation{current, successor} {
+		if a != nil {
+			a.deliver(b, from)
+		}
 	}
-	a.deliver(b, from)
 }
 
-// find is the association that a datagram belongs to, a new one for a ClientHello from an unknown address.
-func (d *dtlsDemux) find(b []byte, addr netip.AddrPort, from net.Addr) *dtlsAssociation {
+// find is the association that a datagram belongs to. A ClientHello from an unknown address opens one.
+//
+// RFC 6347, Section 4.2.8: so does a ClientHello from the address of an association whose handshake is over, for a
+// client that has lost its state; the old association lives on until the new handshake has proven the peer. Until
+// then both get what comes: neither understands what is protected for the other.
+func (d *dtlsDemux) find(b []byte, addr netip.AddrPort, from net.Addr) (current, successor *dtlsAssociation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// RFC 9146, Section 3: a connection ID says whose record this is, whatever the address.
 	if cid := recordCID(b); cid != nil {
 		if a := d.byCID[string(cid)]; a != nil {
-			return a
+			return a, nil
 		}
 	}
-	if a := d.byAddr[addr]; a != nil {
-		return a
+	current = d.byAddr[addr]
+	switch {
+	case current == nil:
+		if current = d.open(b, addr, from); current != nil {
+			d.byAddr[addr] = current
+		}
+	case current.settled.Load() && current.successor == nil:
+		current.successor = d.open(b, addr, from)
 	}
+	if current == nil {
+		return nil, nil
+	}
+	return current, current.successor
+}
+
+// open makes an association for a ClientHello; nil for anything else, after the stop, and when too many wait to be
+// accepted. The lock is held.
+func (d *dtlsDemux) open(b []byte, addr netip.AddrPort, from net.Addr) *dtlsAssociation {
 	select {
 	case <-d.stopped:
 		return nil
@@ -99,7 +120,6 @@ func (d *dtlsDemux) find(b []byte, addr netip.AddrPort, from net.Addr) *dtlsAsso
 	}
 	select {
 	case d.incoming <- a:
-		d.byAddr[addr] = a
 		return a
 	default:
 		return nil
@@ -126,16 +146,17 @@ type dtlsAssociation struct {
 	settled      atomic.Bool // the handshake is over
 	closed       chan struct{}
 	once         sync.Once
-	cid          []byte // under demux.mu
+	cid          []byte           // under demux.mu
+	successor    *dtlsAssociation // under demux.mu: the peer's attempt to begin anew
 }
 
 func (a *dtlsAssociation) deliver(b []byte, from net.Addr) {
-	b = filterRecords(b, a.settled.Load())
+	b = filterRecords(bytes.Clone(b), a.settled.Load())
 	if len(b) == 0 || a.queued.Load()+int64(len(b)) > maxQueuedBytes {
 		return
 	}
 	select {
-	case a.in <- dtlsDatagram{data: append([]byte(nil), b...), from: from}:
+	case a.in <- dtlsDatagram{data: b, from: from}:
 		a.queued.Add(int64(len(b)))
 	default:
 	}
@@ -157,19 +178,41 @@ func (a *dtlsAssociation) newCID() []byte {
 	return a.cid
 }
 
-// settle marks the end of the handshake. A peer with a connection ID needs its address no more: the address is free
+// settle marks the end of the handshake. The association takes the place of the one it succeeds, which ends without a
+// word, since the peer has forgotten it. A peer with a connection ID needs its address no more: the address is free
 // for whoever gets it next.
 func (a *dtlsAssociation) settle() {
 	a.settled.Store(true)
-	a.demux.mu.Lock()
-	defer a.demux.mu.Unlock()
-	if a.cid != nil {
-		a.forgetAddress()
+	if old := a.takePlace(); old != nil {
+		_ = old.Close() // it cannot fail
 	}
 }
 
+func (a *dtlsAssociation) takePlace() (old *dtlsAssociation) {
+	a.demux.mu.Lock()
+	defer a.demux.mu.Unlock()
+	if old = a.demux.byAddr[a.addr]; old != nil && old.successor == a {
+		old.successor = nil
+		a.demux.byAddr[a.addr] = a
+	} else {
+		old = nil
+	}
+	if a.cid != nil {
+		a.forgetAddress()
+	}
+	return old
+}
+
+// forgetAddress leaves the address to the successor, if there is one. The lock is held.
 func (a *dtlsAssociation) forgetAddress() {
-	if a.demux.byAddr[a.addr] == a {
+	current := a.demux.byAddr[a.addr]
+	switch {
+	case current == nil:
+	case current.successor == a:
+		current.successor = nil
+	case current == a && a.successor != nil:
+		a.demux.byAddr[a.addr], a.successor = a.successor, nil
+	case current == a:
 		delete(a.demux.byAddr, a.addr)
 	}
 }

@@ -20,19 +20,19 @@ func helloDatagram() []byte {
 func TestDemuxOpensForHelloOnly(t *testing.T) {
 	d := newDTLSDemux((&memNet{}).socket(1), new(Counters))
 	d.route([]byte("junk"), memAddr(2))
-	if len(d.byAddr) != 0 {
+	if d.known() != 0 {
 		t.Fatal("junk opened an association")
 	}
 	d.route(helloDatagram(), memAddr(2))
 	d.route(helloDatagram(), memAddr(2))
 	d.route(helloDatagram(), &net.UDPAddr{IP: memAddr(2).IP.To16(), Port: 2}) // the same address in its other form
-	if len(d.byAddr) != 1 || len(d.incoming) != 1 {
-		t.Fatalf("%d associations, %d to accept, want 1 and 1", len(d.byAddr), len(d.incoming))
+	if d.known() != 1 || len(d.incoming) != 1 {
+		t.Fatalf("%d associations, %d to accept, want 1 and 1", d.known(), len(d.incoming))
 	}
 	d.route(helloDatagram(), &net.TCPAddr{})
 	d.stopAccepting()
 	d.route(helloDatagram(), memAddr(3))
-	if len(d.byAddr) != 1 {
+	if d.known() != 1 {
 		t.Error("an association was opened after the stop")
 	}
 	a := <-d.incoming
@@ -40,7 +40,7 @@ func TestDemuxOpensForHelloOnly(t *testing.T) {
 		t.Errorf("%d datagrams for the association, want 3", got)
 	}
 	dtlsIncoming{a}.discard()
-	if len(d.byAddr) != 0 {
+	if d.known() != 0 {
 		t.Error("the discarded association is still known")
 	}
 }
@@ -50,7 +50,7 @@ func TestDemuxBounds(t *testing.T) {
 	for port := range maxUnaccepted + 10 {
 		d.route(helloDatagram(), memAddr(port+1))
 	}
-	if got := len(d.byAddr); got != maxUnaccepted {
+	if got := d.known(); got != maxUnaccepted {
 		t.Errorf("%d associations, want %d", got, maxUnaccepted)
 	}
 	a, b := <-d.incoming, <-d.incoming

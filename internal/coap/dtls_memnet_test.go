@@ -171,3 +171,33 @@ func carry(t *testing.T, from, to securedConn, text string) {
 		t.Fatalf("read %q, %v, want %q", buf[:n], err, text)
 	}
 }
+
+// known is the number of addresses that lead to an association.
+func (d *dtlsDemux) known() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.byAddr)
+}
+
+// knownCIDs is the number of connection IDs that lead to an association.
+func (d *dtlsDemux) knownCIDs() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.byCID)
+}
+
+// succeeded tells whether the association at the address, which must be there, has a successor.
+func (d *dtlsDemux) succeeded(t *testing.T, addr net.Addr) bool {
+	t.Helper()
+	key, ok := addrPort(addr)
+	if !ok {
+		t.Fatal("not a UDP address")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a := d.byAddr[key]
+	if a == nil {
+		t.Fatal("no association")
+	}
+	return a.successor != nil
+}

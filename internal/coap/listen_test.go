@@ -215,14 +215,12 @@ func TestMaxSessions(t *testing.T) {
 		}
 		_ = first.Close()
 		wantEnd(t, server, ErrClosedByPeer)
+		again, stop := context.WithTimeout(t.Context(), patience)
+		defer stop()
 		for { // the place is free a moment after the session's end
-			again, cancel := context.WithTimeout(t.Context(), patience)
-			_, err := d.Dial(again)
-			cancel()
-			if err == nil {
+			if _, err := d.Dial(again); err == nil {
 				break
-			}
-			if t.Context().Err() != nil || again.Err() != nil {
+			} else if again.Err() != nil {
 				t.Fatalf("Dial() = %v when there is room again", err)
 			}
 		}

@@ -116,7 +116,7 @@ func TestDTLSHandshakeTimeout(t *testing.T) {
 		if got := time.Since(start); got != 60*time.Second {
 			t.Errorf("it failed after %v, want 60s", got)
 		}
-		if len(d.byAddr) != 0 {
+		if d.known() != 0 {
 			t.Error("the association is still known")
 		}
 	})

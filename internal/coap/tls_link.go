@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +40,7 @@ type tlsLink struct {
 	mu      sync.Mutex
 	queue   []byte
 	closing bool
+	cause   error // why the connection was given up
 }
 
 // tlsIncoming is an accepted TCP connection whose handshake has not begun.
@@ -95,7 +98,7 @@ func (l *tlsLink) WriteRecord(b []byte) error {
 		return net.ErrClosed
 	}
 	if len(l.queue)+len(b) > maxSendQueue {
-		l.abandon()
+		l.abandon(ErrSendQueueFull)
 		return ErrSendQueueFull
 	}
 	l.queue = append(l.queue, b...)
@@ -116,8 +119,8 @@ func (l *tlsLink) Close() error {
 }
 
 // abandon ends the connection without sending what is queued. The lock is held.
-func (l *tlsLink) abandon() {
-	l.closing, l.queue = true, nil
+func (l *tlsLink) abandon(cause error) {
+	l.closing, l.queue, l.cause = true, nil, cause
 	_ = l.conn.NetConn().Close() // there is nobody to tell
 	l.kick()
 }
@@ -143,7 +146,7 @@ func (l *tlsLink) pump() {
 				break
 			}
 			if _, err := l.conn.Write(batch); err != nil {
-				l.fail()
+				l.fail(err)
 				return
 			}
 		}
@@ -164,10 +167,10 @@ func (l *tlsLink) take(empty []byte) (batch []byte, closing bool) {
 	return batch, l.closing
 }
 
-func (l *tlsLink) fail() {
+func (l *tlsLink) fail(cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.abandon()
+	l.abandon(cause)
 }
 
 // LocalAddr is our address.
@@ -183,4 +186,25 @@ func (l *tlsLink) identity() Identity { return l.peer }
 
 func (l *tlsLink) setReadDeadline(t time.Time) { _ = l.conn.SetReadDeadline(t) } // the read tells
 
-func (l *tlsLink) read(b []byte) (int, error) { return l.conn.Read(b) }
+// read waits for the next bytes of the peer; io.EOF is its end, orderly or not.
+func (l *tlsLink) read(b []byte) (int, error) {
+	n, err := l.conn.Read(b)
+	if err != nil {
+		err = l.reason(err)
+	}
+	return n, err
+}
+
+// reason is why reading has ended: if we have given the connection up, why that was. A peer that closes while we are
+// still sending resets the connection; that is its end all the same.
+func (l *tlsLink) reason(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause != nil {
+		err = l.cause
+	}
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return io.EOF
+	}
+	return err
+}

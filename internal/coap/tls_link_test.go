@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,6 +122,26 @@ func TestTLSLinkPeerDoesNotRead(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestTLSLinkReason(t *testing.T) {
+	reset := &net.OpError{Op: "write", Err: syscall.ECONNRESET}
+	other := errors.New("other")
+	tests := []struct {
+		cause, err, want error
+	}{
+		{nil, io.EOF, io.EOF},
+		{nil, reset, io.EOF},
+		{nil, other, other},
+		{reset, net.ErrClosed, io.EOF},
+		{&net.OpError{Op: "write", Err: syscall.EPIPE}, net.ErrClosed, io.EOF},
+		{ErrSendQueueFull, net.ErrClosed, ErrSendQueueFull},
+	}
+	for _, tt := range tests {
+		if got := (&tlsLink{cause: tt.cause}).reason(tt.err); !errors.Is(got, tt.want) {
+			t.Errorf("cause %v, read %v: got %v, want %v", tt.cause, tt.err, got, tt.want)
+		}
 	}
 }
 
