@@ -310,7 +310,7 @@ func TestLateAnswer(t *testing.T) {
 		a, b := r.connect("a.example"), r.connect("b.example")
 		answers := make(chan string, 2)
 		for _, c := range []*client{a, b} {
-			go func() { answers <- code(c.do(request(putCode, pathMID1, bodyPut))) }()
+			go func() { answers <- code(c.ask(request(putCode, pathMID1, bodyPut))) }()
 		}
 		synctest.Wait()
 		if got := code(a.do(request(putCode, pathHB, bodyHBTrue))); got != "2.04" {
@@ -397,4 +397,30 @@ func TestIdentityFollowsConfiguration(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// What a credential was shown as one client is shown no more once it belongs to another, or to none.
+func TestObservationEndsWithIdentity(t *testing.T) {
+	for _, becomes := range []string{"b", ""} {
+		inRig(t, nil, func(r *rig) {
+			r.core.report(status(dots.StatusMitigated))
+			c, stays := r.connect("a.example"), r.connect("a2.example")
+			r.core.set(func(c *fakeCore) { c.names["a2.example"] = "a" })
+			w, other := c.observe(pathMID1), stays.observe(pathMID1)
+			r.core.set(func(c *fakeCore) {
+				delete(c.names, "a.example")
+				if becomes != "" {
+					c.names["a.example"] = becomes
+				}
+			})
+			r.wait(10 * time.Second)
+			r.srv.Changed(keyA1)
+			r.wait(10 * time.Second)
+			w.expect("0 2.05 2", "10 4.01")
+			other.expect("0 2.05 2", "10 2.05 2")
+			if n := r.srv.watchers.count("a"); n != 1 {
+				t.Errorf("%d observers of the old entry; want 1", n)
+			}
+		})
+	}
 }

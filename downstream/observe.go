@@ -6,7 +6,12 @@ import "github.com/dotsgate/dotsgate/wire"
 // entry has as many observers as it may.
 func (c *call) watch(of resource, ask func(*watcher)) *watcher {
 	w := &watcher{of: of, filter: c.req.Filter, peer: c.peer, entry: c.entry}
-	w.ask = func() { ask(w) }
+	w.ask = func() {
+		// What is told goes to whom the credential belongs to now; a session that is another's has been evicted.
+		if entry, _ := c.srv.identify(c.peer); entry == w.entry {
+			ask(w)
+		}
+	}
 	if !c.srv.watchers.add(w) {
 		return nil
 	}

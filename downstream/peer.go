@@ -37,7 +37,7 @@ func newPeer(s *Server, sess *coap.Session, profiles []wire.Profile) *peer {
 	p := &peer{
 		srv: s, sess: sess, profiles: profiles, dialect: profiles[0], since: s.cfg.Now(),
 		credential: dots.Credential{SPKI: id.SPKI, Names: id.Names, PSKIdentity: id.PSKIdentity},
-		config:     newSessionConfig(s.cfg.Session),
+		config:     newSessionConfig(s.offer),
 	}
 	p.cuid = p.credential.CUID()
 	p.heard = sess.LastHeard()

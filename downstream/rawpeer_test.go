@@ -79,14 +79,16 @@ type rawPeer struct {
 	sess *coap.Session
 	link *memoryLink
 	mid  uint16
+
+	counters *coap.Counters
 }
 
 // raw joins a client that is nothing but bytes.
 func (r *rig) raw(name string, tcp bool) *rawPeer {
 	r.t.Helper()
-	link := newMemoryLink(tcp)
+	link, counters := newMemoryLink(tcp), new(coap.Counters)
 	sess, err := coap.NewSession(coap.SessionConfig{
-		Link: link, Timers: r.timers, Handler: r.srv,
+		Link: link, Timers: r.timers, Handler: r.srv, Counters: counters,
 		Peer: coap.Identity{SPKI: []byte("key of " + name), Names: []string{name}},
 	})
 	if err != nil {
@@ -97,7 +99,7 @@ func (r *rig) raw(name string, tcp bool) *rawPeer {
 	}
 	sess.Start()
 	r.t.Cleanup(func() { _ = sess.Close() })
-	return &rawPeer{t: r.t, sess: sess, link: link, mid: 100}
+	return &rawPeer{t: r.t, sess: sess, link: link, mid: 100, counters: counters}
 }
 
 // send gives the session a datagram and returns what it wrote in answer, at once or after its empty ACK is due.
@@ -167,6 +169,9 @@ func (p *rawPeer) alive() {
 	case <-p.sess.Done():
 		p.t.Fatalf("the session ended: %v", p.sess.Err())
 	default:
+	}
+	if n := p.counters.Panics.Load(); n != 0 {
+		p.t.Errorf("%d panics", n)
 	}
 	good := raw{typ: con, code: coap.PUT, options: append(path(pathHB), opt(coap.ContentFormat, 1, 15)), payload: unhex(bodyHBTrue)}
 	if got := p.message(good); !slices.Equal(got, []string{"2.04"}) {

@@ -253,12 +253,18 @@ func with(m *coap.Message, number uint16, value ...byte) *coap.Message {
 	return m
 }
 
-// do sends a request and returns the answer; nil when there is none for 2 s.
+// do sends a request and returns the answer; nil when there is none for 2 s. Everything it caused is over then.
 func (c *client) do(m *coap.Message) *coap.Message {
+	resp := c.ask(m)
+	synctest.Wait()
+	return resp
+}
+
+// ask is do for a goroutine beside the test's.
+func (c *client) ask(m *coap.Message) *coap.Message {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	resp, err := c.Do(ctx, m)
-	synctest.Wait()
 	if err != nil {
 		return nil
 	}

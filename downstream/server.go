@@ -24,6 +24,7 @@ var ErrProfile = errors.New("unknown profile")
 // All methods are safe for concurrent use.
 type Server struct {
 	cfg      Config
+	offer    *offer
 	alarms   *alarms
 	watchers *watchTable
 	presence *presence
@@ -43,7 +44,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	a := newAlarms(cfg.Now)
 	s := &Server{
-		cfg: cfg, alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core),
+		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core),
 		slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
 	}
 	s.sweeping.ring = func(_ context.Context, now time.Time) {
@@ -142,6 +143,7 @@ func (s *Server) moved(p *peer, entry string) {
 	if down || before == entry {
 		return
 	}
+	s.watchers.evict(p)
 	if before != "" {
 		s.presence.leave(before, false)
 	}

@@ -8,41 +8,44 @@ import (
 	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
+// offer is what every session is offered: shared and read-only.
+type offer struct {
+	full     dots.SessionConfig // defaults and ranges
+	defaults dots.SessionConfig // current values only
+}
+
+func newOffer(full dots.SessionConfig) *offer {
+	return &offer{full: full, defaults: dots.SessionConfig{
+		Mitigating: overlay(full.Mitigating, dots.ConfigSet{}), Idle: overlay(full.Idle, dots.ConfigSet{}),
+	}}
+}
+
 // sessionConfig is the configuration resource of one session. It is bound to the session and never relayed
 // (RFC 9132, Section 4.5). Not safe for concurrent use.
 type sessionConfig struct {
-	offer   dots.SessionConfig // defaults and ranges
-	sid     dots.Maybe[uint64] // of what is installed; absent: the defaults are in force
-	current dots.SessionConfig // current values only
+	offer   *offer
+	sid     dots.Maybe[uint64]  // of what is installed; absent: the defaults are in force
+	current *dots.SessionConfig // current values only; never changed, only replaced
 }
 
-func newSessionConfig(offer dots.SessionConfig) sessionConfig {
-	c := sessionConfig{offer: offer}
-	c.reset()
-	return c
-}
-
-func (c *sessionConfig) reset() {
-	c.sid = dots.Maybe[uint64]{}
-	c.current = dots.SessionConfig{
-		Mitigating: overlay(c.offer.Mitigating, dots.ConfigSet{}), Idle: overlay(c.offer.Idle, dots.ConfigSet{}),
-	}
+func newSessionConfig(o *offer) sessionConfig {
+	return sessionConfig{offer: o, current: &o.defaults}
 }
 
 // get answers a GET.
 func (c *sessionConfig) get(sid dots.Maybe[uint64]) (dots.SessionConfig, error) {
 	if !sid.Set {
 		// RFC 9132, Section 4.5.1: without sid, the current, least and greatest values of both sets.
-		full := c.current
-		full.Mitigating = withRanges(c.offer.Mitigating, c.current.Mitigating)
-		full.Idle = withRanges(c.offer.Idle, c.current.Idle)
+		full := *c.current
+		full.Mitigating = withRanges(c.offer.full.Mitigating, c.current.Mitigating)
+		full.Idle = withRanges(c.offer.full.Idle, c.current.Idle)
 		return full, nil
 	}
 	// RFC 9132, Section 4.5.3: with sid, what was negotiated; 4.04 for a sid that is not installed.
 	if c.sid != sid {
 		return dots.SessionConfig{}, dots.Refuse(dots.CodeNotFound, "no such sid")
 	}
-	return c.current, nil
+	return *c.current, nil
 }
 
 // put answers a PUT with 2.01 or 2.04. What the client leaves out gets its default value again.
@@ -58,7 +61,7 @@ func (c *sessionConfig) put(sid dots.Maybe[uint64], asked dots.SessionConfig) (d
 		return 0, dots.Refuse(dots.CodeBadRequest, "no session parameter")
 	}
 	for _, part := range []struct{ offer, asked dots.ConfigSet }{
-		{c.offer.Mitigating, asked.Mitigating}, {c.offer.Idle, asked.Idle},
+		{c.offer.full.Mitigating, asked.Mitigating}, {c.offer.full.Idle, asked.Idle},
 	} {
 		if name := outOfRange(part.offer, part.asked); name != "" {
 			// RFC 9132, Section 4.5.2: 4.22 for a value that the server does not accept.
@@ -70,9 +73,9 @@ func (c *sessionConfig) put(sid dots.Maybe[uint64], asked dots.SessionConfig) (d
 		code = dots.CodeChanged
 	}
 	c.sid = sid
-	c.current = dots.SessionConfig{
-		Mitigating:        overlay(c.offer.Mitigating, asked.Mitigating),
-		Idle:              overlay(c.offer.Idle, asked.Idle),
+	c.current = &dots.SessionConfig{
+		Mitigating:        overlay(c.offer.full.Mitigating, asked.Mitigating),
+		Idle:              overlay(c.offer.full.Idle, asked.Idle),
 		TriggerMitigation: asked.TriggerMitigation,
 	}
 	return code, nil
@@ -84,7 +87,7 @@ func (c *sessionConfig) remove(sid dots.Maybe[uint64]) bool {
 	if !c.sid.Set || sid.Set && sid != c.sid {
 		return false
 	}
-	c.reset()
+	*c = newSessionConfig(c.offer)
 	return true
 }
 

@@ -79,7 +79,7 @@ func TestSessionConfigPut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newSessionConfig(DefaultSession())
+			c := newSessionConfig(newOffer(DefaultSession()))
 			before := c
 			code, err := c.put(sid(1), tt.asked)
 			if tt.code == 0 {
@@ -101,7 +101,7 @@ func TestSessionConfigPut(t *testing.T) {
 
 // RFC 9132, Section 4.5.2: sids increase, a higher one replaces the lower, the same one updates.
 func TestSessionConfigSIDs(t *testing.T) {
-	c := newSessionConfig(DefaultSession())
+	c := newSessionConfig(newOffer(DefaultSession()))
 	steps := []struct {
 		name string
 		sid  dots.Maybe[uint64]
@@ -136,7 +136,7 @@ func TestSessionConfigSIDs(t *testing.T) {
 
 // RFC 9132, Section 4.5.1 and Section 4.5.3: with ranges without a sid, the negotiated values with it, 4.04 for another.
 func TestSessionConfigGet(t *testing.T) {
-	c := newSessionConfig(DefaultSession())
+	c := newSessionConfig(newOffer(DefaultSession()))
 	got, err := c.get(dots.Maybe[uint64]{})
 	if diff := cmp.Diff(DefaultSession(), got); err != nil || diff != "" {
 		t.Fatalf("without sid: %v %s", err, diff)
@@ -176,7 +176,7 @@ func TestSessionConfigRemove(t *testing.T) {
 		{"a newer sid", sid(4), false, 45},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newSessionConfig(DefaultSession())
+			c := newSessionConfig(newOffer(DefaultSession()))
 			if _, err := c.put(sid(3), heartbeatOf(45)); err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +191,7 @@ func TestSessionConfigRemove(t *testing.T) {
 			}
 		})
 	}
-	c := newSessionConfig(DefaultSession())
+	c := newSessionConfig(newOffer(DefaultSession()))
 	if c.remove(dots.Maybe[uint64]{}) {
 		t.Error("a DELETE without anything installed changed something")
 	}
@@ -199,7 +199,7 @@ func TestSessionConfigRemove(t *testing.T) {
 
 // A session-wide trigger-mitigation of false arms what is asked in the session.
 func TestSessionConfigArmed(t *testing.T) {
-	c := newSessionConfig(DefaultSession())
+	c := newSessionConfig(newOffer(DefaultSession()))
 	if c.armed() {
 		t.Error("armed by default")
 	}

@@ -172,6 +172,27 @@ func (t *watchTable) changed(of resource) {
 	}
 }
 
+// evict ends the observations of a session that is no longer of the client entry that began them.
+func (t *watchTable) evict(p *peer) {
+	var evicted []*watcher
+	t.mu.Lock()
+	for _, watchers := range t.of {
+		for w := range watchers {
+			if w.peer == p {
+				evicted = append(evicted, w)
+			}
+		}
+	}
+	t.mu.Unlock()
+	for _, w := range evicted {
+		t.remove(w)
+		if w.obs != nil { // not changed any more once removed
+			w.obs.Notify(plain(dots.CodeUnauthorized, "unknown client"))
+			t.meter.Notified(dots.CodeUnauthorized)
+		}
+	}
+}
+
 // due asks for the state of a watcher whose time has come.
 func (t *watchTable) due(w *watcher, now time.Time) {
 	t.mu.Lock()
