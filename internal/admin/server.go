@@ -1,0 +1,118 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Source tells what there is. Its methods are called from several goroutines and may wait until ctx ends.
+type Source interface {
+	Mitigations(ctx context.Context) ([]Mitigation, error)
+	Sessions(ctx context.Context) ([]Session, error)
+	Uplinks(ctx context.Context) ([]Uplink, error)
+}
+
+// Bounds of the socket's server.
+const (
+	readTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second
+	socketMode   = 0o660
+)
+
+// Server answers on the socket.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+}
+
+// Listen takes the socket's path. A socket that is left over from a dead process is removed; one that somebody answers on is not.
+func Listen(path string, from Source) (*Server, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the folder holds only the socket, which has rights of its own
+		return nil, fmt.Errorf("making the socket's folder: %w", err)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listening on the admin socket: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("setting the admin socket's rights: %w", err), l.Close())
+	}
+	s := &Server{listener: l}
+	s.http = &http.Server{Handler: routes(from), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
+	return s, nil
+}
+
+// removeStale removes a socket that nobody answers on.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the admin socket: %w", err)
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("%s is no socket: remove it or name another admin.socket", path)
+	}
+	d := net.Dialer{Timeout: time.Second}
+	if c, err := d.DialContext(context.Background(), "unix", path); err == nil {
+		_ = c.Close() // it was only tried
+		return fmt.Errorf("another process answers on %s: stop it or name another admin.socket", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing a stale admin socket: %w", err)
+	}
+	return nil
+}
+
+// Run serves until ctx ends, and removes the socket.
+func (s *Server) Run(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serving the admin socket: %w", err)
+	case <-ctx.Done():
+	}
+	err := s.http.Close()
+	<-done
+	if err != nil {
+		return fmt.Errorf("closing the admin socket: %w", err)
+	}
+	return nil
+}
+
+// routes are the paths of the API.
+func routes(from Source) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/mitigations", list(from.Mitigations))
+	mux.HandleFunc("GET /v1/sessions", list(from.Sessions))
+	mux.HandleFunc("GET /v1/uplinks", list(from.Uplinks))
+	return mux
+}
+
+// list answers with what get returns, as a JSON array.
+func list[T any](get func(context.Context) ([]T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		items, err := get(r.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		if items == nil {
+			items = []T{}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(items) // an error here is the reader's going away
+	}
+}

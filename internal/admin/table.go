@@ -1,0 +1,104 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Formats of the output.
+const (
+	FormatTable = "table"
+	FormatJSON  = "json"
+)
+
+// Write writes items in a format; head and row make the table.
+func write[T any](w io.Writer, format string, items []T, head string, row func(T) []string) error {
+	switch format {
+	case FormatJSON:
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(items)
+	case FormatTable:
+	default:
+		return fmt.Errorf("unknown format %q: use %s or %s", format, FormatTable, FormatJSON)
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, head)
+	for _, i := range items {
+		cells := row(i)
+		for j := range cells {
+			cells[j] = Printable(cells[j])
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}
+
+// Printable escapes what could move the cursor or change the colours of a terminal: some words come from peers.
+func Printable(s string) string {
+	quoted := strconv.QuoteToGraphic(s)
+	inner := quoted[1 : len(quoted)-1]
+	if inner == s {
+		return s
+	}
+	return strings.ReplaceAll(inner, `\"`, `"`)
+}
+
+// WriteMitigations writes mitigations as a table or as JSON.
+func WriteMitigations(w io.Writer, format string, items []Mitigation) error {
+	return write(w, format, items, "CLIENT\tCUID\tMID\tSTATUS\tLIFETIME\tTARGETS\tLEGS", func(m Mitigation) []string {
+		lifetime := strconv.FormatInt(m.Lifetime, 10) + "s"
+		if m.Lifetime < 0 {
+			lifetime = "indefinite"
+		}
+		legs := make([]string, len(m.Legs))
+		for i, l := range m.Legs {
+			legs[i] = fmt.Sprintf("%s/%d:%s", l.Uplink, l.MID, l.State)
+		}
+		return []string{m.Client, m.CUID, strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
+			strings.Join(m.Targets, ","), strings.Join(legs, ",")}
+	})
+}
+
+// WriteSessions writes sessions as a table or as JSON.
+func WriteSessions(w io.Writer, format string, now time.Time, items []Session) error {
+	return write(w, format, items, "ID\tCLIENT\tPEER\tTRANSPORT\tPROFILE\tAGE\tHEARD", func(s Session) []string {
+		client := s.Client
+		if client == "" {
+			client = "(unknown)"
+		}
+		return []string{strconv.FormatUint(s.ID, 10), client, s.Peer, s.Transport, s.Profile, age(s.Since, now), age(s.LastHeard, now)}
+	})
+}
+
+// WriteUplinks writes uplinks as a table or as JSON.
+func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) error {
+	return write(w, format, items, "UPLINK\tSTATE\tREMOTE\tTRANSPORT\tPROFILE\tFOR\tHEARD\tLEGS\tLAST ERROR", func(u Uplink) []string {
+		state := "down"
+		if u.Up {
+			state = "up"
+		}
+		states := make([]string, 0, len(u.Legs))
+		for s, n := range u.Legs {
+			if n > 0 {
+				states = append(states, fmt.Sprintf("%s:%d", s, n))
+			}
+		}
+		slices.Sort(states)
+		return []string{u.Name, state, orDash(u.Remote), orDash(u.Transport), u.Profile, age(u.Since, now), age(u.LastHeard, now),
+			orDash(strings.Join(states, ",")), orDash(u.LastError)}
+	})
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

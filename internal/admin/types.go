@@ -1,0 +1,55 @@
+package admin
+
+import "time"
+
+// Mitigation is a mitigation as an operator sees it.
+type Mitigation struct {
+	Client       string   `json:"client"`
+	CUID         string   `json:"cuid"`
+	MID          uint32   `json:"mid"`
+	Domain       string   `json:"domain"`
+	Targets      []string `json:"targets"`
+	Status       string   `json:"status"`
+	StatusCode   int      `json:"status_code"`        // RFC 9132, Section 4.4.2
+	Lifetime     int64    `json:"lifetime"`           // seconds left; -1: indefinite
+	Start        int64    `json:"start,omitempty"`    // seconds since the epoch
+	Conflict     bool     `json:"conflict,omitempty"` // a conflict is told to the client
+	BytesDropped *uint64  `json:"bytes_dropped,omitempty"`
+	PktsDropped  *uint64  `json:"pkts_dropped,omitempty"`
+	Legs         []Leg    `json:"legs"`
+}
+
+// Leg is a leg of a mitigation.
+type Leg struct {
+	Uplink string `json:"uplink"`
+	CUID   string `json:"cuid"`
+	MID    uint32 `json:"mid"`
+	State  string `json:"state"`
+	Status string `json:"status"`
+}
+
+// Session is a client's session.
+type Session struct {
+	ID        uint64    `json:"id"`
+	Client    string    `json:"client"` // empty: the credential is not in the configuration
+	Peer      string    `json:"peer"`
+	Transport string    `json:"transport"`
+	Profile   string    `json:"profile"`
+	Since     time.Time `json:"since"`
+	LastHeard time.Time `json:"last_heard"`
+}
+
+// Uplink is an upstream server.
+type Uplink struct {
+	Name      string         `json:"name"`
+	Up        bool           `json:"up"`
+	Profile   string         `json:"profile"`
+	Transport string         `json:"transport,omitempty"`
+	Remote    string         `json:"remote,omitempty"`
+	Since     time.Time      `json:"since"`
+	LastHeard time.Time      `json:"last_heard"`
+	Failures  int            `json:"failures,omitempty"` // attempts in a row
+	LastError string         `json:"last_error,omitempty"`
+	Legs      map[string]int `json:"legs"` // by state
+	InFlight  int            `json:"in_flight"`
+}

@@ -1,0 +1,105 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/metrics"
+	"github.com/dotsgate/dotsgate/internal/resolve"
+	"github.com/dotsgate/dotsgate/upstream"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// transport names a session's transport for the metrics.
+func transport(reliable bool) metrics.Transport {
+	if reliable {
+		return metrics.TLS
+	}
+	return metrics.DTLS
+}
+
+// downstreamMeter counts what the server half does.
+type downstreamMeter struct{ m *metrics.Metrics }
+
+func (d downstreamMeter) SessionUp(reliable bool) {
+	d.m.SessionOpened(metrics.Downstream, transport(reliable))
+}
+
+func (d downstreamMeter) SessionDown(reliable, lost bool) {
+	d.m.SessionClosed(metrics.Downstream, transport(reliable))
+	if lost {
+		d.m.SessionLost(metrics.Downstream)
+	}
+}
+
+func (d downstreamMeter) Request(method wire.Method, code dots.Code) {
+	d.m.Request(metrics.Downstream, metrics.Method(method), code)
+}
+
+func (d downstreamMeter) HeartbeatMissed()        { d.m.HeartbeatMissed(metrics.Downstream) }
+func (d downstreamMeter) Observers(delta int)     { d.m.Observers(delta) }
+func (d downstreamMeter) Notified(code dots.Code) { d.m.Notified(code) }
+
+// upstreamMeter counts what the client half does.
+type upstreamMeter struct{ m *metrics.Metrics }
+
+func (u upstreamMeter) UplinkUp(uplink string, up bool) { u.m.SetUplinkUp(uplink, up) }
+
+func (u upstreamMeter) Request(_ string, method wire.Method, code dots.Code) {
+	u.m.Request(metrics.Uplink, metrics.Method(method), code)
+}
+
+func (u upstreamMeter) Legs(uplink string, counts upstream.LegCounts) {
+	u.m.SetLegs(uplink, map[metrics.LegState]int{
+		metrics.LegWanted: counts[upstream.LegWanted], metrics.LegPlaced: counts[upstream.LegPlaced],
+		metrics.LegRefused: counts[upstream.LegRefused], metrics.LegWithdrawing: counts[upstream.LegWithdrawing],
+	})
+}
+
+func (u upstreamMeter) HeartbeatMissed(string) { u.m.HeartbeatMissed(metrics.Uplink) }
+
+// coapCounters turns the CoAP layer's counters into those that are shown.
+func coapCounters(c *coap.Counters) metrics.CoAPCounters {
+	v := c.Values()
+	return metrics.CoAPCounters{
+		DatagramsIn: v.RecordsIn, DatagramsOut: v.RecordsOut, Malformed: v.Malformed, Duplicates: v.Duplicates,
+		Retransmissions: v.Retransmissions, UnknownCritical: v.BadOptions, ResetsIn: v.ResetsIn, ResetsOut: v.ResetsOut,
+		Timeouts: v.Timeouts, Unexpected: v.Unexpected, Refused: v.Refused, WriteErrors: v.WriteErrors, Aborts: v.Aborts,
+		Handshakes: v.Handshakes, HandshakeFailures: v.HandshakeFailures, SessionsRefused: v.SessionsRefused, Recovered: v.Panics,
+	}
+}
+
+// resolver answers the core's questions from the DNS, and counts.
+type resolver struct {
+	r *resolve.Resolver
+	m *metrics.Metrics
+}
+
+// Resolve looks a name up.
+func (r resolver) Resolve(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
+	a, err := r.r.Lookup(ctx, name)
+	r.m.NameResolved(resolution(err))
+	if err != nil {
+		return nil, 0, err
+	}
+	return a.Addresses, a.TTL, nil
+}
+
+// resolution says how a lookup went.
+func resolution(err error) metrics.Resolution {
+	switch {
+	case err == nil:
+		return metrics.Resolved
+	case errors.Is(err, resolve.ErrNotFound) || errors.Is(err, resolve.ErrName):
+		return metrics.ResolutionNotFound
+	case errors.Is(err, resolve.ErrTimeout):
+		return metrics.ResolutionTimeout
+	case errors.Is(err, resolve.ErrInsecure):
+		return metrics.ResolutionInsecure
+	}
+	return metrics.ResolutionFailed
+}

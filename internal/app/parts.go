@@ -1,0 +1,46 @@
+package app
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/downstream"
+	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/resolve"
+)
+
+// newResolver makes the resolver that the configuration describes.
+func newResolver(c config.DNS) (*resolve.Resolver, error) {
+	r, err := resolve.New(resolve.Config{
+		Server: c.Server, Transport: resolve.Transport(c.Transport), TLSName: c.TLSName, CAFile: c.CA,
+		RequireAD: c.RequireDNSSEC, Static: c.Static,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the resolver: %w", err)
+	}
+	return r, nil
+}
+
+// newCUID makes a cuid after a collision: random, in the form of the others (RFC 9132, Section 4.4.1.1).
+func newCUID() string {
+	var seed [sha256.Size]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	return dots.EncodeCUID(seed)
+}
+
+// sessionConfig is what sessions begin with: the recommended parameters, and the operator's heartbeats (RFC 9132, Section 4.5.2).
+func sessionConfig(c config.Session) dots.SessionConfig {
+	s := downstream.DefaultSession()
+	for _, set := range []*dots.ConfigSet{&s.Mitigating, &s.Idle} {
+		interval := uint16(c.HeartbeatInterval.Seconds()) //nolint:gosec // at most 240, checked by config
+		set.HeartbeatInterval.Current = dots.Some(interval)
+		set.HeartbeatInterval.Min = dots.Some(min(interval, set.HeartbeatInterval.Min.Value))
+		missing := uint16(c.MissingHBAllowed) //nolint:gosec // at most 1000, checked by config
+		set.MissingHBAllowed.Current = dots.Some(missing)
+		set.MissingHBAllowed.Min = dots.Some(min(missing, set.MissingHBAllowed.Min.Value))
+		set.MissingHBAllowed.Max = dots.Some(max(missing, set.MissingHBAllowed.Max.Value))
+	}
+	return s
+}
