@@ -34,25 +34,13 @@ func (r *reader) report(filter wire.Filter) (report dots.Report, err error) {
 	var mid dots.Maybe[uint32]
 	var lifetime dots.Maybe[dots.Lifetime]
 	err = r.entries(keyScope, func(key uint64) (err error) {
-		if done, err := r.target(key, &report.Target); done {
-			return err
-		}
-		if into := counter(key, &report.Counters); into != nil {
-			into.Value, err = r.uint(key, math.MaxUint64)
-			into.Set = err == nil
-			return err
-		}
 		switch key {
 		case keyMitigationID:
 			mid, err = r.id()
 		case keyLifetime:
 			lifetime, err = r.lifetime()
-		case keyStatus:
-			report.Status, err = r.status()
-		case keyMitigationStart:
-			report.Start, err = r.start()
 		default:
-			err = r.stray(key)
+			err = r.reportField(key, &report)
 		}
 		return err
 	})
@@ -68,6 +56,27 @@ func (r *reader) report(filter wire.Filter) (report dots.Report, err error) {
 	}
 	report.MID, report.Lifetime = mid.Value, lifetime.Value
 	return report, nil
+}
+
+func (r *reader) reportField(key uint64, report *dots.Report) error {
+	if done, err := r.target(key, &report.Target); done {
+		return err
+	}
+	if into := counter(key, &report.Counters); into != nil {
+		v, err := r.uint(key, math.MaxUint64)
+		*into = dots.Maybe[uint64]{Value: v, Set: err == nil}
+		return err
+	}
+	var err error
+	switch key {
+	case keyStatus:
+		report.Status, err = r.status()
+	case keyMitigationStart:
+		report.Start, err = r.start()
+	default:
+		err = r.stray(key)
+	}
+	return err
 }
 
 // status reads a status; the draft knows five.

@@ -88,11 +88,11 @@ func (r *reader) configSet(within uint64, s *dots.ConfigSet) error {
 	err := r.entries(within, func(key uint64) error {
 		if p := integers(key, s); p != nil {
 			parameters++
-			return readBounds(r, key, keyMaxValue, p, r.integer)
+			return readBounds(r, key, p, integerKind())
 		}
 		if p := decimals(key, s); p != nil {
 			parameters++
-			return readBounds(r, key, keyMaxDecimal, p, r.decimal)
+			return readBounds(r, key, p, decimalKind())
 		}
 		return r.stray(key)
 	})
@@ -108,23 +108,44 @@ func (r *reader) configSet(within uint64, s *dots.ConfigSet) error {
 // minRandomFactor is 1.00: RFC 7252, Section 4.8.1: ACK_RANDOM_FACTOR must not be decreased below 1.0.
 const minRandomFactor dots.Decimal = 100
 
-// readBounds reads a parameter; base is the key of its greatest value, the smallest and the current one follow.
-func readBounds[T any](r *reader, parameter, base uint64, b *dots.Bounds[T], value func(key uint64) (T, error)) error {
+// kind is how the values of a parameter are keyed, read and written.
+type kind[T any] struct {
+	max, min, current uint64
+	read              func(r *reader, key uint64) (T, error)
+	write             func(w *wire.Writer, v T)
+}
+
+func integerKind() kind[uint16] {
+	return kind[uint16]{
+		max: keyMaxValue, min: keyMinValue, current: keyCurrentValue,
+		read: (*reader).integer, write: func(w *wire.Writer, v uint16) { w.Uint(uint64(v)) },
+	}
+}
+
+func decimalKind() kind[dots.Decimal] {
+	return kind[dots.Decimal]{
+		max: keyMaxDecimal, min: keyMinDecimal, current: keyCurrentDecimal,
+		read: (*reader).decimal, write: func(w *wire.Writer, v dots.Decimal) { w.Hundredths(int64(v)) },
+	}
+}
+
+func readBounds[T any](r *reader, parameter uint64, b *dots.Bounds[T], k kind[T]) error {
 	err := r.entries(parameter, func(key uint64) error {
 		into := &b.Current
 		switch key {
-		case base:
+		case k.max:
 			into = &b.Max
-		case base + 1:
+		case k.min:
 			into = &b.Min
-		case base + 2:
+		case k.current:
 		default:
 			return r.stray(key)
 		}
-		if key != base+2 && !r.lenient {
+		// RFC 9132, Section 4.5.2: a client sends current values only.
+		if key != k.current && !r.lenient {
 			return bad(key, "only a server sends it")
 		}
-		v, err := value(key)
+		v, err := k.read(r, key)
 		*into = dots.Maybe[T]{Value: v, Set: err == nil}
 		return err
 	})
@@ -179,11 +200,11 @@ func writeSet(w *wire.Writer, set uint64, s dots.ConfigSet, ranges bool) {
 	for _, key := range parameterKeys() {
 		if b := integers(key, &s); present(b, ranges) {
 			w.Key(key)
-			writeBounds(w, keyMaxValue, *b, ranges, func(v uint16) { w.Uint(uint64(v)) })
+			writeBounds(w, *b, ranges, integerKind())
 		}
 		if b := decimals(key, &s); present(b, ranges) {
 			w.Key(key)
-			writeBounds(w, keyMaxDecimal, *b, ranges, func(v dots.Decimal) { w.Hundredths(int64(v)) })
+			writeBounds(w, *b, ranges, decimalKind())
 		}
 	}
 	w.EndMap()
@@ -199,19 +220,16 @@ func empty(s dots.ConfigSet, ranges bool) bool {
 	return true
 }
 
-func writeBounds[T any](w *wire.Writer, base uint64, b dots.Bounds[T], ranges bool, value func(T)) {
+func writeBounds[T any](w *wire.Writer, b dots.Bounds[T], ranges bool, k kind[T]) {
+	value := func(key uint64, v dots.Maybe[T], wanted bool) {
+		if v.Set && wanted {
+			w.Key(key)
+			k.write(w, v.Value)
+		}
+	}
 	w.BeginMap()
-	if ranges && b.Max.Set {
-		w.Key(base)
-		value(b.Max.Value)
-	}
-	if ranges && b.Min.Set {
-		w.Key(base + 1)
-		value(b.Min.Value)
-	}
-	if b.Current.Set {
-		w.Key(base + 2)
-		value(b.Current.Value)
-	}
+	value(k.max, b.Max, ranges)
+	value(k.min, b.Min, ranges)
+	value(k.current, b.Current, true)
 	w.EndMap()
 }

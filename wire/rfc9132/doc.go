@@ -11,7 +11,7 @@
 //     An empty one is for PUT mitigate; it is ignored in a GET and refused elsewhere.
 //   - A request body may be under tag 271; none is ever sent so.
 //   - The payload of a GET or DELETE is ignored, and so are queries other than c in a GET of mitigations.
-//   - A key that is known but out of its place is refused as an unknown one is, with its name.
+//   - A comprehension-required key that is known but out of its place is refused as an unknown one is, with its name.
 //   - Comprehension-optional keys are kept in a mitigation's scope entry and skipped elsewhere.
 //   - The parameters of robust blocks (RFC 9362) count as parameters of a session configuration.
 //   - Under c=n a report has the lifetime, which is what remains, besides what is not configuration.

@@ -141,25 +141,29 @@ func sayable(req wire.Request) error {
 		return errors.New("no such operation")
 	}
 	_, must := allowed(req.Op)
+	has := map[string]bool{"cuid": req.CUID != "", "mid": req.MID.Set, "sid": req.SID.Set}
 	for _, name := range must {
-		missing := name == "cuid" && req.CUID == "" || name == "mid" && !req.MID.Set || name == "sid" && !req.SID.Set
-		if missing {
+		if !has[name] {
 			return errors.New(name + " missing")
 		}
 	}
-	if req.SID.Value > math.MaxUint32 {
+	switch {
+	case req.SID.Value > math.MaxUint32:
 		return errors.New("sid beyond 32 bits")
-	}
-	if req.Efficacy && req.Op != wire.PutMitigation {
+	case req.Efficacy && req.Op != wire.PutMitigation:
 		return errors.New("only a mitigation has an efficacy update")
+	case req.Op == wire.PutConfig:
+		return configSayable(req.Config)
 	}
-	if req.Op == wire.PutConfig {
-		if req.Config.TriggerMitigation.Set {
-			return errors.New("trigger-mitigation is per mitigation")
-		}
-		if empty(req.Config.Mitigating, false) && empty(req.Config.Idle, false) {
-			return errors.New("no parameter")
-		}
+	return nil
+}
+
+func configSayable(c dots.SessionConfig) error {
+	if c.TriggerMitigation.Set {
+		return errors.New("trigger-mitigation is per mitigation")
+	}
+	if empty(c.Mitigating, false) && empty(c.Idle, false) {
+		return errors.New("no parameter")
 	}
 	return nil
 }

@@ -97,6 +97,46 @@ func TestPutRefused(t *testing.T) {
 		{"lifetime float", m{6: ok, 14: 1.5}, "lifetime: not an integer"},
 		{"lifetime text", m{6: ok, 14: "3600"}, "lifetime: not an integer"},
 		{"lifetime null", m{6: ok, 14: nil}, "lifetime: not an integer"},
+		{"trigger number", m{6: ok, 14: 60, 45: 0}, "trigger-mitigation: not a boolean"},
+		{"attack-status without If-Match", m{6: ok, 14: 60, 29: 1}, "attack-status: only with If-Match"},
+		{"attack-status 3", m{6: ok, 14: 60, 29: 3}, "attack-status: out of range"},
+		{"attack-status 0", m{6: ok, 14: 60, 29: 0}, "attack-status: out of range"},
+		// RFC 9132, Section 4.4.1: ids are in the path; what a server tells is not a client's to say.
+		{"cuid in the body", m{4: "x", 6: ok, 14: 60}, "cuid: not allowed in the body"},
+		{"cdid in the body", m{3: "x", 6: ok, 14: 60}, "cdid: not allowed in the body"},
+		{"mid in the body", m{5: 123, 6: ok, 14: 60}, "mid: not allowed in the body"},
+		{"config in a scope", m{6: ok, 14: 60, 30: m{}}, "signal-config: not allowed here"},
+		{"text key", m{6: ok, 14: 60, "x": 1}, "no unsigned integer"},
+		{"negative key", m{6: ok, 14: 60, -1: 1}, "no unsigned integer"},
+		{"key beyond 65535", m{6: ok, 14: 60, 65536: 1}, "key 65536 out of range"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			isRefused(t, put(body(t, scope(tt.entry))), dots.CodeBadRequest, tt.text)
+		})
+	}
+}
+
+func TestServerAttributesRefused(t *testing.T) {
+	// RFC 9132, Section 4.4.2: status, start, conflicts and counters go from server to client only.
+	for key, name := range map[int]string{
+		15: "mitigation-start", 16: "status", 17: "conflict-information", 18: "conflict-status", 19: "conflict-cause",
+		20: "retry-timer", 21: "conflict-scope", 22: "acl-list", 23: "acl-name", 24: "acl-type", 25: "bytes-dropped",
+		26: "bps-dropped", 27: "pkts-dropped", 28: "pps-dropped",
+	} {
+		for _, value := range []any{1, nil, m{}, a{}} {
+			entry := m{6: a{"198.51.100.0/24"}, 14: 60, key: value}
+			isRefused(t, put(body(t, scope(entry))), dots.CodeBadRequest, name+": only a server sends it")
+		}
+	}
+}
+
+func TestTargetRefused(t *testing.T) {
+	ok := a{"198.51.100.0/24"}
+	for _, tt := range []struct {
+		name  string
+		entry m
+		text  string
+	}{
 		{"no target", m{14: 60}, "target missing"},
 		{"ports only", m{7: a{m{8: 80}}, 10: a{6}, 14: 60}, "target missing"},
 		{"empty targets", m{6: a{}, 14: 60}, "target-prefix: empty"},
@@ -119,24 +159,6 @@ func TestPutRefused(t *testing.T) {
 		{"no lower port", m{6: ok, 7: a{m{9: 80}}, 14: 60}, "lower-port: missing"},
 		{"same lower port", m{6: ok, 7: a{m{8: 80}, m{8: 80, 9: 90}}, 14: 60}, "lower-port twice"},
 		{"port no map", m{6: ok, 7: a{80}, 14: 60}, "target-port-range: not a map"},
-		{"trigger number", m{6: ok, 14: 60, 45: 0}, "trigger-mitigation: not a boolean"},
-		{"cuid in the body", m{4: "x", 6: ok, 14: 60}, "cuid: not allowed in the body"},
-		{"cdid in the body", m{3: "x", 6: ok, 14: 60}, "cdid: not allowed in the body"},
-		{"mid in the body", m{5: 123, 6: ok, 14: 60}, "mid: not allowed in the body"},
-		{"start from a client", m{6: ok, 14: 60, 15: 1}, "mitigation-start: only a server"},
-		{"status from a client", m{6: ok, 14: 60, 16: 1}, "status: only a server"},
-		{"counters from a client", m{6: ok, 14: 60, 28: 1}, "pps-dropped: only a server"},
-		{"config in a scope", m{6: ok, 14: 60, 30: m{}}, "signal-config: not allowed here"},
-		{"attack-status without If-Match", m{6: ok, 14: 60, 29: 1}, "attack-status: only with If-Match"},
-		{"attack-status 3", m{6: ok, 14: 60, 29: 3}, "attack-status: out of range"},
-		{"ACL without name", m{6: ok, 14: 60, 53: a{m{52: 1}}}, "acl-name: missing"},
-		{"ACL twice", m{6: ok, 14: 60, 53: a{m{23: "x"}, m{23: "x"}}}, "acl-name twice"},
-		{"activation 4", m{6: ok, 14: 60, 53: a{m{23: "x", 52: 4}}}, "activation-type: out of range"},
-		{"text key", m{6: ok, 14: 60, "x": 1}, "no unsigned integer"},
-		{"negative key", m{6: ok, 14: 60, -1: 1}, "no unsigned integer"},
-		{"key beyond 65535", m{6: ok, 14: 60, 65536: 1}, "key 65536 out of range"},
-		{"source prefix multicast", m{6: ok, 14: 60, 32768: a{"224.0.0.1/32"}}, "source-prefix: multicast"},
-		{"ICMP type 256", m{6: ok, 14: 60, 32770: a{m{32771: 256}}}, "lower-type: out of range"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			isRefused(t, put(body(t, scope(tt.entry))), dots.CodeBadRequest, tt.text)

@@ -87,11 +87,11 @@ func (p Profile) DecodeResponse(req wire.Request, m wire.CoAPResponse) (wire.Res
 	return resp, &wire.ResponseError{Code: m.Code, Text: "no code of a response"}
 }
 
+// readSuccess reads the body of a success, where one is expected: a known server answers a PUT of the
+// configuration with a null, and an answer to a mitigation request may lack one.
 func (p Profile) readSuccess(req wire.Request, m wire.CoAPResponse, resp *wire.Response) error {
-	if req.Op != wire.GetMitigations && req.Op != wire.GetConfig && req.Op != wire.PutMitigation {
-		return nil // a known server answers a PUT of the configuration with a null
-	}
-	if req.Op == wire.PutMitigation && len(m.Payload) == 0 {
+	get := req.Op == wire.GetMitigations || req.Op == wire.GetConfig
+	if !get && (req.Op != wire.PutMitigation || len(m.Payload) == 0) {
 		return nil
 	}
 	if m.Format.Or(contentFormat) != contentFormat {
@@ -107,15 +107,19 @@ func (p Profile) readSuccess(req wire.Request, m wire.CoAPResponse, resp *wire.R
 	case wire.GetConfig:
 		resp.Config, err = readConfig(r)
 	default:
-		var v verdict
-		if r.Null() {
-			return nil
-		}
-		v, err = readVerdict(r)
-		resp.Conflict = v.conflict
-		if v.mid.Set && v.lifetime.Set {
-			resp.Granted = dots.Some(wire.Granted{MID: v.mid.Value, Lifetime: v.lifetime.Value})
-		}
+		err = readGranted(r, resp)
+	}
+	return err
+}
+
+func readGranted(r *reader, resp *wire.Response) error {
+	if r.Null() {
+		return nil
+	}
+	v, err := readVerdict(r)
+	resp.Conflict = v.conflict
+	if v.mid.Set && v.lifetime.Set {
+		resp.Granted = dots.Some(wire.Granted{MID: v.mid.Value, Lifetime: v.lifetime.Value})
 	}
 	return err
 }
