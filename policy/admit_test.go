@@ -83,41 +83,71 @@ func TestAdmitKnownMID(t *testing.T) {
 		lifetime dots.Maybe[dots.Lifetime]
 	}{
 		{name: "other lifetime", change: func(*Ask) {}, refresh: true, lifetime: dots.Some(dots.Lifetime(600))},
-		{name: "other order", refresh: true, lifetime: dots.Some(dots.Lifetime(600)),
-			change: func(a *Ask) { a.Request.Target.Prefixes = prefixes("203.0.113.0/24", "198.51.100.0/24") }},
-		{name: "other optional attribute", refresh: true, lifetime: dots.Some(dots.Lifetime(600)),
-			change: func(a *Ask) { a.Request.Optional = []dots.Raw{{Key: 200, Value: []byte{1}}} }},
-		{name: "one prefix less", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Request.Target.Prefixes = prefixes("198.51.100.0/24") }},
-		{name: "ports", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Request.Target.Ports = []dots.PortRange{{Lower: 1, Upper: 1}} }},
+		{
+			name: "other order", refresh: true, lifetime: dots.Some(dots.Lifetime(600)),
+			change: func(a *Ask) { a.Request.Target.Prefixes = prefixes("203.0.113.0/24", "198.51.100.0/24") },
+		},
+		{
+			name: "other optional attribute", refresh: true, lifetime: dots.Some(dots.Lifetime(600)),
+			change: func(a *Ask) { a.Request.Optional = []dots.Raw{{Key: 200, Value: []byte{1}}} },
+		},
+		{
+			name: "one prefix less", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Request.Target.Prefixes = prefixes("198.51.100.0/24") },
+		},
+		{
+			name: "ports", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Request.Target.Ports = []dots.PortRange{{Lower: 1, Upper: 1}} },
+		},
 		{name: "trigger", code: dots.CodeBadRequest, text: changed, change: func(a *Ask) { a.Request.OnSignalLoss = true }},
-		{name: "lists", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Request.ACLs = []dots.ACLControl{{Name: "x", Activation: 2}} }},
-		{name: "sources", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Request.Source.Prefixes = []string{"192.0.2.0/24"} }},
-		{name: "source ports", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Request.Source.Ports = []dots.PortRange{{Lower: 53, Upper: 53}} }},
-		{name: "source types", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Request.Source.ICMPTypes = []dots.ICMPTypeRange{{Lower: 8, Upper: 8}} }},
-		{name: "draft04 updates", lifetime: dots.Some(dots.Lifetime(600)),
-			change: func(a *Ask) { a.Update = true; a.Request.Target.Prefixes = prefixes("198.51.100.0/25") }},
+		{
+			name: "lists", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Request.ACLs = []dots.ACLControl{{Name: "x", Activation: 2}} },
+		},
+		{
+			name: "sources", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Request.Source.Prefixes = []string{"192.0.2.0/24"} },
+		},
+		{
+			name: "source ports", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Request.Source.Ports = []dots.PortRange{{Lower: 53, Upper: 53}} },
+		},
+		{
+			name: "source types", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Request.Source.ICMPTypes = []dots.ICMPTypeRange{{Lower: 8, Upper: 8}} },
+		},
+		{
+			name: "draft04 updates", lifetime: dots.Some(dots.Lifetime(600)),
+			change: func(a *Ask) { a.Update = true; a.Request.Target.Prefixes = prefixes("198.51.100.0/25") },
+		},
 		{name: "draft04 refreshes", refresh: true, lifetime: dots.Some(dots.Lifetime(600)), change: func(a *Ask) { a.Update = true }},
-		{name: "draft04 updates to what is not its own", code: dots.CodeBadRequest, text: "target-prefix 192.0.2.0/24 not yours",
-			change: func(a *Ask) { a.Update = true; a.Request.Target.Prefixes = prefixes("192.0.2.0/24") }},
+		{
+			name: "draft04 updates to what is not its own", code: dots.CodeBadRequest, text: "target-prefix 192.0.2.0/24 not yours",
+			change: func(a *Ask) { a.Update = true; a.Request.Target.Prefixes = prefixes("192.0.2.0/24") },
+		},
 		{name: "efficacy", refresh: true, lifetime: dots.Some(dots.Lifetime(600)), change: func(a *Ask) { a.Efficacy = true }},
-		{name: "efficacy without lifetime", refresh: true,
-			change: func(a *Ask) { a.Efficacy = true; a.Request.Lifetime = dots.Maybe[dots.Lifetime]{} }},
-		{name: "efficacy with other parameters", code: dots.CodeBadRequest, text: changed,
-			change: func(a *Ask) { a.Efficacy = true; a.Update = true; a.Request.OnSignalLoss = true }},
-		{name: "efficacy of an unknown mid", code: dots.CodeSilent,
-			change: func(a *Ask) { a.Efficacy = true; a.Held = dots.Maybe[dots.Request]{} }},
-		{name: "lifetime 0", code: dots.CodeBadRequest, text: "lifetime out of range",
-			change: func(a *Ask) { a.Request.Lifetime = dots.Some(dots.Lifetime(0)) }},
-		{name: "new mid, lifetime -2", code: dots.CodeBadRequest, text: "lifetime out of range",
+		{
+			name: "efficacy without lifetime", refresh: true,
+			change: func(a *Ask) { a.Efficacy = true; a.Request.Lifetime = dots.Maybe[dots.Lifetime]{} },
+		},
+		{
+			name: "efficacy with other parameters", code: dots.CodeBadRequest, text: changed,
+			change: func(a *Ask) { a.Efficacy = true; a.Update = true; a.Request.OnSignalLoss = true },
+		},
+		{
+			name: "efficacy of an unknown mid", code: dots.CodeSilent,
+			change: func(a *Ask) { a.Efficacy = true; a.Held = dots.Maybe[dots.Request]{} },
+		},
+		{
+			name: "lifetime 0", code: dots.CodeBadRequest, text: "lifetime out of range",
+			change: func(a *Ask) { a.Request.Lifetime = dots.Some(dots.Lifetime(0)) },
+		},
+		{
+			name: "new mid, lifetime -2", code: dots.CodeBadRequest, text: "lifetime out of range",
 			change: func(a *Ask) {
 				a.Held, a.Request.Lifetime = dots.Maybe[dots.Request]{}, dots.Some(dots.Lifetime(-2))
-			}},
+			},
+		},
 	}
 	p := mustNew(t, house())
 	for _, tt := range tests {

@@ -36,17 +36,17 @@ func (b *builder) fault(path, cause, fix string) {
 
 // defaults checks the limits that hold for all.
 func (b *builder) defaults(d Defaults) {
-	b.limits("defaults", Limits{
+	b.limits("limits", Limits{
 		MaxLifetime:               dots.Maybe[dots.Lifetime]{Value: d.MaxLifetime, Set: d.MaxLifetime != 0},
 		DefaultGrantForIndefinite: dots.Maybe[dots.Lifetime]{Value: d.DefaultGrantForIndefinite, Set: d.DefaultGrantForIndefinite != 0},
 		MaxMitigations:            dots.Maybe[int]{Value: d.MaxMitigations, Set: d.MaxMitigations != 0},
 		MaxCUIDs:                  dots.Maybe[int]{Value: d.MaxCUIDs, Set: d.MaxCUIDs != 0},
 	})
 	if d.MaxNames < 0 {
-		b.fault("defaults.max_names", "is negative", "give a number from 1 on, or leave it out")
+		b.fault("limits.max_names_in_target", "is negative", "give a number from 1 on, or leave it out")
 	}
 	if d.RetryAfter < 0 || d.RetryAfter%time.Second != 0 {
-		b.fault("defaults.retry_after", "is not a whole number of seconds", "Max-Age counts seconds: give 1s or more")
+		b.fault("limits.retry_after", "is not a whole number of seconds", "Max-Age counts seconds: give 1s or more")
 	}
 }
 
@@ -55,7 +55,7 @@ func (b *builder) limits(path string, l Limits) {
 	for _, life := range []struct {
 		name  string
 		value dots.Maybe[dots.Lifetime]
-	}{{"max_lifetime", l.MaxLifetime}, {"default_grant_for_indefinite", l.DefaultGrantForIndefinite}} {
+	}{{"max_lifetime", l.MaxLifetime}, {"indefinite_grant", l.DefaultGrantForIndefinite}} {
 		if v := life.value; v.Set && (!v.Value.Valid() || v.Value == dots.Indefinite) {
 			b.fault(path+"."+life.name, fmt.Sprintf("%d is no finite lifetime", v.Value), "give seconds from 1 to 4294967295")
 		}
@@ -85,7 +85,7 @@ func (b *builder) uplinks(list []Uplink) {
 		}
 		mode := orDefault(u.CUIDMode, CUIDAggregate)
 		if mode != CUIDAggregate && mode != CUIDPerDomain && mode != CUIDPerClient {
-			b.fault(path+".cuid_mode", fmt.Sprintf("%q is not known", mode), "use aggregate, per-domain or per-client")
+			b.fault(path+".cuid", fmt.Sprintf("%q is not known", mode), "use aggregate, per-domain or per-client")
 		}
 		for j, k := range u.RelayOptional {
 			if !optionalKey(k) {

@@ -42,20 +42,24 @@ func TestNewFindsFaults(t *testing.T) {
 	}{
 		{"none", func(*Config) {}, nil},
 		{"no uplink", func(c *Config) { c.Uplinks = nil }, []string{"uplinks: there is none"}},
-		{"uplink names", func(c *Config) { c.Uplinks = append(c.Uplinks, Uplink{}, Uplink{Name: "north"}) },
-			[]string{"uplinks[2].name: is missing", `uplinks[3].name: "north" is used twice`}},
-		{"cuid mode", func(c *Config) { c.Uplinks[0].CUIDMode = "each" }, []string{`uplinks[0].cuid_mode: "each" is not known`}},
-		{"relayed keys", func(c *Config) { c.Uplinks[0].RelayOptional = []uint64{128, 255, 16384, 65535, 127, 256, 16383, 65536} },
+		{
+			"uplink names", func(c *Config) { c.Uplinks = append(c.Uplinks, Uplink{}, Uplink{Name: "north"}) },
+			[]string{"uplinks[2].name: is missing", `uplinks[3].name: "north" is used twice`},
+		},
+		{"cuid mode", func(c *Config) { c.Uplinks[0].CUIDMode = "each" }, []string{`uplinks[0].cuid: "each" is not known`}},
+		{
+			"relayed keys", func(c *Config) { c.Uplinks[0].RelayOptional = []uint64{128, 255, 16384, 65535, 127, 256, 16383, 65536} },
 			[]string{
 				"uplinks[0].relay_optional[4]: 127 is no comprehension-optional key", "uplinks[0].relay_optional[5]: 256 is no comprehension-optional key",
 				"uplinks[0].relay_optional[6]: 16383 is no comprehension-optional key", "uplinks[0].relay_optional[7]: 65536 is no comprehension-optional key",
-			}},
+			},
+		},
 		{"defaults", func(c *Config) {
 			c.Defaults = Defaults{MaxLifetime: -1, DefaultGrantForIndefinite: 1 << 32, MaxMitigations: -1, MaxCUIDs: -1, MaxNames: -1, RetryAfter: time.Millisecond}
 		}, []string{
-			"defaults.max_lifetime: -1 is no finite lifetime", "defaults.default_grant_for_indefinite: 4294967296 is no finite lifetime",
-			"defaults.max_mitigations: -1 is too few", "defaults.max_cuids: -1 is too few", "defaults.max_names: is negative",
-			"defaults.retry_after: is not a whole number of seconds",
+			"limits.max_lifetime: -1 is no finite lifetime", "limits.indefinite_grant: 4294967296 is no finite lifetime",
+			"limits.max_mitigations: -1 is too few", "limits.max_cuids: -1 is too few", "limits.max_names_in_target: is negative",
+			"limits.retry_after: is not a whole number of seconds",
 		}},
 		{"limits", func(c *Config) {
 			c.Domains[1].Limits = Limits{MaxLifetime: dots.Some(dots.Lifetime(0)), MaxMitigations: dots.Some(0), MaxCUIDs: dots.Some(0)}
@@ -63,15 +67,23 @@ func TestNewFindsFaults(t *testing.T) {
 			"domains[1].limits.max_lifetime: 0 is no finite lifetime",
 			"domains[1].limits.max_mitigations: 0 is too few", "domains[1].limits.max_cuids: 0 is too few",
 		}},
-		{"domain names", func(c *Config) { c.Domains[0].Name, c.Domains[1].Name = "", "" },
-			[]string{"domains[0].name: is missing", "domains[1].name: is missing", `domains[1].name: "" is used twice`}},
-		{"overlap rule to come", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[1].OnOverlap = OverlapMerge, OverlapKeepBoth },
-			[]string{`domains[0].on_overlap: "merge" is not available yet`, `domains[1].on_overlap: "keep-both" is not available yet`}},
-		{"rules", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[0].OnDNSFailure = "fight", "guess" },
-			[]string{`domains[0].on_overlap: "fight" is not known`, `domains[0].on_dns_failure: "guess" is not known`}},
+		{
+			"domain names", func(c *Config) { c.Domains[0].Name, c.Domains[1].Name = "", "" },
+			[]string{"domains[0].name: is missing", "domains[1].name: is missing", `domains[1].name: "" is used twice`},
+		},
+		{
+			"overlap rule to come", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[1].OnOverlap = OverlapMerge, OverlapKeepBoth },
+			[]string{`domains[0].on_overlap: "merge" is not available yet`, `domains[1].on_overlap: "keep-both" is not available yet`},
+		},
+		{
+			"rules", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[0].OnDNSFailure = "fight", "guess" },
+			[]string{`domains[0].on_overlap: "fight" is not known`, `domains[0].on_dns_failure: "guess" is not known`},
+		},
 		{"known rules", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[0].OnDNSFailure = OverlapRejectNew, DNSAllow }, nil},
-		{"uplink of a domain", func(c *Config) { c.Domains[0].Uplink, c.Domains[1].Uplink = "", "west" },
-			[]string{"domains[0].uplink: is missing, and there are several uplinks", `domains[1].uplink: "west" is not known`}},
+		{
+			"uplink of a domain", func(c *Config) { c.Domains[0].Uplink, c.Domains[1].Uplink = "", "west" },
+			[]string{"domains[0].uplink: is missing, and there are several uplinks", `domains[1].uplink: "west" is not known`},
+		},
 		{"only uplink", func(c *Config) { c.Uplinks = c.Uplinks[:1]; c.Domains[0].Uplink, c.Domains[1].Uplink = "", "" }, nil},
 		{"nothing owned", func(c *Config) { c.Domains[1] = Domain{Name: "bare", Uplink: "north"} }, []string{"domains[1].prefixes: there is none"}},
 		{"aliases", func(c *Config) {
@@ -87,7 +99,7 @@ func TestNewFindsFaults(t *testing.T) {
 		}},
 		{"everything at once", func(c *Config) {
 			c.Uplinks[0].CUIDMode, c.Domains[0].OnOverlap, c.Domains[0].Clients[1].Name = "x", "y", "one"
-		}, []string{`uplinks[0].cuid_mode: "x" is not known`, `domains[0].on_overlap: "y" is not known`, `domains[0].clients[1].name: "one" is used in domain "acme" already`}},
+		}, []string{`uplinks[0].cuid: "x" is not known`, `domains[0].on_overlap: "y" is not known`, `domains[0].clients[1].name: "one" is used in domain "acme" already`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,7 +189,7 @@ func TestNewChecksClients(t *testing.T) {
 		"domains[1].clients[0].credentials: there is none",
 		`domains[1].clients[1].name: "one" is used in domain "acme" already`,
 		`domains[1].clients[2].credentials.cert_names[1]: certificate name "one.example.com" is given twice`,
-		"domains[1].clients[3].credentials.spki[0]: public key ",
+		"domains[1].clients[3].credentials.spki_sha256[0]: public key ",
 		"domains[1].clients[4].credentials.psk_identities[0]: is empty",
 		`domains[1].clients[4].credentials.psk_identities[1]: PSK identity "two" is given twice`,
 		"domains[1].clients[5].credentials.cert_names[0]: is empty",

@@ -14,32 +14,35 @@ func (b *builder) client(path string, e ClientEntry, d *domain) {
 	if len(e.CertNames)+len(e.SPKIs)+len(e.PSKIdentities) == 0 {
 		b.fault(path+".credentials", "there is none", "give a certificate's name, a public key's SHA-256 or a PSK identity")
 	}
+	b.credentials(path+".credentials", e)
+}
+
+// credentials checks and takes what an entry may be known by.
+func (b *builder) credentials(path string, e ClientEntry) {
 	for i, s := range e.CertNames {
-		at, name := fmt.Sprintf("%s.credentials.cert_names[%d]", path, i), certName(s)
-		if name != "" && b.credential(at, "certificate name", name) {
+		name := certName(s)
+		if b.credential(fmt.Sprintf("%s.cert_names[%d]", path, i), "certificate name", name) {
 			b.policy.byName[name] = e.Name
-		} else if name == "" {
-			b.fault(at, "is empty", "give a name of the client's certificate")
 		}
 	}
 	for i, key := range e.SPKIs {
-		at := fmt.Sprintf("%s.credentials.spki[%d]", path, i)
-		if b.credential(at, "public key", fmt.Sprintf("%x", key)) {
+		if b.credential(fmt.Sprintf("%s.spki_sha256[%d]", path, i), "public key", fmt.Sprintf("%x", key)) {
 			b.policy.byKey[key] = e.Name
 		}
 	}
 	for i, id := range e.PSKIdentities {
-		at := fmt.Sprintf("%s.credentials.psk_identities[%d]", path, i)
-		if id != "" && b.credential(at, "PSK identity", id) {
+		if b.credential(fmt.Sprintf("%s.psk_identities[%d]", path, i), "PSK identity", id) {
 			b.policy.byPSK[id] = e.Name
-		} else if id == "" {
-			b.fault(at, "is empty", "give the identity of the client's pre-shared key")
 		}
 	}
 }
 
-// credential notes a credential and reports whether it is new: two entries that share one could not be told apart.
+// credential notes a credential and reports whether it is good: two entries that share one could not be told apart.
 func (b *builder) credential(path, kind, value string) bool {
+	if value == "" {
+		b.fault(path, "is empty", "give a "+kind+", or take the line out")
+		return false
+	}
 	key := [2]string{kind, value}
 	if b.spoken[key] {
 		b.fault(path, fmt.Sprintf("%s %q is given twice", kind, value), "a credential belongs to one client: take it out of one")

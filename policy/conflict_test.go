@@ -34,8 +34,10 @@ func TestAdmitOwnOverlaps(t *testing.T) {
 		{name: "disjoint", live: []Overlap{overlap(one, 3, "203.0.113.0/25")}},
 		{name: "itself", live: []Overlap{overlap(one, 10, all)}},
 		{name: "lower", live: []Overlap{overlap(one, 9, all)}, supersedes: []uint32{9}},
-		{name: "several lower", live: []Overlap{overlap(one, 9, all), overlap(one, 2, "198.51.100.1/32"), overlap(one, 0, all)},
-			supersedes: []uint32{0, 2, 9}},
+		{
+			name: "several lower", live: []Overlap{overlap(one, 9, all), overlap(one, 2, "198.51.100.1/32"), overlap(one, 0, all)},
+			supersedes: []uint32{0, 2, 9},
+		},
 		{name: "higher", live: []Overlap{overlap(one, 11, "198.51.100.1/32")}, higher: dots.Some(uint32(11))},
 		{name: "two higher", live: []Overlap{overlap(one, 30, all), overlap(one, 11, all)}, higher: dots.Some(uint32(30))},
 		{name: "higher and lower", live: []Overlap{overlap(one, 9, all), overlap(one, 11, all)}, higher: dots.Some(uint32(11))},
@@ -44,8 +46,10 @@ func TestAdmitOwnOverlaps(t *testing.T) {
 		{name: "armed beside immediate", onLoss: true, live: []Overlap{overlap(one, 9, all), overlap(one, 12, all)}},
 		{name: "armed over armed", onLoss: true, live: []Overlap{armed(overlap(one, 9, all))}, supersedes: []uint32{9}},
 		{name: "armed under armed", onLoss: true, live: []Overlap{armed(overlap(one, 12, all))}, higher: dots.Some(uint32(12))},
-		{name: "mixed", live: []Overlap{overlap(one, 5, all), armed(overlap(one, 6, all)), overlap(one, 4, all)},
-			supersedes: []uint32{4, 5}, deactivates: []uint32{6}},
+		{
+			name: "mixed", live: []Overlap{overlap(one, 5, all), armed(overlap(one, 6, all)), overlap(one, 4, all)},
+			supersedes: []uint32{4, 5}, deactivates: []uint32{6},
+		},
 	}
 	p := mustNew(t, house())
 	for _, tt := range tests {
@@ -92,31 +96,51 @@ func TestAdmitOtherClientsOverlap(t *testing.T) {
 		informs map[uint32][]string // by mid: the scope told
 	}{
 		{name: "disjoint", asked: []string{"198.51.100.0/25"}, live: []Overlap{overlap(two, 77, "198.51.100.128/25")}},
-		{name: "same", asked: []string{"198.51.100.0/25"}, live: []Overlap{overlap(two, 77, "198.51.100.0/25")},
-			scope: []string{"198.51.100.0/25"}, timer: 100, informs: map[uint32][]string{77: {"198.51.100.0/25"}}},
-		{name: "only the part in common", asked: []string{"198.51.100.0/25", "203.0.113.0/25"},
+		{
+			name: "same", asked: []string{"198.51.100.0/25"}, live: []Overlap{overlap(two, 77, "198.51.100.0/25")},
+			scope: []string{"198.51.100.0/25"}, timer: 100, informs: map[uint32][]string{77: {"198.51.100.0/25"}},
+		},
+		{
+			name: "only the part in common", asked: []string{"198.51.100.0/25", "203.0.113.0/25"},
 			live:  []Overlap{overlap(two, 77, "198.51.100.8/29", "2001:db8:1::/64")},
-			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{77: {"198.51.100.8/29"}}},
-		{name: "wider", asked: []string{"198.51.100.8/29"}, live: []Overlap{overlap(two, 77, "198.51.100.0/24")},
-			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{77: {"198.51.100.8/29"}}},
-		{name: "a lower mid of theirs wins as well", asked: []string{"198.51.100.8/29"}, live: []Overlap{overlap(two, 1, "198.51.100.0/24")},
-			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{1: {"198.51.100.8/29"}}},
-		{name: "same entry, other cuid", asked: []string{"198.51.100.8/29"}, live: []Overlap{overlap(again, 1, "198.51.100.0/24")},
-			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{1: {"198.51.100.8/29"}}},
-		{name: "two others, the longest counts", asked: []string{"198.51.100.0/24"},
-			live: []Overlap{longer(overlap(two, 7, "198.51.100.1/32"), 5000), longer(overlap(again, 8, "198.51.100.2/32"), 6000),
-				longer(overlap(two, 9, "198.51.100.3/32"), 10)},
+			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{77: {"198.51.100.8/29"}},
+		},
+		{
+			name: "wider", asked: []string{"198.51.100.8/29"}, live: []Overlap{overlap(two, 77, "198.51.100.0/24")},
+			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{77: {"198.51.100.8/29"}},
+		},
+		{
+			name: "a lower mid of theirs wins as well", asked: []string{"198.51.100.8/29"}, live: []Overlap{overlap(two, 1, "198.51.100.0/24")},
+			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{1: {"198.51.100.8/29"}},
+		},
+		{
+			name: "same entry, other cuid", asked: []string{"198.51.100.8/29"}, live: []Overlap{overlap(again, 1, "198.51.100.0/24")},
+			scope: []string{"198.51.100.8/29"}, timer: 100, informs: map[uint32][]string{1: {"198.51.100.8/29"}},
+		},
+		{
+			name: "two others, the longest counts", asked: []string{"198.51.100.0/24"},
+			live: []Overlap{
+				longer(overlap(two, 7, "198.51.100.1/32"), 5000), longer(overlap(again, 8, "198.51.100.2/32"), 6000),
+				longer(overlap(two, 9, "198.51.100.3/32"), 10),
+			},
 			scope: []string{"198.51.100.1/32", "198.51.100.2/32", "198.51.100.3/32"}, timer: 6000,
-			informs: map[uint32][]string{7: {"198.51.100.1/32"}, 8: {"198.51.100.2/32"}, 9: {"198.51.100.3/32"}}},
-		{name: "without an end", asked: []string{"198.51.100.0/24"},
+			informs: map[uint32][]string{7: {"198.51.100.1/32"}, 8: {"198.51.100.2/32"}, 9: {"198.51.100.3/32"}},
+		},
+		{
+			name: "without an end", asked: []string{"198.51.100.0/24"},
 			live:  []Overlap{longer(overlap(two, 7, "198.51.100.1/32"), dots.Indefinite), longer(overlap(two, 9, "198.51.100.1/32"), 10)},
-			scope: []string{"198.51.100.1/32"}, informs: map[uint32][]string{7: {"198.51.100.1/32"}, 9: {"198.51.100.1/32"}}},
+			scope: []string{"198.51.100.1/32"}, informs: map[uint32][]string{7: {"198.51.100.1/32"}, 9: {"198.51.100.1/32"}},
+		},
 		{name: "armed holds up no immediate one", asked: []string{"198.51.100.0/24"}, live: []Overlap{armed(overlap(two, 7, "198.51.100.1/32"))}},
-		{name: "fired does", asked: []string{"198.51.100.0/24"}, live: []Overlap{fired(overlap(two, 7, "198.51.100.1/32"))},
-			scope: []string{"198.51.100.1/32"}, timer: 100, informs: map[uint32][]string{7: {"198.51.100.1/32"}}},
+		{
+			name: "fired does", asked: []string{"198.51.100.0/24"}, live: []Overlap{fired(overlap(two, 7, "198.51.100.1/32"))},
+			scope: []string{"198.51.100.1/32"}, timer: 100, informs: map[uint32][]string{7: {"198.51.100.1/32"}},
+		},
 		{name: "immediate holds up no armed one", onLoss: true, asked: []string{"198.51.100.0/24"}, live: []Overlap{overlap(two, 7, "198.51.100.1/32")}},
-		{name: "armed holds up an armed one", onLoss: true, asked: []string{"198.51.100.0/24"}, live: []Overlap{armed(overlap(two, 7, "198.51.100.1/32"))},
-			scope: []string{"198.51.100.1/32"}, timer: 100, informs: map[uint32][]string{7: {"198.51.100.1/32"}}},
+		{
+			name: "armed holds up an armed one", onLoss: true, asked: []string{"198.51.100.0/24"}, live: []Overlap{armed(overlap(two, 7, "198.51.100.1/32"))},
+			scope: []string{"198.51.100.1/32"}, timer: 100, informs: map[uint32][]string{7: {"198.51.100.1/32"}},
+		},
 	}
 	p := mustNew(t, house())
 	for _, tt := range tests {

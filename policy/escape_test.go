@@ -172,8 +172,9 @@ func (w *world) name() (string, bool) {
 func (w *world) uri() (string, bool) {
 	switch w.r.IntN(6) {
 	case 0:
-		p, ok := w.prefix()
-		if ok = ownedBy(w.owned, netip.PrefixFrom(p.Addr(), p.Addr().BitLen())); p.Addr().Is4() {
+		p, _ := w.prefix()
+		ok := ownedBy(w.owned, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+		if p.Addr().Is4() {
 			return fmt.Sprintf("http://%v:8080/", p.Addr()), ok
 		}
 		return fmt.Sprintf("http://[%v]/", p.Addr()), ok

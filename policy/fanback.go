@@ -73,14 +73,16 @@ func FanBack(err *dots.Error, s Situation) Outcome {
 		// RFC 9132, Section 4.6: the gateway follows a redirect itself; its client is not concerned.
 		return s.hold(Hold, err.MaxAge)
 	}
+	return s.failed(err)
+}
+
+// failed goes by the code of a refusal.
+func (s Situation) failed(err *dots.Error) Outcome {
 	switch err.Code {
 	case dots.CodeBadRequest:
 		return s.badRequest(err)
 	case dots.CodeNotFound:
-		if s.Refresh {
-			return Outcome{Action: Recreate}
-		}
-		return s.unavailable(Alert, 0)
+		return s.notFound()
 	case dots.CodeConflict:
 		return s.conflict(err)
 	case dots.CodeTooLarge:
@@ -94,6 +96,14 @@ func FanBack(err *dots.Error, s Situation) Outcome {
 		return s.unavailable(Hold, err.MaxAge)
 	}
 	return s.unavailable(Alert, err.MaxAge) // 4.01 and all that tells of a fault between gateway and uplink
+}
+
+// notFound asks anew for a leg that the uplink has lost; of a new one the answer makes no sense.
+func (s Situation) notFound() Outcome {
+	if s.Refresh {
+		return Outcome{Action: Recreate}
+	}
+	return s.unavailable(Alert, 0)
 }
 
 // hold keeps the mitigation without a word to the client.

@@ -35,8 +35,11 @@ func TestFanBack(t *testing.T) {
 		{"success", nil, Situation{}, same(out{action: Accept})},
 		{"no answer", nil, Situation{TimedOut: true}, same(out{action: Hold, after: wait})},
 		{"no answer, own wait", nil, Situation{TimedOut: true, RetryAfter: time.Minute}, same(out{action: Hold, after: time.Minute})},
-		{"no answer, refuse", nil, Situation{TimedOut: true, RefuseWhenDown: true},
-			[2]out{{dots.CodeUnavailable, noMatter, Refuse, wait}, {action: Hold, after: wait}}},
+		{
+			"no answer, refuse", nil,
+			Situation{TimedOut: true, RefuseWhenDown: true},
+			[2]out{{dots.CodeUnavailable, noMatter, Refuse, wait}, {action: Hold, after: wait}},
+		},
 		{"4.00", e(dots.CodeBadRequest), Situation{}, same(out{dots.CodeBadRequest, "refused upstream: target or parameter", Refuse, 0})},
 		{"4.00 on refresh", e(dots.CodeBadRequest), Situation{Refresh: true}, same(out{action: Recreate})},
 		{"4.01", e(dots.CodeUnauthorized), Situation{}, [2]out{{dots.CodeUnavailable, noMatter, Alert, wait}, {action: Alert, after: wait}}},
@@ -59,8 +62,11 @@ func TestFanBack(t *testing.T) {
 		{"5.00", e(dots.CodeInternal), Situation{}, [2]out{{dots.CodeUnavailable, noMatter, Refuse, wait}, {action: Hold, after: wait}}},
 		{"5.01", e(dots.CodeNotImplemented), Situation{}, [2]out{{dots.CodeUnavailable, noMatter, Refuse, wait}, {action: Hold, after: wait}}},
 		{"5.03", aged(dots.CodeUnavailable), Situation{}, [2]out{{dots.CodeUnavailable, noMatter, Refuse, 77 * time.Second}, {action: Hold, after: 77 * time.Second}}},
-		{"5.03 redirect", &dots.Error{Code: dots.CodeUnavailable, MaxAge: time.Minute, Redirect: dots.Some(dots.Redirect{Server: "x"})}, Situation{},
-			same(out{action: Hold, after: time.Minute})},
+		{
+			"5.03 redirect", &dots.Error{Code: dots.CodeUnavailable, MaxAge: time.Minute, Redirect: dots.Some(dots.Redirect{Server: "x"})},
+			Situation{},
+			same(out{action: Hold, after: time.Minute}),
+		},
 		{"3.00", e(dots.CodeAlternateServer), Situation{}, same(out{action: Hold, after: wait})},
 		{"5.08", &dots.Error{Code: dots.CodeLoop, Text: "b c"}, Situation{}, same(out{dots.CodeLoop, "gw b c", Refuse, 0})},
 		{"5.08 through us", &dots.Error{Code: dots.CodeLoop, Text: "b gw c"}, Situation{}, same(out{dots.CodeUnavailable, "no way to a mitigator", Alert, 0})},
@@ -144,8 +150,11 @@ func TestFanBackTranslatesConflicts(t *testing.T) {
 			Status: dots.ConflictAllInactive, Cause: dots.CauseOverlappingTargets, RetryTimer: 120,
 			Scope: dots.Target{Prefixes: prefixes("198.51.100.0/25")},
 		}},
-		{"list", dots.Conflict{Cause: dots.CauseAcceptList, ACLs: []dots.ACLRef{{Name: "inside", Type: "ipv4"}}},
-			dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.CauseAcceptList}},
+		{
+			"list",
+			dots.Conflict{Cause: dots.CauseAcceptList, ACLs: []dots.ACLRef{{Name: "inside", Type: "ipv4"}}},
+			dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.CauseAcceptList},
+		},
 		{"legitimate traffic", dots.Conflict{Cause: dots.CauseLegitimateTraffic}, dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.CauseLegitimateTraffic}},
 	}
 	for _, tt := range tests {

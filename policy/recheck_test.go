@@ -15,16 +15,36 @@ func TestRecheckAndReexpand(t *testing.T) {
 		text  string                // of the refusal
 		want  []string              // expanded prefixes
 	}{
-		{"as before", map[string]Resolution{"www.example.com": addresses("198.51.100.80")}, "",
-			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"}},
-		{"moved within", map[string]Resolution{"www.example.com": addresses("198.51.100.81", "2001:db8:1::81")}, "",
-			[]string{"198.51.100.25/32", "198.51.100.81/32", "203.0.113.0/25", "2001:db8:1::81/128"}},
-		{"moved outside", map[string]Resolution{"www.example.com": addresses("198.51.100.81", "192.0.2.1")},
-			"target-fqdn www.example.com leads outside", []string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"}},
-		{"failed", map[string]Resolution{"www.example.com": {Failed: true}}, "",
-			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"}},
-		{"no address", map[string]Resolution{"www.example.com": {}}, "",
-			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"}},
+		{
+			"as before",
+			map[string]Resolution{"www.example.com": addresses("198.51.100.80")},
+			"",
+			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"},
+		},
+		{
+			"moved within",
+			map[string]Resolution{"www.example.com": addresses("198.51.100.81", "2001:db8:1::81")},
+			"",
+			[]string{"198.51.100.25/32", "198.51.100.81/32", "203.0.113.0/25", "2001:db8:1::81/128"},
+		},
+		{
+			"moved outside",
+			map[string]Resolution{"www.example.com": addresses("198.51.100.81", "192.0.2.1")},
+			"target-fqdn www.example.com leads outside",
+			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"},
+		},
+		{
+			"failed",
+			map[string]Resolution{"www.example.com": {Failed: true}},
+			"",
+			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"},
+		},
+		{
+			"no address",
+			map[string]Resolution{"www.example.com": {}},
+			"",
+			[]string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"},
+		},
 		{"not known after a start", nil, "", []string{"198.51.100.25/32", "198.51.100.80/32", "203.0.113.0/25"}},
 	}
 	p := mustNew(t, house())
@@ -67,14 +87,20 @@ func TestRecheckAfterAChangeOfPolicy(t *testing.T) {
 		text   string
 	}{
 		{"nothing", func(*Config) {}, 0, ""},
-		{"a prefix less", func(c *Config) {
-			c.Domains[0].Prefixes = prefixes("198.51.100.0/24", "203.0.113.0/25", "2001:db8:1::/48")
+		{
+			"a prefix less", func(c *Config) {
+				c.Domains[0].Prefixes = prefixes("198.51.100.0/24", "203.0.113.0/25", "2001:db8:1::/48")
+			},
+			dots.CodeBadRequest, "target-prefix 203.0.113.0/24 not yours",
 		},
-			dots.CodeBadRequest, "target-prefix 203.0.113.0/24 not yours"},
-		{"the client is gone", func(c *Config) { c.Domains[0].Clients = c.Domains[0].Clients[1:] },
-			dots.CodeUnauthorized, "not authorised to ask for mitigation"},
-		{"the client is a guest", func(c *Config) { c.Domains[0].Clients[0].Guest = true },
-			dots.CodeUnauthorized, "not authorised to ask for mitigation"},
+		{
+			"the client is gone", func(c *Config) { c.Domains[0].Clients = c.Domains[0].Clients[1:] },
+			dots.CodeUnauthorized, "not authorised to ask for mitigation",
+		},
+		{
+			"the client is a guest", func(c *Config) { c.Domains[0].Clients[0].Guest = true },
+			dots.CodeUnauthorized, "not authorised to ask for mitigation",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -25,30 +25,46 @@ func TestWithAliases(t *testing.T) {
 		in, want dots.Target
 		deny     string
 	}{
-		{name: "none",
+		{
+			name: "none",
 			in:   dots.Target{Prefixes: prefixes("198.51.100.1/32"), Ports: port(80)},
-			want: dots.Target{Prefixes: prefixes("198.51.100.1/32"), Ports: port(80)}},
-		{name: "alone",
+			want: dots.Target{Prefixes: prefixes("198.51.100.1/32"), Ports: port(80)},
+		},
+		{
+			name: "alone",
 			in:   dots.Target{Aliases: []string{"web"}},
-			want: dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(443), Protocols: []uint8{6}}},
-		{name: "appended after the explicit ones",
+			want: dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(443), Protocols: []uint8{6}},
+		},
+		{
+			name: "appended after the explicit ones",
 			in:   dots.Target{Prefixes: prefixes("198.51.100.1/32"), Ports: port(80), Protocols: []uint8{17}, Aliases: []string{"web"}},
-			want: dots.Target{Prefixes: prefixes("198.51.100.1/32", "198.51.100.80/32"), Ports: port(80, 443), Protocols: []uint8{17, 6}}},
-		{name: "a prefix without ports keeps all of them",
+			want: dots.Target{Prefixes: prefixes("198.51.100.1/32", "198.51.100.80/32"), Ports: port(80, 443), Protocols: []uint8{17, 6}},
+		},
+		{
+			name: "a prefix without ports keeps all of them",
 			in:   dots.Target{Prefixes: prefixes("198.51.100.1/32"), Aliases: []string{"web"}},
-			want: dots.Target{Prefixes: prefixes("198.51.100.1/32", "198.51.100.80/32")}},
-		{name: "an alias without ports keeps all of them",
+			want: dots.Target{Prefixes: prefixes("198.51.100.1/32", "198.51.100.80/32")},
+		},
+		{
+			name: "an alias without ports keeps all of them",
 			in:   dots.Target{Prefixes: prefixes("198.51.100.1/32"), Ports: port(80), Protocols: []uint8{6}, Aliases: []string{"mail"}},
-			want: dots.Target{Prefixes: prefixes("198.51.100.1/32"), FQDNs: []string{"mail.example.com"}}},
-		{name: "ports beside an alias alone narrow it",
+			want: dots.Target{Prefixes: prefixes("198.51.100.1/32"), FQDNs: []string{"mail.example.com"}},
+		},
+		{
+			name: "ports beside an alias alone narrow it",
 			in:   dots.Target{Ports: port(25), Aliases: []string{"mail"}},
-			want: dots.Target{FQDNs: []string{"mail.example.com"}, Ports: port(25)}},
-		{name: "ports beside an alias with its own are added",
+			want: dots.Target{FQDNs: []string{"mail.example.com"}, Ports: port(25)},
+		},
+		{
+			name: "ports beside an alias with its own are added",
 			in:   dots.Target{Ports: port(25), Aliases: []string{"web"}},
-			want: dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(25, 443), Protocols: []uint8{6}}},
-		{name: "twice the same",
+			want: dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(25, 443), Protocols: []uint8{6}},
+		},
+		{
+			name: "twice the same",
 			in:   dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(443), Protocols: []uint8{6}, Aliases: []string{"web", "web"}},
-			want: dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(443), Protocols: []uint8{6}}},
+			want: dots.Target{Prefixes: prefixes("198.51.100.80/32"), Ports: port(443), Protocols: []uint8{6}},
+		},
 		{name: "foreign", in: dots.Target{Aliases: []string{"web", "theirs"}}, deny: "alias-name theirs not yours"},
 		{name: "other case", in: dots.Target{Aliases: []string{"WEB"}}, deny: "alias-name WEB not yours"},
 	}

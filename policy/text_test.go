@@ -13,8 +13,10 @@ func TestRefusalNamesWhatIsWrong(t *testing.T) {
 		{"prefix", "target-prefix", "198.51.100.0/24", "not yours", "target-prefix 198.51.100.0/24 not yours"},
 		{"just fits", "p", strings.Repeat("v", 58), "why", "p " + strings.Repeat("v", 58) + " why"},
 		{"one too long", "p", strings.Repeat("v", 59), "why", "p " + strings.Repeat("v", 56) + ".. why"},
-		{"longest IPv6", "target-prefix", "2001:db8:1111:2222:3333:4444:5555:6666/128", "not yours",
-			"target-prefix 2001:db8:1111:2222:3333:4444:5555:6666.. not yours"},
+		{
+			"longest IPv6", "target-prefix", "2001:db8:1111:2222:3333:4444:5555:6666/128", "not yours",
+			"target-prefix 2001:db8:1111:2222:3333:4444:5555:6666.. not yours",
+		},
 		{"line break", "alias-name", "a\r\nlevel=ERROR", "not yours", "alias-name a??level=ERROR not yours"},
 		{"broken UTF-8", "alias-name", "a\xffb", "not yours", "alias-name a?b not yours"},
 		{"direction mark", "alias-name", "a\u202eb", "not yours", "alias-name a?b not yours"},
