@@ -25,6 +25,12 @@ func blockSize(szx uint8) int { return 16 << min(szx, szxMax) }
 // offset returns where the block begins in the body.
 func (b block) offset() int { return int(b.num) * blockSize(b.szx) }
 
+// full reports whether length is what a block with others behind it has: RFC 7959, Section 2.2, RFC 8323, Section 6.
+func (b block) full(length int) bool {
+	size := blockSize(b.szx)
+	return length == size || b.szx == szxBERT && length > 0 && length%size == 0
+}
+
 // value returns the option value as an integer.
 func (b block) value() uint32 {
 	v := b.num<<4 | uint32(b.szx)

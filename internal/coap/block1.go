@@ -17,23 +17,15 @@ type body struct {
 // assemble takes a block of a request body: RFC 7959, Section 2.5. With the last block the exchange gets the whole body
 // and nil is returned; else the answer. The lock is held.
 func (s *Session) assemble(ex *Exchange, b block) *Message {
-	part := ex.req.Payload
-	size := blockSize(b.szx)
 	ex.echo = uintBytes(b.value())
-	full := len(part) == size || b.szx == szxBERT && len(part) > 0 && len(part)%size == 0
-	switch declared, _ := ex.req.Options.Uint(Size1); {
-	case b.more && !full, !b.more && b.szx != szxBERT && len(part) > size:
-		return diagnostic(BadRequest, "block does not have its size")
-	case b.offset()+len(part) > s.limits.MaxBody, int64(declared) > int64(s.limits.MaxBody):
-		// RFC 7959, Section 2.9.3.
-		m := diagnostic(RequestEntityTooLarge, fmt.Sprintf("at most %d bytes", s.limits.MaxBody))
-		m.Options.AddUint(Size1, uint32(s.limits.MaxBody))
+	if m := s.checkBlock(&ex.req, b); m != nil {
 		return m
-	case b.num == 0 && !b.more:
+	}
+	if b.num == 0 && !b.more {
 		return nil
 	}
 	p := s.bodyFor(ex, b)
-	if p == nil || !p.add(b.offset(), part, b.more) {
+	if p == nil || !p.add(b.offset(), ex.req.Payload, b.more) {
 		// RFC 7959, Section 2.9.2.
 		return diagnostic(RequestEntityIncomplete, "a block before this one is missing")
 	}
@@ -42,6 +34,23 @@ func (s *Session) assemble(ex *Exchange, b block) *Message {
 	}
 	p.whole = true
 	ex.req.Payload = bytes.Clone(p.data)
+	return nil
+}
+
+// checkBlock returns the refusal of a block that does not have its size or belongs to too large a body.
+func (s *Session) checkBlock(req *Message, b block) *Message {
+	length := len(req.Payload)
+	declared, _ := req.Options.Uint(Size1)
+	switch {
+	case b.more && !b.full(length), !b.more && b.szx != szxBERT && length > blockSize(b.szx):
+		// RFC 7959, Section 2.2.
+		return diagnostic(BadRequest, "block does not have its size")
+	case b.offset()+length > s.limits.MaxBody, int64(declared) > int64(s.limits.MaxBody):
+		// RFC 7959, Section 2.9.3.
+		m := diagnostic(RequestEntityTooLarge, fmt.Sprintf("at most %d bytes", s.limits.MaxBody))
+		m.Options.AddUint(Size1, uint32(s.limits.MaxBody))
+		return m
+	}
 	return nil
 }
 

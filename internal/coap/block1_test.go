@@ -207,7 +207,7 @@ func TestBlock1Bounds(t *testing.T) {
 		send("b", 1, false, Created)
 		time.Sleep(247*time.Second - 1)
 		send("c", 1, true, Continue)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		send("c", 2, false, RequestEntityIncomplete)
 		if len(r.bodies) != 0 {
 			t.Fatalf("%d bodies left", len(r.bodies))

@@ -12,7 +12,6 @@ import (
 // large is a handler whose body is new at every request.
 type large struct {
 	size, served int
-	code         Code
 }
 
 func (h *large) body(n int) []byte { return append([]byte{byte(n)}, pattern(h.size-1)...) }

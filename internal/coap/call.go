@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -67,7 +68,7 @@ func (s *Session) startPing(result chan<- error) (cancel func(), err error) {
 	b := binary.BigEndian.AppendUint16([]byte{1 << 6, 0}, mid)
 	_ = s.write(b) // loss: it is sent again
 	con := s.confirm(mid, b, func(err error) {
-		if err != ErrTimeout {
+		if !errors.Is(err, ErrTimeout) {
 			err = nil // RST is the answer; an ACK of a peer that knows no better shows life as well
 		}
 		result <- err

@@ -216,7 +216,7 @@ func (r *rig) one() []byte {
 func (r *rig) decoded(b []byte) (packet, *Message) {
 	r.t.Helper()
 	var p packet
-	rest := b
+	var rest []byte
 	if r.reliable {
 		header, _, err := frameLength(b, 1<<20)
 		if err != nil {

@@ -29,7 +29,7 @@ type Observer struct {
 const checkEvery = 24 * time.Hour
 
 // Observe answers a GET with Observe 0 with first and registers the peer as an observer. onEnd may be nil; it is called
-// once, outside the session's lock, when the observation is ended by the peer (RST, Observe 1, a new registration with
+// once, outside the session's lock, and must not block, when the observation is ended by the peer (RST, Observe 1, a new registration with
 // the same token), by silence or by the end of the session, but not by Close or an error notification.
 //
 // It returns nil, and has answered without observing, when the request does not ask for an observation, first is not

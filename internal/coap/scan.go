@@ -52,16 +52,20 @@ const (
 
 // signalRule returns the rule of an option of a signalling message. RFC 8323, Sections 5.3 to 5.6.
 func signalRule(code Code, number uint16) (optionRule, bool) {
-	switch {
-	case code == codeCSM && number == csmMaxMessageSize:
+	type place struct {
+		code   Code
+		number uint16
+	}
+	switch (place{code, number}) {
+	case place{codeCSM, csmMaxMessageSize}:
 		return optionRule{0, 4, false}, true
-	case code == codeCSM && number == csmBlockWise, (code == codePing || code == codePong) && number == custody:
+	case place{codeCSM, csmBlockWise}, place{codePing, custody}, place{codePong, custody}:
 		return optionRule{0, 0, false}, true
-	case code == codeRelease && number == releaseAlternate:
+	case place{codeRelease, releaseAlternate}:
 		return optionRule{1, 255, true}, true
-	case code == codeRelease && number == releaseHoldOff:
+	case place{codeRelease, releaseHoldOff}:
 		return optionRule{0, 3, false}, true
-	case code == codeAbort && number == abortBadCSMOption:
+	case place{codeAbort, abortBadCSMOption}:
 		return optionRule{0, 2, false}, true
 	}
 	return optionRule{}, false

@@ -81,10 +81,17 @@ func TestSignalRule(t *testing.T) {
 		known  bool
 		high   int
 	}{
-		{codeCSM, 2, true, 4}, {codeCSM, 4, true, 0}, {codeCSM, 6, false, 0},
-		{codePing, 2, true, 0}, {codePong, 2, true, 0}, {codePong, 4, false, 0},
-		{codeRelease, 2, true, 255}, {codeRelease, 4, true, 3}, {codeRelease, 6, false, 0},
-		{codeAbort, 2, true, 2}, {codeAbort, 4, false, 0},
+		{codeCSM, 2, true, 4},
+		{codeCSM, 4, true, 0},
+		{codeCSM, 6, false, 0},
+		{codePing, 2, true, 0},
+		{codePong, 2, true, 0},
+		{codePong, 4, false, 0},
+		{codeRelease, 2, true, 255},
+		{codeRelease, 4, true, 3},
+		{codeRelease, 6, false, 0},
+		{codeAbort, 2, true, 2},
+		{codeAbort, 4, false, 0},
 	} {
 		rule, known := signalRule(tc.code, tc.number)
 		if known != tc.known || rule.high != tc.high {

@@ -79,7 +79,7 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	if s.reliable {
 		s.stream = newStream(s)
 	}
-	s.id = rand.Uint64() >> 11 // 53 bits: exact in every log reader, and no counter of the process is needed
+	s.id = runtimeRand{}.Uint64() >> 11 // 53 bits: exact in every log reader, and no counter of the process is needed
 	s.mid = uint16(s.rand.Uint64())
 	s.token = uint32(s.rand.Uint64())
 	return s, nil
@@ -88,7 +88,9 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 // runtimeRand is the runtime's own generator as a source.
 type runtimeRand struct{}
 
-func (runtimeRand) Uint64() uint64 { return rand.Uint64() }
+func (runtimeRand) Uint64() uint64 {
+	return rand.Uint64() //nolint:gosec // tokens and message ids must differ, not be secret: the transport protects them
+}
 
 // ID returns a number for logs, drawn from 2^53, so unique in the process for all practical purposes.
 func (s *Session) ID() uint64 { return s.id }

@@ -41,6 +41,7 @@ func (s *Session) signal(p packet, scan optionScan, b []byte) {
 func (st *stream) greet(options Options) {
 	if !st.greeted {
 		st.greeted = true
+		defer close(st.ready)
 		st.s.timers.stop(&st.greeting)
 	}
 	if v, ok := options.Uint(csmMaxMessageSize); ok {
@@ -53,7 +54,15 @@ func (st *stream) greet(options Options) {
 
 // idle reports whether a released session has nothing under way any more. RFC 8323, Section 5.5.
 func (s *Session) idle() bool {
-	return s.err == nil && s.stream != nil && s.stream.released && len(s.calls) == 0 && len(s.exchanges) == 0
+	if s.err != nil || s.stream == nil || !s.stream.released || len(s.exchanges) > 0 {
+		return false
+	}
+	for _, c := range s.calls {
+		if !c.stays { // an observation does not end by itself
+			return false
+		}
+	}
+	return true
 }
 
 // abort tells the peer that it broke the protocol and ends the session: RFC 8323, Section 5.6. badOption is the value of

@@ -8,12 +8,13 @@ import (
 // stream is what a session over TCP has beyond one over UDP: framing and signalling (RFC 8323).
 type stream struct {
 	s          *Session
-	rx         []byte // a message begun; touched by the input path only
-	started    bool   // our CSM went out
-	greeted    bool   // the peer's CSM came
-	released   bool   // the peer wants an orderly end
-	peerMax    int    // bytes: largest message the peer takes
-	peerBlocks bool   // the peer does block-wise transfers
+	rx         []byte        // a message begun; touched by the input path only
+	started    bool          // our CSM went out
+	greeted    bool          // the peer's CSM came
+	ready      chan struct{} // closed then
+	released   bool          // the peer wants an orderly end
+	peerMax    int           // bytes: largest message the peer takes
+	peerBlocks bool          // the peer does block-wise transfers
 	greeting   timer
 	frame      timer
 	frameArmed bool
@@ -24,7 +25,7 @@ type stream struct {
 const baseMessageSize = 1152
 
 func newStream(s *Session) *stream {
-	st := &stream{s: s, peerMax: baseMessageSize}
+	st := &stream{s: s, peerMax: baseMessageSize, ready: make(chan struct{})}
 	st.greeting.fire = st.noGreeting
 	st.frame.fire = st.frameLate
 	return st

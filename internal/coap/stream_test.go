@@ -76,7 +76,8 @@ func TestStreamTable(t *testing.T) {
 		{
 			"unknown critical option",
 			slices.Concat(csm, tcp(GET, "t", "", opt(2049, ""))),
-			[][]byte{tcp(BadOption, "t", "unrecognised critical option 2049")}, nil,
+			[][]byte{tcp(BadOption, "t", "unrecognised critical option 2049")},
+			nil,
 		},
 		{"Proxy-Uri", slices.Concat(csm, tcp(GET, "t", "", opt(ProxyUri, "x"))), [][]byte{tcp(ProxyingNotSupported, "t", "not a forward proxy")}, nil},
 	} {
@@ -171,7 +172,7 @@ func TestStreamDeadlines(t *testing.T) {
 		if r.Err() != nil {
 			t.Fatal(r.Err())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		r.want(tcp(codeAbort, "", "no CSM in time"))
 		if !errors.Is(r.Err(), ErrProtocol) {
@@ -196,7 +197,7 @@ func TestStreamDeadlines(t *testing.T) {
 		if r.Err() != nil {
 			t.Fatal(r.Err())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		r.want(tcp(codeAbort, "", "message not finished in time"))
 	})
@@ -315,6 +316,49 @@ func TestPeerLimits(t *testing.T) {
 		r.Input(tcp(GET, "t", ""))
 		if _, m := r.decoded(r.one()); len(m.Payload) != 1024 || !m.Options.Has(Block2) {
 			t.Fatalf("%d bytes", len(m.Payload))
+		}
+	})
+}
+
+// RFC 8323, Section 5.3.1: a large request waits for what the peer says it takes.
+func TestLargeRequestWaitsForCSM(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, SessionConfig{Rand: fixedRand(0)})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := r.Do(ctx, put(pattern(2000))); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		done := doLater(r, put(pattern(2000)))
+		r.want()
+		r.Input(tcp(codeCSM, "", "", num(csmMaxMessageSize, 4000)))
+		synctest.Wait()
+		r.want(tcp(PUT, string(tokenBytes(1)), string(pattern(2000))))
+		r.Input(tcp(Changed, string(tokenBytes(1)), ""))
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, SessionConfig{})
+		done := doLater(r, put(pattern(2000)))
+		r.InputClosed(nil)
+		if err := <-done; !errors.Is(err, ErrClosedByPeer) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestReleaseEndsObservations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, SessionConfig{})
+		r.Input(tcp(codeCSM, "", ""))
+		b, p, done := startObserving(r, get("a"))
+		r.Input(tcp(Content, string(p.token), "0", opt(Observe, "")))
+		<-done
+		r.Input(tcp(codeRelease, "", ""))
+		if b.o.Active() || !errors.Is(r.Err(), ErrClosedByPeer) {
+			t.Fatal(r.Err())
 		}
 	})
 }

@@ -21,6 +21,9 @@ func (s *Session) Do(ctx context.Context, req *Message) (*Message, error) {
 		m   *Message
 		err error
 	}
+	if err := s.awaitGreeting(ctx, req); err != nil {
+		return nil, fmt.Errorf("waiting for the peer's capabilities: %w", err)
+	}
 	answer := make(chan result, 1)
 	t := &transfer{s: s, req: req, done: func(m *Message, err error) { answer <- result{m, err} }}
 	if err := t.begin(); err != nil {
@@ -35,6 +38,21 @@ func (s *Session) Do(ctx context.Context, req *Message) (*Message, error) {
 	case <-ctx.Done():
 		t.stop()
 		return nil, fmt.Errorf("waiting for the response: %w", ctx.Err())
+	}
+}
+
+// awaitGreeting waits for the peer's CSM when a message is larger than what every peer takes: RFC 8323, Section 5.3.1.
+func (s *Session) awaitGreeting(ctx context.Context, req *Message) error {
+	if !s.reliable || sizeOf(req) <= baseMessageSize {
+		return nil
+	}
+	select {
+	case <-s.stream.ready:
+		return nil
+	case <-s.done:
+		return s.Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -150,11 +168,24 @@ func (t *transfer) advance(m *Message) (*Message, bool, error) {
 	if !t.blocks {
 		return t.receive(m)
 	}
+	again, err := t.acknowledged(m)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case again:
+		return nil, false, t.sendBlock()
+	}
+	t.blocks = false
+	return t.receive(m)
+}
+
+// acknowledged takes the answer to a block of the request, and says whether another one is to be sent.
+func (t *transfer) acknowledged(m *Message) (again bool, err error) {
 	b, has, err := blockOf(m.Options, Block1)
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrBadResponse, err)
+		return false, fmt.Errorf("%w: %w", ErrBadResponse, err)
 	}
-	next := t.sent + blockSize(t.szx)
+	remaining := t.sent+blockSize(t.szx) < len(t.req.Payload)
 	switch {
 	case m.Code == RequestEntityIncomplete && t.restarts < maxRestarts:
 		// RFC 7959, Section 2.9.2: the server lost its part of the body.
@@ -163,19 +194,23 @@ func (t *transfer) advance(m *Message) (*Message, bool, error) {
 	case m.Code == RequestEntityTooLarge && has && b.szx < t.szx && t.sent == 0:
 		// RFC 7959, Section 2.9.3: the server wants smaller blocks.
 		t.szx = b.szx
-	case has && (m.Code == Continue || m.Code.Success() && next < len(t.req.Payload)):
-		if next >= len(t.req.Payload) || b.num != uint32(t.sent>>(t.szx+4)) {
-			return nil, false, fmt.Errorf("%w: a block was acknowledged that was not sent", ErrBadResponse)
-		}
-		t.sent = next
-		t.szx = min(t.szx, b.szx) // RFC 7959, Section 2.3: the size the server prefers
-	case m.Code == Continue:
-		return nil, false, fmt.Errorf("%w: 2.31 without Block1", ErrBadResponse)
+	case m.Code == Continue, has && m.Code.Success() && remaining:
+		return true, t.proceed(b, has && remaining)
 	default:
-		t.blocks = false
-		return t.receive(m)
+		return false, nil
 	}
-	return nil, false, t.sendBlock()
+	return true, nil
+}
+
+// proceed moves on behind the block under way, which the server has taken. RFC 7959, Section 2.3: in the size the
+// server prefers from now on.
+func (t *transfer) proceed(b block, expected bool) error {
+	if !expected || b.num != uint32(t.sent>>(t.szx+4)) {
+		return fmt.Errorf("%w: a block was acknowledged that was not sent", ErrBadResponse)
+	}
+	t.sent += blockSize(t.szx)
+	t.szx = min(t.szx, b.szx)
+	return nil
 }
 
 // receive takes a block of the response, or all of it.
@@ -209,10 +244,8 @@ func (t *transfer) receive(m *Message) (*Message, bool, error) {
 
 // append adds a block to the body. RFC 7959, Section 2.2: every block but the last is full.
 func (t *transfer) append(m *Message, b block) error {
-	size := blockSize(b.szx)
-	full := len(m.Payload) == size || b.szx == szxBERT && len(m.Payload) > 0 && len(m.Payload)%size == 0
 	switch {
-	case b.offset() != len(t.body), b.more && !full:
+	case b.offset() != len(t.body), b.more && !b.full(len(m.Payload)):
 		return fmt.Errorf("%w: blocks out of order", ErrBadResponse)
 	case len(t.body)+len(m.Payload) > t.s.limits.MaxResponseBody:
 		return fmt.Errorf("%w: response over %d bytes", ErrTooLarge, t.s.limits.MaxResponseBody)
