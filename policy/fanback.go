@@ -18,7 +18,7 @@ const (
 	Refuse                     // the request is refused; this leg is never retried
 	Recreate                   // PUT the leg anew under a new, higher mid
 	NewCUID                    // the cuid at the uplink is taken: make another one and PUT again
-	Alert                      // as Hold where ToClient is nil, else as Refuse; a person must look at it
+	Alert                      // as Hold, but a new request that ToClient refuses is dropped; a person must look at it
 )
 
 // String returns the action's name in lower case.
@@ -58,6 +58,8 @@ type Outcome struct {
 	ToClient   *dots.Error
 	Action     Action
 	RetryAfter time.Duration // of Hold and Alert
+	// Alarm says that a person must look at it: with Alert, and with a Refuse for a loop through this gateway.
+	Alarm bool
 }
 
 // FanBack translates an uplink's answer to a leg's PUT; nil err is success.
@@ -108,7 +110,7 @@ func (s Situation) notFound() Outcome {
 
 // hold keeps the mitigation without a word to the client.
 func (s Situation) hold(a Action, after time.Duration) Outcome {
-	return Outcome{Action: a, RetryAfter: s.wait(after)}
+	return Outcome{Action: a, RetryAfter: s.wait(after), Alarm: a == Alert}
 }
 
 // unavailable answers 5.03 with Max-Age while there is still a client to answer, and holds otherwise. A refused request is not
@@ -120,7 +122,9 @@ func (s Situation) unavailable(a Action, after time.Duration) Outcome {
 	if a == Hold {
 		a = Refuse
 	}
-	return Outcome{ToClient: unavailable("mitigation not available now", s.wait(after)), Action: a, RetryAfter: s.wait(after)}
+	return Outcome{
+		ToClient: unavailable("mitigation not available now", s.wait(after)), Action: a, RetryAfter: s.wait(after), Alarm: a == Alert,
+	}
 }
 
 // refuse tells the client, now or as status 7.
@@ -206,7 +210,7 @@ func (s Situation) loop(err *dots.Error) Outcome {
 	list := printable(err.Text)
 	for id := range strings.FieldsSeq(list) {
 		if id == s.NodeID {
-			return Outcome{ToClient: dots.Refuse(dots.CodeUnavailable, "no way to a mitigator"), Action: Alert}
+			return Outcome{ToClient: unavailable("no way to a mitigator", s.wait(err.MaxAge)), Action: Refuse, Alarm: true}
 		}
 	}
 	switch text := s.NodeID + " " + list; {

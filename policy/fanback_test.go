@@ -69,7 +69,7 @@ func TestFanBack(t *testing.T) {
 		},
 		{"3.00", e(dots.CodeAlternateServer), Situation{}, same(out{action: Hold, after: wait})},
 		{"5.08", &dots.Error{Code: dots.CodeLoop, Text: "b c"}, Situation{}, same(out{dots.CodeLoop, "gw b c", Refuse, 0})},
-		{"5.08 through us", &dots.Error{Code: dots.CodeLoop, Text: "b gw c"}, Situation{}, same(out{dots.CodeUnavailable, "no way to a mitigator", Alert, 0})},
+		{"5.08 through us", &dots.Error{Code: dots.CodeLoop, Text: "b gw c"}, Situation{}, same(out{dots.CodeUnavailable, "no way to a mitigator", Refuse, 0})},
 	}
 	for _, tt := range tests {
 		for i, when := range []string{"in time", "late"} {
@@ -90,7 +90,10 @@ func TestFanBack(t *testing.T) {
 				if got.ToClient == nil || got.ToClient.Code != want.code || got.ToClient.Text != want.text {
 					t.Fatalf("told %v, want %v %s", got.ToClient, want.code, want.text)
 				}
-				if want.code == dots.CodeUnavailable && got.ToClient.MaxAge != want.after {
+				if got.Alarm != (want.action == Alert || tt.name == "5.08 through us") {
+					t.Errorf("alarm %v", got.Alarm)
+				}
+				if want.code == dots.CodeUnavailable && got.ToClient.MaxAge != orDefault(want.after, wait) {
 					t.Errorf("Max-Age %v", got.ToClient.MaxAge)
 				}
 			})
