@@ -36,7 +36,8 @@ type CredentialsConfig struct {
 	// The host's own authorities are never used.
 	CAFile string
 	// CRLFile holds revocation lists, PEM or one in DER, each signed by an authority of CAFile. Optional; empty
-	// means no revocation check. A list past its nextUpdate goes on being applied: NextCRLUpdate tells.
+	// means no revocation check. Certificates of an authority without a list are not checked, and a list past its
+	// nextUpdate goes on being applied: NextCRLUpdate tells.
 	CRLFile string
 	// PSKs finds the pre-shared key of an identity; ok is false for an unknown one. It is called during
 	// handshakes, from any goroutine, and must not block. Optional; nil means no pre-shared keys. DTLS only.
@@ -137,22 +138,34 @@ func loadCredentialSet(cfg CredentialsConfig) (*credentialSet, error) {
 }
 
 func checkCredentials(cfg CredentialsConfig) error {
-	switch {
-	case cfg.CertFile == "" && (cfg.KeyFile != "" || cfg.CAFile != "" || cfg.CRLFile != ""):
-		return errors.New("a key, authorities or a revocation list without a certificate")
-	case cfg.CertFile == "" && cfg.PSKs == nil:
-		return errors.New("neither a certificate nor pre-shared keys")
-	case cfg.CertFile != "" && (cfg.KeyFile == "" || cfg.CAFile == ""):
-		return errors.New("a certificate needs its key and the peers' authorities")
-	case cfg.PSKIdentity != "" && cfg.PSKs == nil:
-		return errors.New("a pre-shared key identity without keys")
-	case cfg.MinVersion != 0 && cfg.MinVersion != tls.VersionTLS12 && cfg.MinVersion != tls.VersionTLS13:
+	if err := checkFileNames(cfg); err != nil {
+		return err
+	}
+	switch cfg.MinVersion {
+	case 0, tls.VersionTLS12, tls.VersionTLS13:
+	default:
 		return errors.New("the lowest TLS version must be 1.2 or 1.3")
 	}
-	if cfg.PSKIdentity != "" {
-		if _, err := pskFor(cfg, cfg.PSKIdentity); err != nil {
-			return err
-		}
+	if cfg.PSKIdentity == "" {
+		return nil
+	}
+	if cfg.PSKs == nil {
+		return errors.New("a pre-shared key identity without keys")
+	}
+	_, err := pskFor(cfg, cfg.PSKIdentity)
+	return err
+}
+
+func checkFileNames(cfg CredentialsConfig) error {
+	switch {
+	case cfg.CertFile != "" && (cfg.KeyFile == "" || cfg.CAFile == ""):
+		return errors.New("a certificate needs its key and the peers' authorities")
+	case cfg.CertFile != "":
+		return nil
+	case cfg.KeyFile+cfg.CAFile+cfg.CRLFile != "":
+		return errors.New("a key, authorities or a revocation list without a certificate")
+	case cfg.PSKs == nil:
+		return errors.New("neither a certificate nor pre-shared keys")
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type DialConfig struct {
 	// dialer then runs its own. Counters may be nil.
 	Session SessionConfig
 	// OnSession is called for a new session before anything is sent or received on it. An error closes the session
-	// and fails the Dial. Optional.
+	// and fails the Dial. It must not wait for the peer. Optional.
 	OnSession func(*Session) error
 	// HandshakeTimeout bounds one Dial, from the connection on; zero means 60 s for UDP and 10 s for TCP.
 	HandshakeTimeout time.Duration

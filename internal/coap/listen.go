@@ -43,7 +43,7 @@ type ServerConfig struct {
 	// server then runs its own. Counters may be nil.
 	Session SessionConfig
 	// OnSession is called for every session when its handshake is over, before anything is sent or received on it.
-	// An error closes the session. It is called from many goroutines and should return soon. Optional.
+	// An error closes the session. It is called from many goroutines and must not wait for the peer. Optional.
 	OnSession func(*Session) error
 	// OnFailure is called when a handshake has failed, from many goroutines; it must not block. Optional.
 	OnFailure func(remote net.Addr, err error)
