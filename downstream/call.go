@@ -1,6 +1,8 @@
 package downstream
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -39,21 +41,29 @@ func (c *call) silence() {
 func (c *call) answered(m *coap.Message, text string) {
 	code := dots.Code(m.Code)
 	c.srv.cfg.Meter.Request(c.method, code)
-	attrs := []any{
-		"session", c.peer.sess.ID(), "client", c.entry, "method", coap.Code(c.method).String(), "code", code.String(),
-	}
-	if c.req.MID.Set {
-		attrs = append(attrs, "mid", c.req.MID.Value)
-	}
+	level, what := slog.LevelDebug, "request answered"
 	switch {
 	case code == dots.CodeLoop:
 		// RFC 8768, Section 4: a loop is logged and alerted.
-		c.srv.cfg.Logger.Warn("request is in a loop", append(attrs, "text", text)...)
+		level, what = slog.LevelWarn, "request is in a loop"
 	case code.Class() >= 4:
-		c.srv.cfg.Logger.Info("request refused", append(attrs, "text", text)...)
-	default:
-		c.srv.cfg.Logger.Debug("request answered", attrs...)
+		level, what = slog.LevelInfo, "request refused"
 	}
+	ctx := context.Background()
+	if !c.srv.cfg.Logger.Enabled(ctx, level) {
+		return // this is the path of every request
+	}
+	attrs := []slog.Attr{
+		slog.Uint64("session", c.peer.sess.ID()), slog.String("client", c.entry),
+		slog.String("method", coap.Code(c.method).String()), slog.String("code", code.String()),
+	}
+	if c.req.MID.Set {
+		attrs = append(attrs, slog.Uint64("mid", uint64(c.req.MID.Value)))
+	}
+	if text != "" {
+		attrs = append(attrs, slog.String("text", text))
+	}
+	c.srv.cfg.Logger.LogAttrs(ctx, level, what, attrs...)
 }
 
 // encode writes an answer in the request's dialect.

@@ -16,31 +16,31 @@ func (s *Server) ServeCoAP(ex *coap.Exchange) {
 		return
 	}
 	c := &call{srv: s, ex: ex, peer: p, method: wire.Method(m.Code)}
-	c.profile = p.profile(m.Options.Path())
+	r, fault := fromCoAP(m)
+	c.profile = p.profile(r.Path)
 	if c.profile == nil {
 		answer := plain(dots.CodeNotFound, "no such resource")
 		ex.Respond(answer)
 		c.answered(answer, "")
 		return
 	}
-	if err := c.read(m); err != nil {
+	if err := c.read(r, fault); err != nil {
 		c.refuse(err)
 		return
 	}
 	c.dispatch()
 }
 
-// read finds out who asks and for what.
-func (c *call) read(m *coap.Message) error {
+// read finds out who asks and for what; fault is what is wrong with the options.
+func (c *call) read(r wire.CoAPRequest, fault error) (err error) {
 	entry, known := c.srv.identify(c.peer)
 	if !known {
 		// RFC 9132, Section 4.4.1.3: 4.01 for a client that may not use the service, whatever it asks.
 		return dots.Refuse(dots.CodeUnauthorized, "unknown client")
 	}
 	c.entry = entry
-	r, err := fromCoAP(m)
-	if err != nil {
-		return err
+	if fault != nil {
+		return fault
 	}
 	if !hopLimitValid(r.HopLimit) {
 		return dots.Refuse(dots.CodeBadRequest, "Hop-Limit out of range")
