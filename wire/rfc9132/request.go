@@ -82,7 +82,7 @@ func complete(m dots.Request, efficacy bool) error {
 		// RFC 9132, Section 4.4.3: mandatory in an efficacy update; its lifetime may be left out, as the example does.
 		return bad(keyAttackStatus, "missing")
 	case efficacy && len(m.ACLs) > 0:
-		// RFC 9133, Section 3.2.1: an efficacy update carries no ACL data.
+		// RFC 9133, Section 3.2: an efficacy update carries no ACL data.
 		return bad(keyControlACLList, "not in an efficacy update")
 	}
 	return nil
