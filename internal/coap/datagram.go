@@ -2,6 +2,7 @@ package coap
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/plgd-dev/go-coap/v3/message"
@@ -23,17 +24,26 @@ func (s *Session) Input(b []byte) {
 
 // guard stands at the boundary of the session: a panic below it costs the message, not the process.
 func (s *Session) guard() {
-	if recover() != nil {
-		s.counters.Panics.Add(1)
+	if v := recover(); v != nil {
+		s.panicked(v)
+	}
+}
+
+// panicked counts a mistake of ours and shows it to whoever can mend it.
+func (s *Session) panicked(v any) {
+	s.counters.Panics.Add(1)
+	if s.onPanic != nil {
+		s.onPanic(s, v, debug.Stack())
 	}
 }
 
 // guardStream is guard for a byte stream, whose place would be lost: the session ends.
 func (s *Session) guardStream() {
-	if recover() == nil {
+	v := recover()
+	if v == nil {
 		return
 	}
-	s.counters.Panics.Add(1)
+	s.panicked(v)
 	s.mu.Lock()
 	defer s.unlock()
 	s.abort("internal error", nil)

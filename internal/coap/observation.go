@@ -197,7 +197,7 @@ func (o *Observation) Cancel(ctx context.Context) error {
 func (o *Observation) startCancel(answer chan<- error) (*call, error) {
 	o.s.mu.Lock()
 	defer o.s.unlock()
-	if !o.active {
+	if !o.active || o.s.err != nil {
 		return nil, nil
 	}
 	o.forget()

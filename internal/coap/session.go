@@ -22,6 +22,8 @@ type SessionConfig struct {
 	Limits     Limits      // optional; zero fields are defaults
 	Counters   *Counters   // optional; nil: counted for nobody
 	Rand       rand.Source // optional; nil: the runtime's generator. Used under the session's lock
+	// OnPanic is told of a panic that was caught at the input boundary, with its stack, after it was counted. Optional.
+	OnPanic func(s *Session, v any, stack []byte)
 }
 
 // Session is one CoAP association with one peer, over DTLS/UDP or TLS/TCP. Either side asks and answers. The session
@@ -36,6 +38,7 @@ type Session struct {
 	limits   Limits
 	counters *Counters
 	rand     rand.Source
+	onPanic  func(s *Session, v any, stack []byte)
 	reliable bool
 	done     chan struct{}
 
@@ -66,7 +69,7 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 		return nil, errors.New("making a session: link and timers are required")
 	}
 	s := &Session{
-		link: cfg.Link, timers: cfg.Timers, handler: cfg.Handler, peer: cfg.Peer, counters: cfg.Counters, rand: cfg.Rand,
+		link: cfg.Link, timers: cfg.Timers, handler: cfg.Handler, peer: cfg.Peer, counters: cfg.Counters, rand: cfg.Rand, onPanic: cfg.OnPanic,
 		limits: cfg.Limits.withDefaults(), params: cfg.Parameters.withDefaults(), reliable: cfg.Link.Reliable(),
 		done: make(chan struct{}), heard: time.Now(),
 	}
