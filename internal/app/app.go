@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 
 	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/gateway"
@@ -131,7 +132,7 @@ func (a *App) makeUpstream(context.Context) error {
 		}
 		d, err := coap.NewDialer(coap.DialConfig{
 			Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred,
-			Session: coap.SessionConfig{Handler: handler, Counters: &a.up},
+			Session: coap.SessionConfig{Handler: handler, Counters: &a.up, OnPanic: a.panicked},
 		})
 		if err != nil {
 			return fmt.Errorf("uplink %s: %w", u.Name, err)
@@ -174,7 +175,7 @@ func (a *App) listen(context.Context) error {
 	for _, l := range a.cfg.Listeners {
 		s, err := coap.Listen(coap.ServerConfig{
 			Network: network(l.Transport), Address: l.Address, Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
-			Session:   coap.SessionConfig{Handler: a.downstream, Counters: &a.down},
+			Session:   coap.SessionConfig{Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked},
 			OnSession: func(s *coap.Session) error { return a.downstream.Attach(s, l.Profiles...) },
 			OnFailure: func(remote net.Addr, err error) {
 				a.log.Info("handshake failed", "peer", remote.String(), "error", err.Error())
@@ -186,6 +187,14 @@ func (a *App) listen(context.Context) error {
 		a.servers = append(a.servers, s)
 	}
 	return nil
+}
+
+// panicked logs a mistake of ours that cost a peer its message: counted, shown with its stack, and survived.
+func (a *App) panicked(s *coap.Session, v any, stack []byte) {
+	a.log.Error("a message made the gateway panic", "session", s.ID(), "peer", s.RemoteAddr().String(), "panic", fmt.Sprint(v))
+	for line := range strings.Lines(string(stack)) {
+		a.log.Error("panic", "session", s.ID(), "at", strings.TrimSpace(line))
+	}
 }
 
 // listenAside takes the places where operators look in.
@@ -259,7 +268,7 @@ func network(transport string) string {
 
 func profile(name string) wire.Profile {
 	if name == config.ProfileDraft04 {
-		return draft04.Profile{}
+		return draft04.New()
 	}
-	return rfc9132.Profile{}
+	return rfc9132.New()
 }
