@@ -21,8 +21,9 @@ type link struct {
 	log     *slog.Logger
 	wake    chan struct{} // capacity 1: something changed
 
-	// order makes the core hear of an uplink's events in the order in which the plan took them. It is taken before mu.
-	order sync.Mutex
+	// order holds the turn to tell the core, so that it hears of an uplink's events in the order in which the plan took
+	// them. It is taken before mu.
+	order chan struct{}
 
 	mu       sync.Mutex
 	plan     *plan
@@ -35,7 +36,7 @@ type link struct {
 func newLink(cfg Config, lc LinkConfig) *link {
 	return &link{
 		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.Dial, log: cfg.Logger.With("uplink", lc.Name),
-		wake: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
+		wake: make(chan struct{}, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
 	}
 }
 
@@ -173,8 +174,8 @@ func (l *link) rouse() {
 
 // tell lets the plan take something in, and tells the core what follows, in this order.
 func (l *link) tell(f func(p *plan, now time.Time) []event) {
-	l.order.Lock()
-	defer l.order.Unlock()
+	l.order <- struct{}{}
+	defer func() { <-l.order }()
 	l.mu.Lock()
 	events := f(l.plan, l.cfg.Now())
 	l.mu.Unlock()

@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -168,15 +171,20 @@ func (p *plan) connected() {
 		*l = listing{legs: l.legs, cdid: l.cdid}
 		p.reviewList(cuid, l)
 	}
-	for _, e := range p.entries {
-		p.review(e)
+	for _, key := range slices.SortedFunc(maps.Keys(p.entries), byCUID) {
+		p.review(p.entries[key])
 	}
+}
+
+// byCUID orders keys of one uplink.
+func byCUID(a, b dots.LegKey) int {
+	return cmp.Or(cmp.Compare(a.CUID, b.CUID), cmp.Compare(a.MID, b.MID))
 }
 
 // disconnected says that there is no session: what was in flight will never be answered.
 func (p *plan) disconnected() {
 	p.up = false
-	p.queues, p.waiting, p.inFlight, p.idle = [classes]fifo{}, nil, [classes]int{}, nil
+	p.queues, p.waiting, p.inFlight, p.idle = [classes]fifo{}, delays{}, [classes]int{}, nil
 	for _, e := range p.entries {
 		e.slot = slot{}
 	}

@@ -14,10 +14,12 @@ type listing struct {
 	legs       map[uint32]*entry // by mid
 	noticed    uint64            // position at which the newest notification was taken
 	cdid       string
-	registered bool // a GET with Observe 0 was answered with 2.05; known servers leave the option out of that answer
-	works      bool // a notification came
-	silent     int  // lists asked for in a row without a notification between them
-	asked      bool // answered on this session; nothing to do before slot.at
+	registered bool      // a GET with Observe 0 was answered with 2.05; known servers leave the option out of that answer
+	works      bool      // a notification came
+	silent     int       // lists asked for in a row without a notification between them
+	asked      bool      // answered on this session; nothing to do before slot.at
+	changing   int       // requests in flight that change the list
+	parked     time.Time // since when they are waited for; zero: they are not
 }
 
 // lapse is after how many polls without a notification between them the observation is taken as lapsed, and registered anew.
@@ -54,6 +56,31 @@ func (p *plan) reviewList(cuid string, l *listing) {
 		return
 	}
 	p.place(ref{key: dots.LegKey{CUID: cuid}, list: true}, &l.slot, classGet)
+}
+
+// park puts a list off while requests that change it are in flight, for one turn of patience: what comes after their
+// answers shows them, and costs the uplink one datagram instead of two.
+func (p *plan) park(now time.Time, cuid string, l *listing) bool {
+	if l.changing == 0 || !l.parked.IsZero() {
+		l.parked = time.Time{}
+		return false
+	}
+	l.parked, l.at = now, now.Add(p.timing.retryMin)
+	p.reviewList(cuid, l)
+	return true
+}
+
+// changed counts a request that changes a list as begun (1) or ended (-1). The last one to end lets the list go.
+func (p *plan) changed(cuid string, by int) {
+	l := p.lists[cuid]
+	if l == nil {
+		return
+	}
+	l.changing = max(l.changing+by, 0)
+	if l.changing == 0 && !l.parked.IsZero() {
+		l.parked, l.at = time.Time{}, time.Time{}
+		p.reviewList(cuid, l)
+	}
 }
 
 // relist asks for a list at a time, if not earlier.

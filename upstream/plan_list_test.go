@@ -33,9 +33,8 @@ func TestAnEmptyListIsRegisteredForLater(t *testing.T) {
 	b := newBench(t, 16)
 	b.want([]dots.Leg{leg(1, 1)})
 	b.connected()
-	jobs := b.expect("PUT 1 r1", "OBSERVE c")
-	b.code(jobs[0], dots.CodeConflict)
-	told(t, b.code(jobs[1], dots.CodeNotFound), true)
+	b.code(b.expect("PUT 1 r1")[0], dots.CodeConflict)
+	told(t, b.code(b.expect("OBSERVE c")[0], dots.CodeNotFound), true)
 	b.want([]dots.Leg{leg(2, 1)})
 	b.code(b.expect("PUT 2 r1")[0], dots.CodeCreated)
 	told(t, b.answer(b.expect("OBSERVE c")[0], list(2)), true, 2)
@@ -49,9 +48,10 @@ func TestAListOlderThanAPutIsNotComplete(t *testing.T) {
 		b := newBench(t, 16)
 		b.want([]dots.Leg{leg(1, 1), leg(2, 1)})
 		b.connected()
-		jobs := b.expect("PUT 1 r1", "PUT 2 r1", "OBSERVE c")
+		jobs := b.expect("PUT 1 r1", "PUT 2 r1")
 		b.code(jobs[0], dots.CodeCreated)
-		told(t, b.answer(jobs[2], list(1)), false, 1)
+		b.now = b.now.Add(3 * time.Second)
+		told(t, b.answer(b.expect("OBSERVE c")[0], list(1)), false, 1)
 		b.code(jobs[1], dots.CodeCreated)
 		b.now = b.now.Add(3*time.Second - 1)
 		b.expect()
@@ -70,8 +70,9 @@ func TestAListOlderThanAPutIsNotComplete(t *testing.T) {
 		b := newBench(t, 16)
 		b.want([]dots.Leg{leg(1, 1)})
 		b.connected()
-		jobs := b.expect("PUT 1 r1", "OBSERVE c")
-		told(t, b.answer(jobs[1], list(1, 5)), true, 1, 5)
+		b.expect("PUT 1 r1")
+		b.now = b.now.Add(3 * time.Second)
+		told(t, b.answer(b.expect("OBSERVE c")[0], list(1, 5)), true, 1, 5)
 	})
 }
 
@@ -86,6 +87,20 @@ func TestANotificationThatLacksALegIsVerified(t *testing.T) {
 	if got := b.expect("PUT 2 r2")[0].class; got != classNew {
 		t.Fatalf("class %d of a leg that is gone", got)
 	}
+}
+
+// A list waits for the requests that change it, but no longer than 3 s.
+func TestAListWaitsForWhatChangesIt(t *testing.T) {
+	b := up(t, 16, leg(1, 1))
+	b.want([]dots.Leg{leg(2, 1), leg(3, 1)})
+	jobs := b.expect("PUT 2 r1", "PUT 3 r1")
+	b.now = b.now.Add(time.Minute)
+	b.expect()
+	b.now = b.now.Add(time.Second)
+	b.code(jobs[0], dots.CodeCreated)
+	b.expect()
+	b.code(jobs[1], dots.CodeConflict)
+	told(t, b.answer(b.expect("LIST c")[0], list(1, 2)), true, 1, 2)
 }
 
 func TestWithdrawnLegsAreNotMissed(t *testing.T) {
@@ -191,9 +206,8 @@ func TestAListThatCannotBeHadIsAskedAgain(t *testing.T) {
 	b := newBench(t, 16)
 	b.want([]dots.Leg{gone(1, 1)})
 	b.connected()
-	jobs := b.expect("DELETE 1 r1", "OBSERVE c")
-	b.code(jobs[0], dots.CodeUnauthorized)
-	if e := b.code(jobs[1], dots.CodeUnauthorized); e != nil {
+	b.code(b.expect("DELETE 1 r1")[0], dots.CodeUnauthorized)
+	if e := b.code(b.expect("OBSERVE c")[0], dots.CodeUnauthorized); e != nil {
 		t.Fatalf("told %+v", e)
 	}
 	b.now = b.now.Add(3 * time.Second)
@@ -214,7 +228,8 @@ func TestTheListIsAskedForUnderTheLegsCDID(t *testing.T) {
 	l.CDID = "d"
 	b.want([]dots.Leg{l})
 	b.connected()
-	r := b.expect("PUT 1 r1", "OBSERVE c")[1].request()
+	b.code(b.expect("PUT 1 r1")[0], dots.CodeCreated)
+	r := b.expect("OBSERVE c")[0].request()
 	if r.CDID != "d" || r.CUID != "c" || r.MID.Set || r.Observe != dots.Some[uint32](0) {
 		t.Fatalf("request %+v", r)
 	}

@@ -81,6 +81,9 @@ func (p *plan) next(now time.Time) (job, bool) {
 				continue
 			}
 			s.queued = false
+			if r.list && p.park(now, r.key.CUID, p.lists[r.key.CUID]) {
+				continue
+			}
 			return p.begin(r, s), true
 		}
 	}
@@ -139,6 +142,9 @@ func (p *plan) begin(r ref, s *slot) job {
 			e.putAt = p.clock
 		}
 	}
+	if j.changes() {
+		p.changed(j.leg.Key.CUID, 1)
+	}
 	s.job = j.id
 	p.inFlight[j.class]++
 	return j
@@ -158,6 +164,9 @@ func (p *plan) asSent(e *entry, k kind) dots.Leg {
 	return leg
 }
 
+// changes reports whether a job changes the list of its cuid.
+func (j job) changes() bool { return j.kind == kindPut || j.kind == kindDelete }
+
 // end takes a job out of flight and returns the slot of its owner, nil when the owner is gone or has moved on. It is
 // called once for each job, while the session lives on which it began.
 func (p *plan) end(j job) *slot {
@@ -165,6 +174,9 @@ func (p *plan) end(j job) *slot {
 		return nil
 	}
 	p.inFlight[j.class]--
+	if j.changes() {
+		p.changed(j.leg.Key.CUID, -1)
+	}
 	s := p.slotOf(ref{key: j.leg.Key, list: j.kind == kindList})
 	if s == nil || s.job != j.id {
 		return nil

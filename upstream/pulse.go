@@ -2,19 +2,130 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/liveness"
+	"github.com/dotsgate/dotsgate/wire"
 )
 
-type pulse struct{}
+// errSilent ends a session on which nothing is heard any more.
+var errSilent = errors.New("heartbeats unanswered and nothing heard")
 
-func newPulse(l *link, conn *coap.Session) *pulse { return &pulse{} }
+// pulse is the heartbeat of a session, in both directions (RFC 9132, Section 4.7). It is guarded by link.mu.
+type pulse struct {
+	monitor *liveness.Monitor
+	cfg     liveness.Config
+	heard   time.Time // newest input that the monitor was told of
+	ping    bool      // the dialect has no heartbeat message: CoAP pings are its heartbeats
+}
 
-func (p *pulse) peer(now time.Time, receiving bool) {}
+func newPulse(l *link, conn *coap.Session) *pulse {
+	_, err := l.profile.EncodeRequest(wire.Request{Op: wire.PutHeartbeat})
+	p := &pulse{ping: err != nil, cfg: liveness.Config{
+		Interval: max(l.cfg.HeartbeatInterval, 0), MissingAllowed: l.cfg.MissingAllowed, Reliable: conn.Reliable(),
+		Role: liveness.Client,
+	}}
+	p.monitor = liveness.New(l.cfg.Now(), p.cfg, l.cfg.Rand)
+	return p
+}
 
+// peer notes a heartbeat of the peer's.
+func (p *pulse) peer(now time.Time, receiving bool) { p.monitor.PeerHeartbeat(now, receiving) }
+
+// look tells the monitor what it cannot see and asks what is to be done.
+func (p *pulse) look(now, heard time.Time, mitigating bool) liveness.Action {
+	if heard.After(p.heard) {
+		p.heard = heard
+		p.monitor.Heard(heard)
+	}
+	if p.cfg.Mitigating != mitigating {
+		p.cfg.Mitigating = mitigating
+		p.monitor.SetConfig(now, p.cfg)
+	}
+	a := p.monitor.Due(now)
+	if a.SendHeartbeat {
+		p.monitor.HeartbeatSent(now)
+	}
+	return a
+}
+
+// beat sends a heartbeat when one is due. It returns how long the loop may wait, and an error once the session is lost:
+// by the monitor's rules alone, so never by missed heartbeats while a mitigation is wanted.
 func (s *session) beat(ctx context.Context) (time.Duration, error) {
-	s.link.mu.Lock()
-	defer s.link.mu.Unlock()
-	return until(s.link.cfg.Now(), s.link.plan.deadline()), nil
+	l := s.link
+	heard := s.conn.LastHeard()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.cfg.Now()
+	a := s.pulse.look(now, heard, l.plan.active > 0)
+	if a.State == liveness.Lost {
+		return 0, errSilent
+	}
+	if a.SendHeartbeat {
+		s.tasks.Go(func() { s.heartbeat(ctx, a.PeerHBStatus) })
+	}
+	if a.Exhausted {
+		s.probe(ctx, now)
+	}
+	return until(now, l.plan.deadline(), s.pulse.monitor.Next()), nil
+}
+
+// heartbeat sends one heartbeat and waits for its answer. Any answer counts, a refusal or a reset too: the peer is there
+// and hears us.
+func (s *session) heartbeat(ctx context.Context, receiving bool) {
+	l := s.link
+	wait := l.cfg.HeartbeatInterval * 9 / 10
+	if !s.pulse.ping && !s.conn.Reliable() {
+		wait = min(wait, l.cfg.oneSending()) // one datagram for each heartbeat
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err := s.knock(ctx, receiving)
+	switch {
+	case err == nil || errors.Is(err, coap.ErrReset):
+		l.mu.Lock()
+		s.pulse.monitor.HeartbeatAnswered(l.cfg.Now())
+		l.mu.Unlock()
+	case errors.Is(err, context.Canceled):
+	default:
+		l.cfg.Meter.HeartbeatMissed(l.name)
+		l.log.Debug("heartbeat not answered", "err", err)
+	}
+	l.rouse()
+}
+
+// knock sends a heartbeat in the uplink's dialect: PUT of hb, or a CoAP ping where there is none.
+func (s *session) knock(ctx context.Context, receiving bool) error {
+	if s.pulse.ping {
+		return s.conn.Ping(ctx)
+	}
+	out, err := s.link.profile.EncodeRequest(wire.Request{Op: wire.PutHeartbeat, PeerHB: receiving})
+	if err != nil {
+		return err
+	}
+	_, err = s.conn.Do(ctx, toMessage(out))
+	return err
+}
+
+// probe makes a new session beside one on which heartbeats go unanswered while a mitigation is wanted (RFC 9132,
+// Section 4.7). The old one stays in use meanwhile; a finished handshake shows that the server is there and listens, so
+// the new one then takes its place. link.mu is held.
+func (s *session) probe(ctx context.Context, now time.Time) {
+	if s.probing || now.Sub(s.probed) < s.link.cfg.Backoff.MinIdle {
+		return
+	}
+	s.probing, s.probed = true, now
+	s.tasks.Go(func() {
+		next, err := s.link.attempt(ctx)
+		if err != nil {
+			s.link.log.Warn("uplink does not answer heartbeats, and a new session cannot be made", "err", err)
+		} else {
+			s.spare <- next
+		}
+		s.link.mu.Lock()
+		s.probing = false
+		s.link.mu.Unlock()
+	})
 }

@@ -30,37 +30,46 @@ func (q *fifo) pop() (ref, bool) {
 
 // delay is a ref that waits for a time.
 type delay struct {
-	at time.Time
+	at    time.Time
+	order uint64 // of arrival, among those of one time
 	ref
 }
 
-// delays is a heap of refs by their time.
-type delays []delay
+// delays is a heap of refs by their time, those of one time in the order of arrival.
+type delays struct {
+	heap  delayHeap
+	count uint64
+}
 
-func (d *delays) push(at time.Time, r ref) { heap.Push((*delayHeap)(d), delay{at, r}) }
+func (d *delays) push(at time.Time, r ref) {
+	d.count++
+	heap.Push(&d.heap, delay{at, d.count, r})
+}
 
 // next returns the earliest time; zero: nothing waits.
-func (d delays) next() time.Time {
-	if len(d) == 0 {
+func (d *delays) next() time.Time {
+	if len(d.heap) == 0 {
 		return time.Time{}
 	}
-	return d[0].at
+	return d.heap[0].at
 }
 
 // pop takes the first ref whose time has come.
 func (d *delays) pop(now time.Time) (delay, bool) {
-	if len(*d) == 0 || (*d)[0].at.After(now) {
+	if len(d.heap) == 0 || d.heap[0].at.After(now) {
 		return delay{}, false
 	}
-	return heap.Pop((*delayHeap)(d)).(delay), true
+	return heap.Pop(&d.heap).(delay), true
 }
 
 // delayHeap orders delays by time; see container/heap.
 type delayHeap []delay
 
-func (h delayHeap) Len() int           { return len(h) }
-func (h delayHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h delayHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h delayHeap) Len() int { return len(h) }
+func (h delayHeap) Less(i, j int) bool {
+	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].order < h[j].order
+}
+func (h delayHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push is for container/heap.
 func (h *delayHeap) Push(x any) { *h = append(*h, x.(delay)) }

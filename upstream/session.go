@@ -20,7 +20,6 @@ type session struct {
 	tasks sync.WaitGroup     // everything that run has started
 	spare chan *coap.Session // capacity 1: a session to go on with
 	fresh chan struct{}      // capacity 1: notices hold something
-	stop  context.CancelFunc // ends the tasks
 
 	// under link.mu
 	cancels map[uint64]context.CancelFunc // of the jobs in flight
@@ -46,7 +45,6 @@ func newSession(l *link, conn *coap.Session) *session {
 // session and waits for everything it has started.
 func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
 	work, stop := context.WithCancel(ctx)
-	s.stop = stop
 	s.tasks.Go(func() { s.report(work) })
 	next, reason = s.loop(work)
 	stop()
