@@ -61,7 +61,9 @@ func (c *Core) crowded(m *mitigation, ev Mitigate) bool {
 
 // sameRequest reports whether two requests differ in nothing but the lifetime and the client's view of the attack.
 func sameRequest(a, b dots.Request) bool {
-	return a.Target.Equal(b.Target) && a.OnSignalLoss == b.OnSignalLoss && slices.Equal(a.ACLs, b.ACLs)
+	return a.Target.Equal(b.Target) && a.OnSignalLoss == b.OnSignalLoss && slices.Equal(a.ACLs, b.ACLs) &&
+		slices.Equal(a.Source.Prefixes, b.Source.Prefixes) && slices.Equal(a.Source.Ports, b.Source.Ports) &&
+		slices.Equal(a.Source.ICMPTypes, b.Source.ICMPTypes)
 }
 
 // admit asks policy, and acts on what it says.

@@ -89,10 +89,10 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 	}
 	refusal := &dots.Error{Code: a.Code, Text: a.Text, Conflict: a.Conflict, MaxAge: a.MaxAge}
 	out := policy.FanBack(refusal, policy.Situation{
-		Request: l.want.Request, Own: m.grant.Expanded, NodeID: c.cfg.NodeID,
+		Request: l.want.Request, Own: m.grant.Expanded, NodeID: c.cfg.NodeID, CUIDMode: c.policy.CUIDMode(l.want.Key.Uplink),
 		Refresh: l.state == placed, Late: len(m.wait) == 0, CUIDInUse: c.othersStand(l), Newer: c.newerThan(l),
 	})
-	c.out.note(actionLevel(out.Action), "uplink refused a leg", legAttrs(l.want.Key, slog.String("code", a.Code.String()),
+	c.out.note(outcomeLevel(out), "uplink refused a leg", legAttrs(l.want.Key, slog.String("code", a.Code.String()),
 		slog.String("text", a.Text), slog.String("client", m.key.Client.Name), slog.Uint64("mid", uint64(m.key.MID)))...)
 	switch out.Action {
 	case policy.Accept:
@@ -109,12 +109,12 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 	}
 }
 
-// actionLevel is how loud the log is about a refusal.
-func actionLevel(a policy.Action) slog.Level {
-	switch a {
-	case policy.Alert:
+// outcomeLevel is how loud the log is about a refusal.
+func outcomeLevel(o policy.Outcome) slog.Level {
+	switch {
+	case o.Alarm || o.Action == policy.Alert:
 		return slog.LevelError
-	case policy.Accept:
+	case o.Action == policy.Accept:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn
