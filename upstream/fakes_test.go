@@ -81,6 +81,7 @@ type world struct {
 	answer   func(req wire.Request) (wire.Response, bool)   // false: no answer
 	raw      func(req wire.Request, ex *coap.Exchange) bool // true: it has answered
 	server   *coap.Session
+	forgets  *coap.Session // a server's side that hears nothing any more
 	clients  []*coap.Session
 	observer *coap.Observer
 	standing map[uint32]dots.Status
@@ -153,12 +154,14 @@ func (w *world) dial(context.Context) (*coap.Session, error) {
 	}}
 	client := w.session(ours, w.manager.Handler())
 	server := w.session(theirs, coap.HandlerFunc(w.handle))
-	w.pump(client, down, over)
-	w.pump(server, up, over)
-	client.Start()
-	server.Start()
 	w.server = server
 	w.clients = append(w.clients, client)
+	w.mu.Unlock()
+	defer w.mu.Lock() // starting a session writes to the link
+	client.Start()
+	server.Start()
+	w.pump(client, down, over)
+	w.pump(server, up, over)
 	return client, nil
 }
 
@@ -176,7 +179,12 @@ func (w *world) pump(s *coap.Session, in chan []byte, over chan struct{}) {
 		for {
 			select {
 			case b := <-in:
-				s.Input(b)
+				w.mu.Lock()
+				deaf := w.forgets == s
+				w.mu.Unlock()
+				if !deaf {
+					s.Input(b)
+				}
 			case <-over:
 				s.InputClosed(nil)
 				return
@@ -363,6 +371,8 @@ type recorder struct {
 	mu    sync.Mutex
 	told  []moment
 	block chan struct{} // nil: calls return at once
+	// answered sees the answers; nil: nobody does. Set before anything is asked.
+	answered func(dots.LegAnswer)
 }
 
 func (r *recorder) note(text string) {
@@ -387,6 +397,9 @@ func (r *recorder) Answered(a dots.LegAnswer) {
 	if a.Text != "" {
 		text += " " + a.Text
 	}
+	if r.answered != nil {
+		r.answered(a)
+	}
 	r.note(text)
 }
 
@@ -408,8 +421,20 @@ func (r *recorder) take(t *testing.T, want ...string) {
 	t.Helper()
 	r.mu.Lock()
 	got := []string{}
-	slices.SortStableFunc(r.told, func(a, b moment) int { // what happens at one moment has no order among legs
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(rank(a.What), rank(b.What)), cmp.Compare(a.What, b.What))
+	era := 0 // what happens at one moment of one session has no order among legs
+	eras := map[moment]int{}
+	for _, m := range r.told {
+		if isLink(m.What) {
+			era++
+			eras[m] = era
+			era++
+		} else {
+			eras[m] = era
+		}
+	}
+	slices.SortStableFunc(r.told, func(a, b moment) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(eras[a], eras[b]), cmp.Compare(rank(a.What), rank(b.What)),
+			cmp.Compare(a.What, b.What))
 	})
 	for _, m := range r.told {
 		got = append(got, m.String())
@@ -421,15 +446,15 @@ func (r *recorder) take(t *testing.T, want ...string) {
 	}
 }
 
-// rank orders what was told at one moment: the link, answers, reports.
+// isLink tells what is said of the link from what is said over it.
+func isLink(what string) bool {
+	return strings.HasPrefix(what, "up ") || strings.HasPrefix(what, "down ")
+}
+
+// rank orders what was told at one moment: answers, then reports.
 func rank(what string) int {
-	switch {
-	case strings.HasPrefix(what, "down"):
-		return 0
-	case strings.HasPrefix(what, "up"):
+	if strings.Contains(what, "/") {
 		return 1
-	case strings.Contains(what, "/"):
-		return 3
 	}
-	return 2
+	return 0
 }
