@@ -75,6 +75,11 @@ func TestBlock1Server(t *testing.T) {
 			{num: 1, more: true, payload: b(1), code: Continue},
 			{num: 1, more: true, payload: b(2), code: RequestEntityIncomplete},
 		}, nil},
+		{"the end in the middle", []blockStep{
+			{num: 0, more: true, payload: b(0), code: Continue},
+			{num: 1, more: true, payload: b(1), code: Continue},
+			{num: 1, payload: b(1), code: RequestEntityIncomplete},
+		}, nil},
 		{"begun anew", []blockStep{
 			{num: 0, more: true, payload: b(0), code: Continue},
 			{num: 1, more: true, payload: b(1), code: Continue},

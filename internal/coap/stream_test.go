@@ -202,6 +202,20 @@ func TestStreamDeadlines(t *testing.T) {
 		r.want(tcp(codeAbort, "", "message not finished in time"))
 	})
 	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, SessionConfig{Handler: HandlerFunc(echoHandler)})
+		r.Input(csm)
+		message := tcp(PUT, "t", "12345678")
+		r.Input(message[:3])
+		time.Sleep(6 * time.Second)
+		r.Input(slices.Concat(message[3:], message[:3])) // the second one begins at 6 s
+		time.Sleep(10*time.Second - time.Nanosecond)
+		synctest.Wait()
+		r.want(tcp(Content, "t", "12345678"))
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		r.want(tcp(codeAbort, "", "message not finished in time"))
+	})
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, SessionConfig{})
 		r.Input(csm)
 		time.Sleep(time.Hour)
