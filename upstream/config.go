@@ -26,8 +26,8 @@ const (
 	DefaultJitter            = 0.1
 
 	minMaxInFlight = 4
-	retryMin       = 3 * time.Second  // after a failed attempt
-	retryMax       = 60 * time.Second // its bound when it doubles
+	firstRetry     = 3 * time.Second  // after a failed attempt
+	slowestRetry   = 60 * time.Second // its bound when it doubles
 	sendsPerTurn   = 10               // repeats of an unanswered request before others get its place
 )
 
@@ -131,8 +131,13 @@ func (c Config) check() error {
 	if c.MissingAllowed < 0 || c.RepeatInterval < 0 || c.PollInterval < 0 || c.DialTimeout < 0 {
 		return errors.New("a time or count is negative")
 	}
+	return checkLinks(c.Links)
+}
+
+// checkLinks reports what is missing of an uplink, or there twice.
+func checkLinks(links []LinkConfig) error {
 	names := map[string]bool{}
-	for i, l := range c.Links {
+	for i, l := range links {
 		switch {
 		case l.Name == "" || l.Profile == nil || l.Dial == nil:
 			return fmt.Errorf("link %d: Name, Profile and Dial are required", i)
@@ -146,7 +151,7 @@ func (c Config) check() error {
 
 // timing is what a plan needs of the configuration.
 func (c Config) timing() timing {
-	return timing{retryMin: retryMin, retryMax: retryMax, again: c.RepeatInterval / 2, poll: c.PollInterval}
+	return timing{retryMin: firstRetry, retryMax: slowestRetry, again: c.RepeatInterval / 2, poll: c.PollInterval}
 }
 
 // turn is how long an unanswered request keeps its place: ten sendings and half an interval, so that with the other

@@ -458,3 +458,22 @@ func rank(what string) int {
 	}
 	return 0
 }
+
+// meter notes what it is told.
+type meter struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (m *meter) note(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, fmt.Sprintf(format, args...))
+}
+
+func (m *meter) UplinkUp(_ string, up bool) { m.note("up %v", up) }
+func (m *meter) Request(_ string, method wire.Method, code dots.Code) {
+	m.note("%d %v", method, code)
+}
+func (m *meter) Legs(_ string, counts LegCounts) { m.note("legs %v", counts) }
+func (m *meter) HeartbeatMissed(string)          { m.note("missed") }

@@ -29,7 +29,7 @@ func goDotsList(status byte) []byte {
 }
 
 // goDots answers as that server does, whatever else is set.
-func goDots(w *world, ex *coap.Exchange, code coap.Code, body []byte) {
+func goDots(ex *coap.Exchange, code coap.Code, body []byte) {
 	m := &coap.Message{Code: code, Payload: body, NonConfirmable: true}
 	m.Options.SetPath(ex.Request().Options.Path()...)
 	if len(body) > 0 {
@@ -43,11 +43,11 @@ func TestAServerBuiltOnGoDots(t *testing.T) {
 		w.raw = func(r wire.Request, ex *coap.Exchange) bool {
 			switch r.Op {
 			case wire.PutMitigation:
-				goDots(w, ex, coap.Created, []byte{0xa1, 0x01, 0xa1, 0x02, 0x81, 0xa2, 0x05, 0x01, 0x0e, 0x19, 0x0e, 0x10})
+				goDots(ex, coap.Created, []byte{0xa1, 0x01, 0xa1, 0x02, 0x81, 0xa2, 0x05, 0x01, 0x0e, 0x19, 0x0e, 0x10})
 			case wire.GetMitigations:
-				goDots(w, ex, coap.Content, goDotsList(2))
+				goDots(ex, coap.Content, goDotsList(2))
 			case wire.PutHeartbeat:
-				goDots(w, ex, coap.Changed, nil)
+				goDots(ex, coap.Changed, nil)
 			default:
 				return false
 			}
@@ -67,7 +67,7 @@ func TestAServerThatAnswersDeleteWithContent(t *testing.T) {
 		var stuck atomic.Bool
 		w.raw = func(r wire.Request, ex *coap.Exchange) bool {
 			if stuck.Load() && r.Op == wire.DeleteMitigation {
-				goDots(w, ex, coap.Content, goDotsList(2))
+				goDots(ex, coap.Content, goDotsList(2))
 				return true
 			}
 			return false
@@ -97,7 +97,7 @@ func TestRefusalsOfAServerBuiltOnGoDots(t *testing.T) {
 			m := &coap.Message{Code: coap.BadRequest, Payload: []byte("target-prefix is not yours")}
 			m.Options.AddUint(coap.ContentFormat, 0)
 			if r.MID.Value == 2 {
-				goDots(w, ex, coap.Conflict, []byte{0xa1, 0x01, 0xa1, 0x02, 0x81, 0xa1, 0x11, 0xa1, 0x13, 0x03})
+				goDots(ex, coap.Conflict, []byte{0xa1, 0x01, 0xa1, 0x02, 0x81, 0xa1, 0x11, 0xa1, 0x13, 0x03})
 				return true
 			}
 			m.Options.SetPath(ex.Request().Options.Path()...)

@@ -61,6 +61,9 @@ func (l *link) run(ctx context.Context) {
 		var reason error
 		next, reason = l.serve(ctx, s)
 		if ctx.Err() != nil {
+			if next != nil {
+				_ = next.Close() // made just when everything ended
+			}
 			return
 		}
 		if next == nil {

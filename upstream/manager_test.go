@@ -265,3 +265,104 @@ func TestASlowCoreBlocksNothing(t *testing.T) {
 		}
 	})
 }
+
+// An efficacy update has an If-Match option and goes to a mitigation that stands (RFC 9132, Section 4.4.3).
+func TestEfficacyGoesUp(t *testing.T) {
+	virtual(t, nil, func(w *world) {
+		w.run()
+		w.want(putLeg(1, 1))
+		l := putLeg(1, 2)
+		l.Efficacy, l.Request.Attack = true, dots.AttackUnderAttack
+		w.want(l)
+		w.takeAsked("PUT 1", "OBSERVE0 cuid", "PUT 1 efficacy")
+	})
+}
+
+// RFC 8768, Section 3 and RFC 9132, Section 4.4.1.2: the hop limit and the cdid go up with a leg.
+func TestWhatGoesWithALeg(t *testing.T) {
+	virtual(t, nil, func(w *world) {
+		var put, del wire.Request
+		w.answer = func(r wire.Request) (wire.Response, bool) {
+			switch r.Op {
+			case wire.PutMitigation:
+				put = r
+			case wire.DeleteMitigation:
+				del = r
+			}
+			return w.serve(r)
+		}
+		w.run()
+		l := putLeg(1, 1)
+		l.CDID, l.HopLimit = "cdid", 7
+		w.want(l)
+		if put.CDID != "cdid" || put.HopLimit != dots.Some[uint32](7) || put.MID != dots.Some[uint32](1) {
+			t.Errorf("asked %+v", put)
+		}
+		if d := gocmp.Diff(l.Request.Target.FQDNs, put.Mitigation.Target.FQDNs); d != "" {
+			t.Error(d)
+		}
+		l.Withdraw, l.Revision = true, 2
+		w.want(l)
+		if del.CDID != "cdid" || del.HopLimit != dots.Some[uint32](7) || del.MID != dots.Some[uint32](1) {
+			t.Errorf("asked %+v", del)
+		}
+	})
+}
+
+// Run closes the session and withdraws nothing.
+func TestShutdown(t *testing.T) {
+	var w *world
+	virtual(t, nil, func(now *world) {
+		w = now
+		w.lossy = true
+		w.run()
+		w.want(putLeg(1, 1), putLeg(2, 1))
+		w.sleep(10 * time.Second)
+	})
+	if err := w.clients[0].Err(); !errors.Is(err, coap.ErrClosed) {
+		t.Errorf("the session ended with %v", err)
+	}
+	for _, m := range w.datagrams() {
+		if m.What == "DELETE" || m.At > 10*time.Second {
+			t.Errorf("sent %v", m)
+		}
+	}
+	w.events.take(t, "0s up a")
+}
+
+func TestLegsOfAnUnknownUplinkAreDropped(t *testing.T) {
+	virtual(t, nil, func(w *world) {
+		w.run()
+		w.manager.Want("b", []dots.Leg{putLeg(1, 1)})
+		w.manager.Forget("b", []dots.LegKey{putLeg(1, 1).Key})
+		w.sleep(time.Second)
+		w.takeAsked()
+		if i := w.manager.Links(); len(i) != 1 || i[0].Name != "a" || i[0].Profile != "rfc9132" || !i[0].Up {
+			t.Fatalf("info %+v", i)
+		}
+	})
+}
+
+func TestTheMeterIsTold(t *testing.T) {
+	m := &meter{}
+	virtual(t, func(c *Config) { c.Meter = m }, func(w *world) {
+		w.run()
+		w.want(putLeg(1, 1))
+		w.set(func() { w.lossy = true })
+		w.sleep(40 * time.Second)
+		w.want(goneLeg(1, 2))
+		w.manager.Forget("a", []dots.LegKey{putLeg(1, 1).Key})
+		w.sleep(time.Second)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		want := []string{
+			"up false", "up true", "legs [0 1 0 0 0]", "3 2.01", "legs [0 0 1 0 0]", "1 2.05",
+			"missed", "legs [0 0 0 0 1]", "4 0.00", "legs [0 0 0 0 0]",
+		}
+		for _, text := range want {
+			if !slices.Contains(m.told, text) {
+				t.Errorf("%q is missing from %q", text, m.told)
+			}
+		}
+	})
+}
