@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -51,6 +52,9 @@ func (p *pipe) LocalAddr() net.Addr  { return &net.UDPAddr{} }
 func (p *pipe) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4646} }
 func (p *pipe) Reliable() bool       { return p.reliable }
 
+// errNoRoute is what dialling gives when the test says so.
+var errNoRoute = errors.New("no route")
+
 // moment is something that happened, in time since the start.
 type moment struct {
 	At   time.Duration
@@ -74,6 +78,7 @@ type world struct {
 	reliable bool
 	refuse   error // of Dial
 	dials    []time.Duration
+	lose     func() bool                                    // whether a datagram is lost; nil: none is
 	lossy    bool                                           // what we send is lost
 	deaf     bool                                           // what the server sends is lost
 	sent     []moment                                       // datagrams of ours with a request
@@ -150,7 +155,7 @@ func (w *world) dial(context.Context) (*coap.Session, error) {
 	theirs := &pipe{reliable: w.reliable, out: down, over: over, once: once, note: func([]byte) bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.deaf
+		return w.deaf || w.lose != nil && w.lose()
 	}}
 	client := w.session(ours, w.manager.Handler())
 	server := w.session(theirs, coap.HandlerFunc(w.handle))
@@ -199,7 +204,7 @@ func (w *world) pump(s *coap.Session, in chan []byte, over chan struct{}) {
 func (w *world) leaving(b []byte) bool {
 	names := map[byte]string{1: "GET", 3: "PUT", 4: "DELETE"}
 	w.mu.Lock()
-	lossy := w.lossy
+	lossy := w.lossy || w.lose != nil && w.lose()
 	if name := names[b[1]]; name != "" && !w.reliable && !bytes.Contains(b, []byte("\x02hb")) {
 		w.sent = append(w.sent, moment{time.Since(w.start), name})
 	}
