@@ -86,8 +86,8 @@ func around() []room {
 			why: "the wiring joins what must not know each other",
 		},
 		{
-			path: "internal/lab", may: wires("internal/testpki"),
-			why: "the lab is a peer: it shares the wire with the gateway and none of its decisions",
+			path: "internal/lab", may: wires("internal/ctl"),
+			why: "the lab is a peer: it shares the wire with the gateway and none of its decisions; its load and its demonstration are clients, and internal/ctl is the client",
 		},
 		{
 			path: "internal/ctl", may: wires(), inTests: []string{"internal/lab"},
