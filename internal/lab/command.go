@@ -41,7 +41,7 @@ func Main(ctx context.Context, args []string, version string, to IO) int {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(t.pkiCommand(), t.serverCommand(), t.loadCommand())
+	root.AddCommand(t.pkiCommand(), t.serverCommand(), t.loadCommand(), t.demoCommand(), t.runCommand())
 	root.SetArgs(args)
 	root.SetOut(to.Out)
 	root.SetErr(to.Err)
