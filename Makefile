@@ -11,9 +11,11 @@ GOFUMPT       := $(BIN)/gofumpt-v0.12.0
 GOLANGCI      := $(BIN)/golangci-lint-v2.15.0
 GOVULNCHECK   := $(BIN)/govulncheck-v1.1.4
 
-# Rounds of the kill -9 test, and how long each fuzz target runs.
+# Rounds of the kill -9 test, how long each fuzz target runs, and each benchmark of a part.
 KILL_ROUNDS   ?= 200
 FUZZ_TIME     ?= 20s
+BENCH_TIME    ?= 0.3s
+PROFILE       ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build run demo test kill interop bench fuzz check tools fmt docs clean \
@@ -45,8 +47,11 @@ interop: build ## tests against foreign peers (installs libcoap3-bin when it can
 	@$(GO) test -tags interop -list '^TestInterop' ./internal/interop/... | grep '^TestInterop'
 	$(GO) test -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
 
-bench: ## benchmarks, in one run
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+# The gateway as a process with one core, then its parts; under five minutes. PROFILE=DIR writes CPU profiles of the gateway.
+bench: build ## measure the whole gateway and its parts, in one run
+	$(GO) test -c -o $(BUILD)/bench.test ./internal/bench
+	cd internal/bench && DOTSGATE_BENCH=1 DOTSGATE_BENCH_PROFILE=$(abspath $(PROFILE)) ../../$(BUILD)/bench.test -test.run '^TestBench$$' -test.timeout 5m
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 5m ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
 
 fuzz: ## run every fuzz target for FUZZ_TIME
 	@for pkg in $$($(GO) list ./...); do \

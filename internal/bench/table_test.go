@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// row is one line of the table: the repetitions of a measurement.
+type row struct {
+	name    string
+	results []result
+}
+
+// spread is the median of the repetitions, with the least and the greatest.
+func spread(rs []result, of func(result) float64, format func(float64) string) string {
+	vs := make([]float64, len(rs))
+	for i, r := range rs {
+		vs[i] = of(r)
+	}
+	slices.Sort(vs)
+	return fmt.Sprintf("%s (%s-%s)", format(vs[len(vs)/2]), format(vs[0]), format(vs[len(vs)-1]))
+}
+
+func whole(v float64) string { return fmt.Sprintf("%.0f", v) }
+func tenth(v float64) string { return fmt.Sprintf("%.1f", v) }
+
+// write prints the rows of requests as a table.
+func write(w io.Writer, rows []row) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "what\trequests/s\trequests per core-second\tus of CPU\tp50 ms\tp99 ms\tload cores\tforeign cores")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.name,
+			spread(r.results, result.perSecond, whole),
+			spread(r.results, result.perCore, whole),
+			spread(r.results, func(r result) float64 { return 1e6 / r.perCore() }, tenth),
+			spread(r.results, func(r result) float64 { return ms(r.p50) }, tenth),
+			spread(r.results, func(r result) float64 { return ms(r.p99) }, tenth),
+			spread(r.results, func(r result) float64 { return r.load.Seconds() / r.took.Seconds() }, tenth),
+			spread(r.results, func(r result) float64 { return r.foreign.Seconds() / r.took.Seconds() }, tenth))
+	}
+	_ = t.Flush() // the test's own output
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// memoryRow is one line of the table of idle sessions, in bytes a session.
+type memoryRow struct {
+	sessions       int
+	resident, heap float64
+	goroutines     float64
+	residentWhole  float64 // bytes of the process
+	handshakes     float64 // a core-second of the gateway
+}
+
+// writeMemory prints the rows of idle sessions as a table.
+func writeMemory(w io.Writer, rows []memoryRow) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "idle DTLS sessions\tresident bytes each\theap bytes each\tgoroutines each\tresident MB in all\thandshakes per core-second")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\n", r.sessions, r.resident, r.heap, r.goroutines, r.residentWhole/(1<<20), r.handshakes)
+	}
+	_ = t.Flush() // the test's own output
+}
