@@ -1,0 +1,117 @@
+package lab
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/ctl"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+
+// testLife is how long a test over the loopback waits for what should take milliseconds.
+const testLife = 20 * time.Second
+
+func creds(t *testing.T, dir, name string) *coap.Credentials {
+	t.Helper()
+	base := filepath.Join(dir, name)
+	c, err := coap.LoadCredentials(coap.CredentialsConfig{
+		CertFile: base + ".pem", KeyFile: base + ".key", CAFile: filepath.Join(dir, "ca.pem"),
+	})
+	if err != nil {
+		t.Fatalf("loading %s: %v", name, err)
+	}
+	return c
+}
+
+// rig is a simulated server with its journal, on DTLS and TLS.
+type rig struct {
+	*Server
+	t   *testing.T
+	dir string
+
+	mu      sync.Mutex
+	entries []Entry
+}
+
+// newRig starts a server for one test.
+func newRig(t *testing.T, cfg ServerConfig) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: pki(t)}
+	cfg.Credentials = creds(t, r.dir, "upstream")
+	cfg.Listeners = []Listener{{coap.NetworkUDP, "127.0.0.1:0"}, {coap.NetworkTCP, "127.0.0.1:0"}}
+	if cfg.NotifyInterval == 0 {
+		cfg.NotifyInterval = -1
+	}
+	cfg.Record = func(e Entry) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.entries = append(r.entries, e)
+	}
+	var err error
+	if r.Server, err = NewServer(cfg); err != nil {
+		t.Fatalf("NewServer() = %v", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+	return r
+}
+
+func (r *rig) journal() []Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Entry(nil), r.entries...)
+}
+
+// config is how a client reaches the server.
+func (r *rig) config(client, transport string) ctl.Config {
+	base := filepath.Join(r.dir, client)
+	cfg := ctl.Config{
+		Server: r.Addrs()[0].String(), Cert: base + ".pem", Key: base + ".key", CA: filepath.Join(r.dir, "ca.pem"), Transport: transport,
+	}
+	if transport == ctl.TransportTLS {
+		cfg.Server = r.Addrs()[1].String()
+	}
+	return cfg
+}
+
+// as lets a client use a session.
+func (r *rig) as(cfg ctl.Config, use func(context.Context, *ctl.Conn)) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), testLife)
+	defer cancel()
+	err := ctl.Open(ctx, cfg, testLife, func(ctx context.Context, c *ctl.Conn) error {
+		use(ctx, c)
+		return nil
+	})
+	if err != nil {
+		r.t.Fatalf("Open() = %v", err)
+	}
+}
+
+func prefixes(list ...string) dots.Target {
+	var t dots.Target
+	for _, s := range list {
+		t.Prefixes = append(t.Prefixes, netip.MustParsePrefix(s))
+	}
+	return t
+}
+
+func ask(mid uint32, t dots.Target) dots.Request {
+	return dots.Request{MID: mid, Target: t, Lifetime: dots.Some[dots.Lifetime](3600)}
+}

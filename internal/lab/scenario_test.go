@@ -1,0 +1,115 @@
+package lab
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseScenario(t *testing.T) {
+	got, err := ParseScenario([]byte(`
+steps:
+  - {after: 0s, status: 1}
+  - after: 1500ms
+    status: 2
+    rate: {bytes: 1000, packets: 3}
+put:
+  - {nth: 2, code: 4.09, cause: 1, retry: 30}
+  - {mid: 7, code: "5.03", max_age: 5, diagnostic: later}
+drop: 3
+silent:
+  - {after: 10s, for: 2s}
+max_lifetime: 600
+`))
+	if err != nil {
+		t.Fatalf("ParseScenario() = %v", err)
+	}
+	seven := uint32(7)
+	want := Scenario{
+		Steps: []Step{
+			{Status: dots.StatusInProgress},
+			{After: 1500 * time.Millisecond, Status: dots.StatusMitigated, Rate: Rate{Bytes: 1000, Packets: 3}},
+		},
+		Refusals: []Refusal{
+			{Nth: 2, Code: "4.09", Cause: dots.CauseOverlappingTargets, Retry: 30},
+			{MID: &seven, Code: "5.03", MaxAge: 5, Diagnostic: "later"},
+		},
+		Drop: 3, Silences: []Silence{{After: 10 * time.Second, For: 2 * time.Second}}, MaxLifetime: 600,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got.silent(10*time.Second-1) || !got.silent(10*time.Second) || !got.silent(12*time.Second-1) || got.silent(12*time.Second) {
+		t.Error("silent() is not from 10 s to 12 s")
+	}
+	for _, tt := range []struct {
+		nth  int
+		mid  uint32
+		code string
+	}{{1, 1, ""}, {2, 1, "4.09"}, {3, 7, "5.03"}, {2, 7, "4.09"}} {
+		if r, ok := got.refusal(tt.nth, tt.mid); r.Code != tt.code || ok != (tt.code != "") {
+			t.Errorf("refusal(%d, %d) = %v, %v", tt.nth, tt.mid, r.Code, ok)
+		}
+	}
+}
+
+func TestScenarioMistakes(t *testing.T) {
+	tests := []struct{ yaml, want string }{
+		{"stepps: []", "stepps"},
+		{"steps: [{status: 5}]", "step 1: status 5"},
+		{"steps: [{status: 9}]", "step 1: status 9"},
+		{"steps: [{after: 2s, status: 1}, {after: 1s, status: 2}]", "step 2: before"},
+		{"steps: [{after: soon, status: 1}]", "soon"},
+		{"put: [{code: 4.9}]", `put 1: code "4.9"`},
+		{"put: [{nth: 1}]", "put 1: code"},
+		{`put: [{code: "9.01"}]`, "put 1: code"},
+		{"drop: -1", "negative"},
+		{"max_lifetime: -1", "negative"},
+	}
+	for _, tt := range tests {
+		if _, err := ParseScenario([]byte(tt.yaml)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.yaml, err, tt.want)
+		}
+	}
+}
+
+func TestParseCode(t *testing.T) {
+	for s, want := range map[string]dots.Code{
+		"2.01": dots.CodeCreated, "4.09": dots.CodeConflict, "5.08": dots.CodeLoop, "0.00": dots.CodeSilent, "4.22": dots.CodeUnprocessable,
+	} {
+		if got, err := parseCode(s); err != nil || got != want || got.String() != s {
+			t.Errorf("parseCode(%q) = %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "4", "4.", "4.1", "4.001", "8.00", "4.32", "-1.00", "a.bc"} {
+		if got, err := parseCode(s); err == nil {
+			t.Errorf("parseCode(%q) = %v", s, got)
+		}
+	}
+}
+
+func TestReadScenario(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := ReadScenario(filepath.Join(dir, "none")); err == nil {
+		t.Error("a file that is not there was read")
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := ReadScenario(empty)
+	if err != nil {
+		t.Fatalf("an empty file: %v", err)
+	}
+	if diff := cmp.Diff(DefaultScenario().Steps, s.steps()); diff != "" {
+		t.Errorf("the steps of an empty scenario, -want +got:\n%s", diff)
+	}
+	if err := DefaultScenario().check(); err != nil {
+		t.Errorf("the default scenario: %v", err)
+	}
+}
