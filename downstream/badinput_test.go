@@ -150,6 +150,9 @@ func badMethod() []badMessage {
 		// RFC 8768, Section 3.
 		{name: "Hop-Limit 0", want: "4.00 Hop-Limit", raw: mitigate(pathMID1, bodyPut, opt(coap.HopLimit, 0))},
 		{name: "Hop-Limit 0 on a heartbeat", want: "4.00 Hop-Limit", raw: mitigate(pathHB, bodyHBTrue, opt(coap.HopLimit, 0))},
+		{name: "Hop-Limit of no bytes", want: "4.00 Hop-Limit", raw: mitigate(pathMID1, bodyPut, opt(coap.HopLimit))},
+		{name: "Hop-Limit 256", want: "4.00 Hop-Limit", raw: mitigate(pathMID1, bodyPut, opt(coap.HopLimit, 1, 0))},
+		{name: "Hop-Limit of 4 bytes", want: "4.00 Hop-Limit", raw: mitigate(pathMID1, bodyPut, opt(coap.HopLimit, 255, 255, 255, 255))},
 		{name: "Hop-Limit 1", want: "5.08 gate-1", raw: mitigate(pathMID1, bodyPut, opt(coap.HopLimit, 1))},
 	}
 }

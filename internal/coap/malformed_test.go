@@ -120,7 +120,7 @@ func TestElectiveOptions(t *testing.T) {
 		})})
 		r.Input(udp(non, PUT, 1, "t", "x",
 			opt(ETag, "123456789"), opt(Observe, "1234"), opt(UriPath, "a/b"), opt(UriPath, ""), opt(UriPath, ".."),
-			opt(ContentFormat, "\x01\x0f"), opt(ContentFormat, "\x00"), opt(HopLimit, "ab"), opt(Size1, "12345"), opt(2050, "raw")))
+			opt(ContentFormat, "\x01\x0f"), opt(ContentFormat, "\x00"), opt(HopLimit, "abcde"), opt(Size1, "12345"), opt(2050, "raw")))
 		r.want()
 		want := tail("", []Option{
 			opt(UriPath, "a/b"), opt(UriPath, ""), opt(UriPath, ".."), opt(ContentFormat, "\x01\x0f"), opt(2050, "raw"),

@@ -191,27 +191,22 @@ func TestObserverLimit(t *testing.T) {
 	})
 }
 
-// RFC 7641, Section 4.5: at least every 24 hours a notification is confirmable; one that is never acknowledged ends it.
-func TestObserverChecked(t *testing.T) {
+// RFC 9132, Section 4.4.2.1: notifications are NON, however long nobody confirmed one.
+func TestNotificationsAreNeverConfirmable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := new(watched)
 		r := observeRig(t, w, Limits{})
 		r.Input(udp(con, GET, 500, "t", "", num(Observe, 0)))
 		r.link.take()
-		time.Sleep(24 * time.Hour)
-		w.observers[0].Notify(state("1"))
-		r.want(udp(con, Content, 1, "t", "1", num(Observe, 2)))
-		w.observers[0].Notify(state("2"))
+		for i := range 3 {
+			time.Sleep(25 * time.Hour)
+			w.observers[0].Notify(state("1"))
+			r.want(udp(non, Content, uint16(i+1), "t", "1", num(Observe, uint32(i+2))))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
 		r.want()
-		r.Input(udp(ack, Empty, 1, "", ""))
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		r.want(udp(non, Content, 2, "t", "2", num(Observe, 3)))
-		time.Sleep(24 * time.Hour)
-		w.observers[0].Notify(state("3"))
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if !slices.Equal(w.ended, []int{0}) {
+		if w.ended != nil {
 			t.Fatal(w.ended)
 		}
 	})

@@ -1,7 +1,6 @@
 package coap
 
 import (
-	"bytes"
 	"errors"
 	"syscall"
 	"time"
@@ -18,19 +17,14 @@ type Observer struct {
 	mids    [4]uint16 // of the newest notifications, to know an RST by
 	noted   int
 	next    time.Time // no notification before
-	checked time.Time // last sign of interest: registration or an acknowledged notification
-	con     *confirmable
 	pending *Message
 	timer   timer
 	over    bool
 }
 
-// checkEvery is how long notifications may go unconfirmed: RFC 7641, Section 4.5.
-const checkEvery = 24 * time.Hour
-
 // Observe answers a GET with Observe 0 with first and registers the peer as an observer. onEnd may be nil; it is called
 // once, outside the session's lock, and must not block, when the observation is ended by the peer (RST, Observe 1, a new registration with
-// the same token), by silence or by the end of the session, but not by Close or an error notification.
+// the same token), by silence to a separate first response, or by the end of the session, but not by Close or an error notification.
 //
 // It returns nil, and has answered without observing, when the request does not ask for an observation, first is not
 // a success, or Limits.MaxObservers is reached; and nil when the exchange was over already.
@@ -56,7 +50,7 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	if old != nil {
 		old.end() // RFC 7641, Section 4.1: the entry is replaced, not doubled
 	}
-	o := &Observer{s: s, token: token, key: responseKey(&ex.req), onEnd: onEnd, checked: time.Now()}
+	o := &Observer{s: s, token: token, key: responseKey(&ex.req), onEnd: onEnd}
 	o.timer.fire = o.due
 	if s.observers == nil {
 		s.observers = make(map[string]*Observer)
@@ -98,7 +92,7 @@ func (o *Observer) Notify(m *Message) {
 // flush sends the pending notification, or arms the timer for it.
 func (o *Observer) flush(now time.Time) {
 	switch {
-	case o.over, o.pending == nil, o.con != nil:
+	case o.over, o.pending == nil:
 	case o.s.reliable, !now.Before(o.next):
 		m := o.pending
 		o.pending = nil
@@ -117,6 +111,9 @@ func (o *Observer) due() {
 }
 
 // transmit sends a notification.
+//
+// RFC 9132, Section 4.4.2.1: it is NON always, in place of the CON that RFC 7641, Section 4.5 wants once a day; an
+// observer that is gone is found out by its heartbeats.
 func (o *Observer) transmit(m *Message, now time.Time) {
 	s := o.s
 	// RFC 7641, Section 4.5.1: NON notifications are paced.
@@ -133,34 +130,17 @@ func (o *Observer) transmit(m *Message, now time.Time) {
 	p := packet{typ: message.NonConfirmable, code: m.Code, token: []byte(o.token), options: m.Options, payload: m.Payload}
 	if !s.reliable {
 		p.mid = s.nextMID()
-		if now.Sub(o.checked) >= checkEvery {
-			p.typ = message.Confirmable
-		}
 	}
-	b, err := s.send(p)
+	_, err := s.send(p)
 	switch {
 	case last:
 		o.remove()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		// RFC 7641, Section 4.5: the peer's host says that nobody is there.
 		o.end()
-	case p.typ == message.Confirmable && b != nil:
-		o.con = s.confirm(p.mid, bytes.Clone(b), o.confirmed)
 	default:
 		o.note(p.mid)
 	}
-}
-
-// confirmed takes the outcome of a confirmable notification. RFC 7641, Section 4.5.
-func (o *Observer) confirmed(err error) {
-	o.con = nil
-	if err != nil {
-		o.end()
-		return
-	}
-	now := time.Now()
-	o.checked = now
-	o.flush(now)
 }
 
 // note remembers the message id of a notification.
@@ -204,9 +184,6 @@ func (o *Observer) remove() {
 	}
 	o.over, o.pending = true, nil
 	o.s.timers.stop(&o.timer)
-	if o.con != nil {
-		o.s.forget(o.con)
-	}
 	if o.s.observers[o.token] == o {
 		delete(o.s.observers, o.token)
 	}

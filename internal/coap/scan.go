@@ -30,10 +30,10 @@ func ruleOf(number uint16) (optionRule, bool) {
 		return optionRule{0, 2, false}, true
 	case Observe, Block1, Block2:
 		return optionRule{0, 3, false}, true
-	case MaxAge, Size1, Size2:
+	case MaxAge, Size1, Size2, HopLimit:
+		// RFC 8768, Section 3: a Hop-Limit above 255 is answered 4.00 by the layer above, so more than its one byte is
+		// taken.
 		return optionRule{0, 4, false}, true
-	case HopLimit:
-		return optionRule{1, 1, false}, true
 	case Echo:
 		return optionRule{1, 40, false}, true
 	}

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,7 +54,7 @@ func TestScanOptions(t *testing.T) {
 		{name: "Block2 twice", raw: tail("", []Option{opt(Block2, ""), opt(Block2, "")}), count: 2, bad: Block2},
 		{name: "Observe of 4 bytes is elective", raw: tail("", []Option{opt(Observe, "1234")}), count: 1},
 		{name: "Content-Format twice is elective", raw: tail("", []Option{opt(ContentFormat, ""), opt(ContentFormat, "")}), count: 2},
-		{name: "Hop-Limit of 2 bytes is elective", raw: tail("", []Option{opt(HopLimit, "12")}), count: 1},
+		{name: "Hop-Limit of 5 bytes is elective", raw: tail("", []Option{opt(HopLimit, "12345")}), count: 1},
 		{name: "Max-Message-Size", code: codeCSM, raw: tail("", []Option{num(csmMaxMessageSize, 1152)}), count: 1},
 		{name: "unknown critical in CSM", code: codeCSM, raw: tail("", []Option{opt(1, "")}), count: 1, bad: 1},
 		{name: "If-Match is unknown in Ping", code: codePing, raw: tail("", []Option{opt(IfMatch, "")}), count: 1, bad: 1},
@@ -70,6 +71,37 @@ func TestScanOptions(t *testing.T) {
 				t.Fatalf("got %+v, want count %d bad %d", scan, tc.count, tc.bad)
 			}
 		})
+	}
+}
+
+// RFC 8768, Section 3: a Hop-Limit out of range is to be answered 4.00, so the layer above must see it.
+func TestHopLimitIsHandedOn(t *testing.T) {
+	for _, tc := range []struct {
+		raw  string
+		want uint32
+		has  bool
+	}{
+		{"", 0, true},
+		{"\x01", 1, true},
+		{"\xff", 255, true},
+		{"\x01\x00", 256, true},
+		{"\x01\x00\x00", 65536, true},
+		{"\xff\xff\xff\xff", 1<<32 - 1, true},
+		{"\x01\x00\x00\x00\x00", 0, false},
+	} {
+		for _, reliable := range []bool{false, true} {
+			h := new(held)
+			r := newRig(t, reliable, SessionConfig{Handler: h})
+			if reliable {
+				r.Input(slices.Concat(tcp(codeCSM, "", ""), tcp(PUT, "t", "", opt(HopLimit, tc.raw))))
+			} else {
+				r.Input(udp(non, PUT, 1, "t", "", opt(HopLimit, tc.raw)))
+			}
+			m := h.last().Request()
+			if got, ok := m.Options.Uint(HopLimit); got != tc.want || ok != tc.has || m.Options.Has(HopLimit) != tc.has {
+				t.Errorf("%x: got %d, %v; want %d, %v", tc.raw, got, ok, tc.want, tc.has)
+			}
+		}
 	}
 }
 
