@@ -30,9 +30,9 @@ type setup struct {
 	psk        bool   // a pre-shared key for client1
 	plainPSK   bool   // allow the suites without Diffie-Hellman too
 	more       string // further lines of the gateway's configuration
-	uplink     string // address of the upstream server; empty: a simulated one is made
-	uplinkTLS  bool   // to that address
-	uplinkName string // in its certificate; empty: as the simulated one's
+	// upstream starts another upstream server than the simulated one, and returns its address
+	upstream func(*rig) string
+	tls      bool // TLS to the upstream server
 }
 
 // rig is a running gateway between a simulated server and whoever is tested.
@@ -43,7 +43,8 @@ type rig struct {
 	gateway *process
 	server  *lab.Server
 	journal journal
-	port    int // of the gateway, for DTLS and for TLS
+	port    int    // of the gateway, for DTLS and for TLS
+	uplink  string // address of the upstream server
 }
 
 // newRig starts the simulated server and the gateway and waits until the gateway has a session upstream.
@@ -57,12 +58,12 @@ func newRig(t *testing.T, s setup) *rig {
 	if err := lab.WritePKI(lab.PKIConfig{Dir: r.pki}); err != nil {
 		t.Fatal(err)
 	}
-	foreign := s.uplink != ""
-	if !foreign {
-		s.uplink = r.startServer(s.scenario)
+	if s.upstream == nil {
+		s.upstream = func(r *rig) string { return r.startServer(s.scenario) }
 	}
+	r.uplink = s.upstream(r)
 	r.startGateway(s)
-	if !foreign && r.gateway.waitFor("uplink session up") == "" {
+	if r.gateway.waitFor("uplink session up") == "" {
 		t.Fatal("the gateway ended")
 	}
 	return r
@@ -121,11 +122,8 @@ func (r *rig) startGateway(s setup) {
 
 // config is the gateway's configuration.
 func (r *rig) config(s setup) string {
-	name, transport, secret, client := s.uplinkName, "dtls", "", "cert_names: [client1.lab.example]"
-	if name == "" {
-		name = "upstream.lab.example"
-	}
-	if s.uplinkTLS {
+	transport, secret, client := "dtls", "", "cert_names: [client1.lab.example]"
+	if s.tls {
 		transport = "tls"
 	}
 	if s.psk {
@@ -141,7 +139,7 @@ listeners:
   - {address: "127.0.0.1:%[2]d", transport: tls}
 credentials: {cert: pki/gateway.pem, key: pki/gateway.key, ca: pki/ca.pem%s}
 uplinks:
-  - {name: upstream, address: "%s", server_name: %s, transport: %s}
+  - {name: upstream, address: "%s", server_name: upstream.lab.example, transport: %s}
 domains:
   - name: lab
     prefixes: [192.0.2.0/24, 198.51.100.0/24, "2001:db8:6401::/48"]
@@ -151,7 +149,7 @@ store: {path: dotsgate.db}
 metrics: {address: ""}
 admin: {socket: admin.sock}
 log: {level: info}
-%s`, nodeID, r.port, secret, s.uplink, name, transport, client, mitigationConfig(s.more)+s.more)
+%s`, nodeID, r.port, secret, r.uplink, transport, client, mitigationConfig(s.more)+s.more)
 }
 
 // mitigationConfig makes the time short in which a withdrawn mitigation is shown, unless the test says otherwise. It is
