@@ -11,10 +11,12 @@ import (
 )
 
 func BenchmarkCommit(b *testing.B) {
-	for _, size := range []int{1, 64, 1000} {
-		b.Run(fmt.Sprintf("records=%d", size), func(b *testing.B) {
+	const small, large = 400, 1300 // bytes; a large value does not fit into its key's page
+	for _, c := range []struct{ size, bytes int }{{1, small}, {64, small}, {1000, small}, {1, large}, {64, large}} {
+		size := c.size
+		b.Run(fmt.Sprintf("records=%d/bytes=%d", c.size, c.bytes), func(b *testing.B) {
 			s, _ := open(b, Config{Path: filepath.Join(b.TempDir(), "gate.db")})
-			value := []byte(strings.Repeat("v", 400))
+			value := []byte(strings.Repeat("v", c.bytes))
 			for n := 0; b.Loop(); n++ {
 				batch := store.Batch{Records: make([]store.Record, size)}
 				for i := range batch.Records {

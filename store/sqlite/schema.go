@@ -21,9 +21,11 @@ func migrations() [][]string {
 			fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
 			`CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`,
 			`INSERT INTO meta (name, value) VALUES ('schema_version', '0')`,
+			// With row ids: without them the values would lie in the tree of the keys, and one that does not fit into a
+			// quarter of a page would be read whole each time that its key is compared.
 			`CREATE TABLE records (
 				kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
-			) STRICT, WITHOUT ROWID`,
+			) STRICT`,
 		},
 	}
 }
