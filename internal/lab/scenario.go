@@ -51,7 +51,7 @@ type Refusal struct {
 	// MID refuses only this mid; absent means any.
 	MID *uint32 `yaml:"mid"`
 	// Code is the answer, such as "4.09" or "5.03". "0.00" means no answer at all.
-	Code string `yaml:"code"`
+	Code CodeText `yaml:"code"`
 	// Cause is the conflict-cause of a 4.09; 0 means none.
 	Cause dots.ConflictCause `yaml:"cause"`
 	// Retry is the conflict's retry-timer in seconds; 0 means none.
@@ -60,6 +60,15 @@ type Refusal struct {
 	MaxAge uint32 `yaml:"max_age"`
 	// Diagnostic is the text of the answer.
 	Diagnostic string `yaml:"diagnostic"`
+}
+
+// CodeText is a code in the form "4.09". In YAML it needs no quotes, although it looks like a number there.
+type CodeText string
+
+// UnmarshalYAML takes the text as it stands, so that 5.00 does not become 5.
+func (c *CodeText) UnmarshalYAML(raw []byte) error {
+	*c = CodeText(strings.Trim(strings.TrimSpace(string(raw)), `"'`))
+	return nil
 }
 
 // Silence is a time in which the server does not answer.
@@ -163,8 +172,8 @@ func (s Scenario) refusal(nth int, mid uint32) (Refusal, bool) {
 }
 
 // parseCode reads a code in the form "4.09".
-func parseCode(s string) (dots.Code, error) {
-	class, detail, ok := strings.Cut(s, ".")
+func parseCode(s CodeText) (dots.Code, error) {
+	class, detail, ok := strings.Cut(string(s), ".")
 	c, err1 := strconv.ParseUint(class, 10, 3)
 	d, err2 := strconv.ParseUint(detail, 10, 5)
 	if !ok || err1 != nil || err2 != nil || len(detail) != 2 {

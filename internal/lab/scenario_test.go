@@ -20,6 +20,8 @@ steps:
     rate: {bytes: 1000, packets: 3}
 put:
   - {nth: 2, code: 4.09, cause: 1, retry: 30}
+  - {nth: 5, code: 5.00}
+  - {nth: 6, code: '0.00'}
   - {mid: 7, code: "5.03", max_age: 5, diagnostic: later}
 drop: 3
 silent:
@@ -37,6 +39,8 @@ max_lifetime: 600
 		},
 		Refusals: []Refusal{
 			{Nth: 2, Code: "4.09", Cause: dots.CauseOverlappingTargets, Retry: 30},
+			{Nth: 5, Code: "5.00"},
+			{Nth: 6, Code: "0.00"},
 			{MID: &seven, Code: "5.03", MaxAge: 5, Diagnostic: "later"},
 		},
 		Drop: 3, Silences: []Silence{{After: 10 * time.Second, For: 2 * time.Second}}, MaxLifetime: 600,
@@ -50,7 +54,7 @@ max_lifetime: 600
 	for _, tt := range []struct {
 		nth  int
 		mid  uint32
-		code string
+		code CodeText
 	}{{1, 1, ""}, {2, 1, "4.09"}, {3, 7, "5.03"}, {2, 7, "4.09"}} {
 		if r, ok := got.refusal(tt.nth, tt.mid); r.Code != tt.code || ok != (tt.code != "") {
 			t.Errorf("refusal(%d, %d) = %v, %v", tt.nth, tt.mid, r.Code, ok)
@@ -79,14 +83,14 @@ func TestScenarioMistakes(t *testing.T) {
 }
 
 func TestParseCode(t *testing.T) {
-	for s, want := range map[string]dots.Code{
+	for s, want := range map[CodeText]dots.Code{
 		"2.01": dots.CodeCreated, "4.09": dots.CodeConflict, "5.08": dots.CodeLoop, "0.00": dots.CodeSilent, "4.22": dots.CodeUnprocessable,
 	} {
-		if got, err := parseCode(s); err != nil || got != want || got.String() != s {
+		if got, err := parseCode(s); err != nil || got != want || got.String() != string(s) {
 			t.Errorf("parseCode(%q) = %v, %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "4", "4.", "4.1", "4.001", "8.00", "4.32", "-1.00", "a.bc"} {
+	for _, s := range []CodeText{"", "4", "4.", "4.1", "4.001", "8.00", "4.32", "-1.00", "a.bc"} {
 		if got, err := parseCode(s); err == nil {
 			t.Errorf("parseCode(%q) = %v", s, got)
 		}
