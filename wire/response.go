@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"errors"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // ResponseError says that a peer's answer cannot be used, and why. It is deliberately no *dots.Error: the
 // answering peer is at fault, so nothing of it is for the client that asked.
@@ -23,4 +27,26 @@ func (o Op) Expects(code dots.Code) bool {
 		return code == dots.CodeDeleted
 	}
 	return code == dots.CodeCreated || code == dots.CodeChanged
+}
+
+// AnswerBody tells whether a success has a body to read, which must be of the format. A known server answers a PUT of
+// the configuration with a null, and an answer to a mitigation request may lack its body.
+func (o Op) AnswerBody(m CoAPResponse, format uint16) (bool, error) {
+	get := o == GetMitigations || o == GetConfig
+	if !get && (o != PutMitigation || len(m.Payload) == 0) {
+		return false, nil
+	}
+	if m.Format.Or(format) != format {
+		return false, &ResponseError{Code: m.Code, Text: "of another content format"}
+	}
+	return true, nil
+}
+
+// Unusable makes a ResponseError of what is wrong with the body of an answer.
+func Unusable(code dots.Code, err error) error {
+	var r *ResponseError
+	if errors.As(err, &r) {
+		return r
+	}
+	return &ResponseError{Code: code, Text: dots.AsError(err).Text}
 }

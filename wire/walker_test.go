@@ -58,8 +58,16 @@ func TestWrongTypeMovesNothing(t *testing.T) {
 		item []byte
 		is   string
 	}{
-		{[]byte{0x40}, ""}, {[]byte{0x60}, "text"}, {[]byte{0x80}, "array"}, {[]byte{0xa0}, "map"}, {[]byte{0xc1, 0x40}, "tag"},
-		{[]byte{0xf4}, "bool"}, {[]byte{0xf6}, "null"}, {[]byte{0xf7}, ""}, {[]byte{0xf9, 0, 0}, "float"}, {[]byte{0x20}, "int"},
+		{[]byte{0x40}, ""},
+		{[]byte{0x60}, "text"},
+		{[]byte{0x80}, "array"},
+		{[]byte{0xa0}, "map"},
+		{[]byte{0xc1, 0x40}, "tag"},
+		{[]byte{0xf4}, "bool"},
+		{[]byte{0xf6}, "null"},
+		{[]byte{0xf7}, ""},
+		{[]byte{0xf9, 0, 0}, "float"},
+		{[]byte{0x20}, "int"},
 		{nil, ""},
 	} {
 		for name, read := range reads {

@@ -117,6 +117,14 @@ func (w *Writer) Texts(list []string) {
 	}
 }
 
+// KeyTexts writes a key and its list of text strings, or nothing where the list is empty.
+func (w *Writer) KeyTexts(key uint64, list []string) {
+	if len(list) > 0 {
+		w.Key(key)
+		w.Texts(list)
+	}
+}
+
 // Bool writes true or false.
 func (w *Writer) Bool(b bool) {
 	v := byte(simpleFalse)

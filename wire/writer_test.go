@@ -10,7 +10,8 @@ import (
 func TestWriterScalars(t *testing.T) {
 	for _, v := range []any{
 		uint64(0), uint64(23), uint64(24), uint64(255), uint64(256), uint64(65536), uint64(1 << 32), int64(-1), int64(-25), int64(7),
-		"", "text", "\u00e4", true, false, []string{"a", "b"},
+		"", "text", "\u00e4", true, false,
+		[]string{"a", "b"},
 	} {
 		var w Writer
 		switch v := v.(type) {

@@ -49,7 +49,7 @@ func (r *reader) parameter(key uint64, c *dots.SessionConfig) (done bool, err er
 	}
 	v, ok := r.Bool()
 	if !ok {
-		return true, bad(key, "not a boolean")
+		return true, r.Bad(key, "not a boolean")
 	}
 	c.TriggerMitigation = dots.Some(v)
 	return true, nil
@@ -62,10 +62,10 @@ func readBounds[T any](r *reader, parameter uint64, b *dots.Bounds[T], value fun
 		*into = dots.Maybe[T]{Value: v, Set: err == nil}
 		return err
 	}
-	if !r.lenient || r.Major() != wire.MajorMap {
+	if !r.Lenient || r.Major() != wire.MajorMap {
 		return read(parameter, &b.Current)
 	}
-	return r.entries(parameter, func(key uint64) error {
+	return r.Entries(parameter, func(key uint64) error {
 		switch key {
 		case keyCurrentValue:
 			return read(key, &b.Current)
@@ -74,19 +74,19 @@ func readBounds[T any](r *reader, parameter uint64, b *dots.Bounds[T], value fun
 		case keyMaxValue:
 			return read(key, &b.Max)
 		}
-		return r.stray(key)
+		return r.Stray(key)
 	})
 }
 
 // whole reads an int16 that is not negative; a server may write it as a float.
 func (r *reader) whole(key uint64) (uint16, error) {
-	if !r.lenient {
-		v, err := r.uint(key, math.MaxInt16)
+	if !r.Lenient {
+		v, err := r.ReadUint(key, math.MaxInt16)
 		return uint16(v), err
 	}
 	v, err := r.hundredths(key)
 	if err == nil && v%100 != 0 {
-		err = bad(key, "not an integer")
+		err = r.Bad(key, "not an integer")
 	}
 	return uint16(v / 100), err
 }
@@ -96,19 +96,19 @@ func (r *reader) hundredths(key uint64) (dots.Decimal, error) {
 	if v, ok := r.Uint(); ok && v <= math.MaxInt16 {
 		return dots.Decimal(v) * 100, nil
 	}
-	if key != keyAckTimeout || r.lenient {
+	if key != keyAckTimeout || r.Lenient {
 		if f, ok := r.Float(); ok && f >= 0 && f <= math.MaxInt16 {
 			return dots.Decimal(math.Round(f * 100)), nil
 		}
 	}
-	return 0, bad(key, "not a number in range")
+	return 0, r.Bad(key, "not a number in range")
 }
 
 // readConfig reads the body of a PUT.
 func readConfig(r *reader) (c dots.SessionConfig, sid dots.Maybe[uint64], err error) {
 	parameters := 0
-	err = r.body(keySignalConfig, func() error {
-		return r.entries(keySignalConfig, func(key uint64) error {
+	err = r.Body(keySignalConfig, func() error {
+		return r.Entries(keySignalConfig, func(key uint64) error {
 			if done, err := r.parameter(key, &c); done {
 				parameters++
 				return err
@@ -119,12 +119,12 @@ func readConfig(r *reader) (c dots.SessionConfig, sid dots.Maybe[uint64], err er
 	switch {
 	case err != nil:
 	case !sid.Set:
-		err = missing(keySessionID)
+		err = r.Missing(keySessionID)
 	case parameters == 0:
 		// draft-ietf-dots-signal-channel-04, Section 5.4.2: at least one of the parameters is present.
 		err = dots.Refuse(dots.CodeBadRequest, "signal-config: no parameter")
 	case c.Mitigating.AckRandomFactor.Current.Or(minRandomFactor) < minRandomFactor:
-		err = bad(keyAckRandomFactor, "below 1.0")
+		err = r.Bad(keyAckRandomFactor, "below 1.0")
 	}
 	c.Idle = c.Mitigating
 	return c, sid, err
@@ -136,20 +136,20 @@ const minRandomFactor dots.Decimal = 100
 // sessionID reads session-id. The draft's own example has one of more than 32 bits.
 func (r *reader) sessionID(key uint64, into *dots.Maybe[uint64]) error {
 	if key != keySessionID {
-		return r.stray(key)
+		return r.Stray(key)
 	}
-	v, err := r.uint(key, math.MaxUint64)
+	v, err := r.ReadUint(key, math.MaxUint64)
 	*into = dots.Maybe[uint64]{Value: v, Set: err == nil}
 	return err
 }
 
 // readSessionID reads a body that names one configuration.
 func readSessionID(r *reader) (sid dots.Maybe[uint64], err error) {
-	err = r.body(keySignalConfig, func() error {
-		return r.entries(keySignalConfig, func(key uint64) error { return r.sessionID(key, &sid) })
+	err = r.Body(keySignalConfig, func() error {
+		return r.Entries(keySignalConfig, func(key uint64) error { return r.sessionID(key, &sid) })
 	})
 	if err == nil && !sid.Set {
-		err = missing(keySessionID)
+		err = r.Missing(keySessionID)
 	}
 	return sid, err
 }
@@ -160,11 +160,11 @@ func readConfigAnswer(r *reader) (c dots.SessionConfig, err error) {
 		if done, err := r.parameter(key, &c); done {
 			return err
 		}
-		return r.stray(key)
+		return r.Stray(key)
 	}
-	err = r.entries(bodyKey, func(key uint64) error {
+	err = r.Entries(wire.BodyKey, func(key uint64) error {
 		if key == keySignalConfig {
-			return r.entries(key, field)
+			return r.Entries(key, field)
 		}
 		return field(key)
 	})

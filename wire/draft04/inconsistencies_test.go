@@ -123,8 +123,13 @@ func TestRedirectHasNames(t *testing.T) {
 	// Elsewhere one Max-Age holds for all.
 	resp.Redirect.Value.TTLs = nil
 	equal(t, understood(t, figureRequest(), answered(t, figureRequest(), resp)).Redirect.Value.TTLs, []uint32{1800, 1800})
-	for _, broken := range []any{m{}, m{"alt-server": 1}, m{"alt-server": "a", "alt-server-record": a{m{"ttl": 1}}}, 1,
-		m{"alt-server": "a", "alt-server-record": a{m{"addr": "x", "ttl": 1}}}} {
+	for _, broken := range []any{
+		m{},
+		m{"alt-server": 1},
+		m{"alt-server": "a", "alt-server-record": a{m{"ttl": 1}}},
+		1,
+		m{"alt-server": "a", "alt-server-record": a{m{"addr": "x", "ttl": 1}}},
+	} {
 		_, err := New().DecodeResponse(figureRequest(), wire.CoAPResponse{Code: 0x60, Payload: body(t, broken)})
 		isResponseError(t, "redirect", err)
 	}

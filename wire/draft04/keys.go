@@ -1,11 +1,15 @@
 package draft04
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/dotsgate/dotsgate/wire"
+)
 
 // The CBOR keys of the draft, its Section 6.
 const (
-	keyMitigationScope   = 1
-	keyScope             = 2
+	keyMitigationScope   = wire.KeyMitigationScope
+	keyScope             = wire.KeyScope
 	keyMitigationID      = 3
 	keyTargetIP          = 4
 	keyTargetPortRange   = 5
@@ -74,13 +78,10 @@ func named(text string) uint64 {
 	return nameUnknown
 }
 
-// bodyKey stands for the outermost map where an error names what it is about.
-const bodyKey = 0
-
 // name returns a key's name as a diagnostic shows it.
 func name(key uint64) string {
 	keys := [...]string{
-		bodyKey: "body", keyMitigationScope: "mitigation-scope", keyScope: "scope", keyMitigationID: "mitigation-id",
+		wire.BodyKey: "body", keyMitigationScope: "mitigation-scope", keyScope: "scope", keyMitigationID: "mitigation-id",
 		keyTargetIP: "target-ip", keyTargetPortRange: "target-port-range", keyLowerPort: "lower-port",
 		keyUpperPort: "upper-port", keyTargetProtocol: "target-protocol", keyFQDN: "fqdn", keyURI: "uri",
 		keyAliasName: "alias-name", keyLifetime: "lifetime", keyAttackStatus: "attack-status",

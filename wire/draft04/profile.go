@@ -107,7 +107,7 @@ func (p Profile) readBody(req *wire.Request, m wire.CoAPRequest) error {
 		req.Efficacy = req.Mitigation.Attack != 0
 		if err == nil && m.IfMatch && !req.Efficacy {
 			// draft-ietf-dots-signal-channel-04, Section 5.3.4: attack-status is mandatory.
-			err = missing(keyAttackStatus)
+			err = r.Missing(keyAttackStatus)
 		}
 	case wire.PutConfig:
 		req.Config, req.SID, err = readConfig(r)

@@ -21,47 +21,47 @@ type record struct {
 }
 
 func readRedirect(r *reader) (to dots.Redirect, err error) {
-	err = r.entries(bodyKey, func(key uint64) (err error) {
+	err = r.Entries(wire.BodyKey, func(key uint64) (err error) {
 		switch key {
 		case nameAltServer:
-			to.Server, err = r.text(key, wire.CheckName)
+			to.Server, err = r.ReadText(key, wire.CheckName)
 		case nameAltServerRecord:
 			var records []record
-			records, err = list(r, key, 8, r.record)
+			records, err = wire.ReadList(&r.Reader, key, 8, r.record)
 			for _, one := range records {
 				to.Records = append(to.Records, one.addr)
 				to.TTLs = append(to.TTLs, one.ttl)
 			}
 		default:
-			err = r.stray(key)
+			err = r.Stray(key)
 		}
 		return err
 	})
 	if err == nil && to.Server == "" {
-		err = missing(nameAltServer)
+		err = r.Missing(nameAltServer)
 	}
 	return to, err
 }
 
 func (r *reader) record() (one record, err error) {
-	err = r.entries(nameAltServerRecord, func(key uint64) (err error) {
+	err = r.Entries(nameAltServerRecord, func(key uint64) (err error) {
 		switch key {
 		case nameAddr:
-			one.addr, err = r.text(key, wire.CheckText)
+			one.addr, err = r.ReadText(key, wire.CheckText)
 			if _, parse := netip.ParseAddr(one.addr); err == nil && parse != nil {
-				err = bad(key, "not an address")
+				err = r.Bad(key, "not an address")
 			}
 		case nameTTL:
 			var v uint64
-			v, err = r.uint(key, math.MaxUint32)
+			v, err = r.ReadUint(key, math.MaxUint32)
 			one.ttl = uint32(v)
 		default:
-			err = r.stray(key)
+			err = r.Stray(key)
 		}
 		return err
 	})
 	if err == nil && one.addr == "" {
-		err = missing(nameAddr)
+		err = r.Missing(nameAddr)
 	}
 	return one, err
 }

@@ -16,8 +16,8 @@ const maxID = math.MaxInt32
 // readRequest reads the body of a PUT of a mitigation.
 func readRequest(r *reader) (m dots.Request, err error) {
 	var mid dots.Maybe[uint32]
-	err = r.scopes(1, func(int) {}, func() error {
-		return r.entries(keyScope, func(key uint64) (err error) {
+	err = r.Scopes(1, func(int) {}, func() error {
+		return r.Entries(keyScope, func(key uint64) (err error) {
 			if done, err := r.target(key, &m.Target); done {
 				return err
 			}
@@ -27,9 +27,11 @@ func readRequest(r *reader) (m dots.Request, err error) {
 			case keyLifetime:
 				m.Lifetime, err = r.lifetime()
 			case keyAttackStatus:
-				m.Attack, err = r.attackStatus()
+				var v uint8
+				v, err = r.ReadEnum(key, uint64(dots.AttackMitigated))
+				m.Attack = dots.AttackStatus(v)
 			default:
-				err = r.stray(key)
+				err = r.Stray(key)
 			}
 			return err
 		})
@@ -38,7 +40,7 @@ func readRequest(r *reader) (m dots.Request, err error) {
 	case err != nil:
 		return dots.Request{}, err
 	case !mid.Set:
-		return dots.Request{}, missing(keyMitigationID)
+		return dots.Request{}, r.Missing(keyMitigationID)
 	case m.Target.Empty():
 		return dots.Request{}, dots.Refuse(dots.CodeBadRequest, "target missing")
 	}
@@ -50,43 +52,25 @@ func readRequest(r *reader) (m dots.Request, err error) {
 	return m, nil
 }
 
-func (r *reader) id() (dots.Maybe[uint32], error) {
-	v, err := r.uint(keyMitigationID, maxID)
-	return dots.Maybe[uint32]{Value: uint32(v), Set: err == nil}, err
-}
+func (r *reader) id() (dots.Maybe[uint32], error) { return r.ReadMID(keyMitigationID, maxID) }
 
 func (r *reader) lifetime() (dots.Maybe[dots.Lifetime], error) {
-	v, ok := r.Int()
-	if !ok {
-		return dots.Maybe[dots.Lifetime]{}, bad(keyLifetime, "not an integer")
-	}
-	if v < -1 || v > math.MaxInt32 || v == 0 && !r.lenient {
-		return dots.Maybe[dots.Lifetime]{}, bad(keyLifetime, "out of range")
-	}
-	return dots.Some(dots.Lifetime(v)), nil
-}
-
-func (r *reader) attackStatus() (dots.AttackStatus, error) {
-	v, err := r.uint(keyAttackStatus, uint64(dots.AttackMitigated))
-	if err == nil && v == 0 {
-		err = bad(keyAttackStatus, "out of range")
-	}
-	return dots.AttackStatus(v), err
+	return r.ReadLifetime(keyLifetime, math.MaxInt32)
 }
 
 // readID reads a body that names one mitigation.
 func readID(r *reader) (mid dots.Maybe[uint32], err error) {
-	err = r.scopes(1, func(int) {}, func() error {
-		return r.entries(keyScope, func(key uint64) (err error) {
+	err = r.Scopes(1, func(int) {}, func() error {
+		return r.Entries(keyScope, func(key uint64) (err error) {
 			if key != keyMitigationID {
-				return r.stray(key)
+				return r.Stray(key)
 			}
 			mid, err = r.id()
 			return err
 		})
 	})
 	if err == nil && !mid.Set {
-		err = missing(keyMitigationID)
+		err = r.Missing(keyMitigationID)
 	}
 	return mid, err
 }
@@ -106,7 +90,7 @@ func writeRequest(w *wire.Writer, m dots.Request, efficacy bool) error {
 	case !efficacy && !m.Lifetime.Set, m.Lifetime.Set && !m.Lifetime.Value.Valid():
 		return dots.Refuse(dots.CodeBadRequest, "lifetime missing or invalid")
 	}
-	beginScope(w)
+	w.BeginScope()
 	w.Element()
 	w.BeginMap()
 	w.Key(keyMitigationID)
@@ -120,7 +104,7 @@ func writeRequest(w *wire.Writer, m dots.Request, efficacy bool) error {
 		w.Uint(uint64(m.Attack))
 	}
 	w.EndMap()
-	endScope(w)
+	w.EndScope()
 	return nil
 }
 
@@ -130,27 +114,11 @@ func writeLifetime(w *wire.Writer, l dots.Lifetime) {
 }
 
 func writeID(w *wire.Writer, mid uint32) {
-	beginScope(w)
+	w.BeginScope()
 	w.Element()
 	w.BeginMap()
 	w.Key(keyMitigationID)
 	w.Uint(uint64(mid))
 	w.EndMap()
-	endScope(w)
-}
-
-// beginScope opens {1: {2: [.
-func beginScope(w *wire.Writer) {
-	w.BeginMap()
-	w.Key(keyMitigationScope)
-	w.BeginMap()
-	w.Key(keyScope)
-	w.BeginArray()
-}
-
-// endScope closes ]}}.
-func endScope(w *wire.Writer) {
-	w.EndArray()
-	w.EndMap()
-	w.EndMap()
+	w.EndScope()
 }

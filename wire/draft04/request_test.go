@@ -101,7 +101,7 @@ func TestPutRefused(t *testing.T) {
 		{"key beyond 65536", m{3: 1, 4: ip, 65537: 1}, dots.CodeBadOption, "unknown or out of range"},
 		{"unknown name", m{3: 1, 4: ip, "x": 1}, dots.CodeBadOption, "unknown or out of range"},
 		{"name of another place", m{3: 1, 4: ip, "ttl": 1}, dots.CodeBadOption, "ttl: not allowed here"},
-		{"negative key", m{3: 1, 4: ip, -1: 1}, dots.CodeBadOption, "neither number nor name"},
+		{"negative key", m{3: 1, 4: ip, -1: 1}, dots.CodeBadOption, "a key of a wrong type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { isRefused(t, put(body(t, scope(tt.entry))), tt.code, tt.text) })
 	}

@@ -108,18 +108,15 @@ func (p Profile) DecodeResponse(req wire.Request, m wire.CoAPResponse) (wire.Res
 		return resp, &wire.ResponseError{Code: m.Code, Text: "no code of a response"}
 	}
 	if err != nil {
-		return wire.Response{Code: m.Code}, &wire.ResponseError{Code: m.Code, Text: dots.AsError(err).Text}
+		return wire.Response{Code: m.Code}, wire.Unusable(m.Code, err)
 	}
 	return resp, nil
 }
 
+// readSuccess reads the body of a success, where one is expected.
 func (p Profile) readSuccess(req wire.Request, m wire.CoAPResponse, resp *wire.Response) error {
-	get := req.Op == wire.GetMitigations || req.Op == wire.GetConfig
-	if !get && (req.Op != wire.PutMitigation || len(m.Payload) == 0) {
-		return nil
-	}
-	if m.Format.Or(contentFormat) != contentFormat {
-		return dots.Refuse(dots.CodeUnsupportedFormat, "not application/cbor")
+	if read, err := req.Op.AnswerBody(m, contentFormat); !read {
+		return err
 	}
 	r, err := open(p.check, m.Payload, true)
 	if err != nil {

@@ -59,8 +59,10 @@ func TestReports(t *testing.T) {
 			BytesDropped: dots.Some[uint64](134334555), BytesPerSecond: dots.Some[uint64](43344),
 			PktsDropped: dots.Some[uint64](333334444), PktsPerSecond: dots.Some[uint64](432432),
 		}},
-		{MID: 12333, Target: dots.Target{Protocols: []uint8{6}}, Lifetime: 1800, Status: 3,
-			Counters: dots.Counters{BytesDropped: dots.Some[uint64](0)}},
+		{
+			MID: 12333, Target: dots.Target{Protocols: []uint8{6}}, Lifetime: 1800, Status: 3,
+			Counters: dots.Counters{BytesDropped: dots.Some[uint64](0)},
+		},
 	})
 }
 
@@ -119,21 +121,42 @@ func TestCodes(t *testing.T) {
 		resp wire.Response
 		want wire.CoAPResponse
 	}{
-		{"conflict", figureRequest(),
+		{
+			"conflict", figureRequest(),
 			wire.Response{Code: dots.CodeConflict, Conflict: dots.Some(dots.Conflict{Cause: dots.CauseOverlappingTargets})},
-			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("conflict: overlapping targets")}},
-		{"conflict with a text", figureRequest(), wire.Response{Code: dots.CodeConflict, Diagnostic: "x"},
-			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("x")}},
-		{"bare conflict", figureRequest(), wire.Response{Code: dots.CodeConflict},
-			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("conflict")}},
-		{"bad efficacy update", wire.Request{Op: wire.PutMitigation, Efficacy: true}, wire.Response{Code: dots.CodeBadRequest, Diagnostic: "x"},
-			wire.CoAPResponse{Code: dots.CodeBadOption, Payload: []byte("x")}},
-		{"alias of another", figureRequest(), wire.Response{Code: dots.CodeBadRequest, Diagnostic: "alias-name"},
-			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("alias-name")}},
-		{"busy", figureRequest(), wire.Response{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](9)},
-			wire.CoAPResponse{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](9), Payload: []byte("try again later")}},
-		{"redirection to nowhere", figureRequest(), wire.Response{Code: dots.CodeAlternateServer},
-			wire.CoAPResponse{Code: dots.CodeUnavailable, Payload: []byte("try again later")}},
+			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("conflict: overlapping targets")},
+		},
+		{
+			"conflict with a text", figureRequest(),
+			wire.Response{Code: dots.CodeConflict, Diagnostic: "x"},
+			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("x")},
+		},
+		{
+			"bare conflict", figureRequest(),
+			wire.Response{Code: dots.CodeConflict},
+			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("conflict")},
+		},
+		{
+			"bad efficacy update",
+			wire.Request{Op: wire.PutMitigation, Efficacy: true},
+			wire.Response{Code: dots.CodeBadRequest, Diagnostic: "x"},
+			wire.CoAPResponse{Code: dots.CodeBadOption, Payload: []byte("x")},
+		},
+		{
+			"alias of another", figureRequest(),
+			wire.Response{Code: dots.CodeBadRequest, Diagnostic: "alias-name"},
+			wire.CoAPResponse{Code: dots.CodeBadRequest, Payload: []byte("alias-name")},
+		},
+		{
+			"busy", figureRequest(),
+			wire.Response{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](9)},
+			wire.CoAPResponse{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](9), Payload: []byte("try again later")},
+		},
+		{
+			"redirection to nowhere", figureRequest(),
+			wire.Response{Code: dots.CodeAlternateServer},
+			wire.CoAPResponse{Code: dots.CodeUnavailable, Payload: []byte("try again later")},
+		},
 		{"deleted", wire.Request{Op: wire.DeleteMitigation}, wire.Response{Code: dots.CodeDeleted}, wire.CoAPResponse{Code: dots.CodeDeleted}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { equal(t, answered(t, tt.req, tt.resp), tt.want) })
@@ -150,8 +173,12 @@ func TestUnexpectedCodes(t *testing.T) {
 		op   wire.Op
 		code dots.Code
 	}{
-		{wire.PutMitigation, dots.CodeContent}, {wire.DeleteMitigation, dots.CodeContent}, {wire.GetMitigations, dots.CodeChanged},
-		{wire.GetMitigations, 0}, {wire.GetMitigations, 3<<5 | 1}, {wire.GetMitigations, 7<<5 | 1},
+		{wire.PutMitigation, dots.CodeContent},
+		{wire.DeleteMitigation, dots.CodeContent},
+		{wire.GetMitigations, dots.CodeChanged},
+		{wire.GetMitigations, 0},
+		{wire.GetMitigations, 3<<5 | 1},
+		{wire.GetMitigations, 7<<5 | 1},
 	} {
 		_, err := New().DecodeResponse(wire.Request{Op: tt.op}, wire.CoAPResponse{Code: tt.code, Payload: []byte{0xa0}})
 		isResponseError(t, tt.code.String(), err)

@@ -16,18 +16,18 @@ func (r *reader) target(key uint64, t *dots.Target) (done bool, err error) {
 	switch key {
 	case keyTargetIP, nameTargetPrefix:
 		var more []netip.Prefix
-		more, err = list(r, key, 3, func() (netip.Prefix, error) { return r.prefix(key) })
+		more, err = wire.ReadList(&r.Reader, key, 3, func() (netip.Prefix, error) { return r.prefix(key) })
 		t.Prefixes = append(t.Prefixes, more...)
 	case keyTargetPortRange:
 		err = r.ports(&t.Ports)
 	case keyTargetProtocol:
 		err = r.protocols(&t.Protocols)
 	case keyFQDN:
-		t.FQDNs, err = r.texts(key, wire.CheckName)
+		t.FQDNs, err = r.ReadTexts(key, wire.CheckName)
 	case keyURI:
-		t.URIs, err = r.texts(key, wire.CheckURI)
+		t.URIs, err = r.ReadTexts(key, wire.CheckURI)
 	case keyAliasName:
-		t.Aliases, err = r.texts(key, wire.CheckText)
+		t.Aliases, err = r.ReadTexts(key, wire.CheckText)
 	default:
 		return false, nil
 	}
@@ -39,7 +39,7 @@ func (r *reader) target(key uint64, t *dots.Target) (done bool, err error) {
 func (r *reader) prefix(key uint64) (netip.Prefix, error) {
 	raw, ok := r.Text()
 	if !ok {
-		return netip.Prefix{}, bad(key, "not a text string")
+		return netip.Prefix{}, r.Bad(key, "not a text string")
 	}
 	p, err := netip.ParsePrefix(string(raw))
 	if key == keyTargetIP {
@@ -49,20 +49,20 @@ func (r *reader) prefix(key uint64) (netip.Prefix, error) {
 		}
 	}
 	if err != nil || !p.IsValid() {
-		return netip.Prefix{}, bad(key, "neither address nor prefix")
+		return netip.Prefix{}, r.Bad(key, "neither address nor prefix")
 	}
-	if r.lenient {
+	if r.Lenient {
 		return p.Masked(), nil
 	}
 	if what := wire.CheckTarget(p); what != "" {
-		return netip.Prefix{}, bad(key, what)
+		return netip.Prefix{}, r.Bad(key, what)
 	}
 	return p, nil
 }
 
 // ports reads port ranges; those that share a lower end become one.
 func (r *reader) ports(into *[]dots.PortRange) error {
-	ranges, err := list(r, keyTargetPortRange, 3, r.portRange)
+	ranges, err := r.ReadPorts(keyTargetPortRange, keyLowerPort)
 	at := make(map[uint16]int, len(ranges))
 	merged := ranges[:0]
 	for _, p := range ranges {
@@ -77,35 +77,10 @@ func (r *reader) ports(into *[]dots.PortRange) error {
 	return err
 }
 
-func (r *reader) portRange() (dots.PortRange, error) {
-	var lower, upper dots.Maybe[uint16]
-	err := r.entries(keyTargetPortRange, func(key uint64) error {
-		if key != keyLowerPort && key != keyUpperPort {
-			return r.stray(key)
-		}
-		v, err := r.uint(key, math.MaxUint16)
-		if key == keyLowerPort {
-			lower = dots.Some(uint16(v))
-		} else {
-			upper = dots.Some(uint16(v))
-		}
-		return err
-	})
-	p := dots.PortRange{Lower: lower.Value, Upper: upper.Or(lower.Value)}
-	switch {
-	case err != nil:
-	case !lower.Set:
-		err = missing(keyLowerPort)
-	case p.Upper < p.Lower:
-		err = bad(keyUpperPort, "below lower-port")
-	}
-	return p, err
-}
-
 // protocols reads protocols. draft-ietf-dots-signal-channel-04, Section 5.3.1: 0 means all of them.
 func (r *reader) protocols(into *[]uint8) error {
-	protocols, err := list(r, keyTargetProtocol, 1, func() (uint8, error) {
-		v, err := r.uint(keyTargetProtocol, math.MaxUint8)
+	protocols, err := wire.ReadList(&r.Reader, keyTargetProtocol, 1, func() (uint8, error) {
+		v, err := r.ReadUint(keyTargetProtocol, math.MaxUint8)
 		return uint8(v), err
 	})
 	if slices.Contains(protocols, 0) {
@@ -144,7 +119,7 @@ func writeTarget(w *wire.Writer, t dots.Target) {
 		}
 		w.EndArray()
 	}
-	writePorts(w, t.Ports)
+	w.Ports(keyTargetPortRange, keyLowerPort, t.Ports)
 	w.Key(keyTargetProtocol)
 	w.BeginArray()
 	for _, p := range t.Protocols {
@@ -156,29 +131,9 @@ func writeTarget(w *wire.Writer, t dots.Target) {
 		w.Uint(0)
 	}
 	w.EndArray()
-	writeTexts(w, keyFQDN, t.FQDNs)
-	writeTexts(w, keyURI, t.URIs)
-	writeTexts(w, keyAliasName, t.Aliases)
-}
-
-func writePorts(w *wire.Writer, ports []dots.PortRange) {
-	if len(ports) == 0 {
-		return
-	}
-	w.Key(keyTargetPortRange)
-	w.BeginArray()
-	for _, p := range ports {
-		w.Element()
-		w.BeginMap()
-		w.Key(keyLowerPort)
-		w.Uint(uint64(p.Lower))
-		if p.Upper != p.Lower {
-			w.Key(keyUpperPort)
-			w.Uint(uint64(p.Upper))
-		}
-		w.EndMap()
-	}
-	w.EndArray()
+	w.KeyTexts(keyFQDN, t.FQDNs)
+	w.KeyTexts(keyURI, t.URIs)
+	w.KeyTexts(keyAliasName, t.Aliases)
 }
 
 func writePrefixes(w *wire.Writer, prefixes []netip.Prefix) {
@@ -194,11 +149,4 @@ func writePrefixes(w *wire.Writer, prefixes []netip.Prefix) {
 		}
 	}
 	w.EndArray()
-}
-
-func writeTexts(w *wire.Writer, key uint64, texts []string) {
-	if len(texts) > 0 {
-		w.Key(key)
-		w.Texts(texts)
-	}
 }

@@ -39,12 +39,18 @@ func TestRequestsThroughBoth(t *testing.T) {
 		{"put, indefinite", with(func(r *wire.Request) { r.Mitigation.Lifetime = dots.Some(dots.Indefinite) }), cuid},
 		{"put, hop limit", with(func(r *wire.Request) { r.HopLimit = dots.Some[uint32](7) }), cuid},
 		{"put, cdid", with(func(r *wire.Request) { r.CDID = "d" }), cuid},
-		{"put, very long", with(func(r *wire.Request) { r.Mitigation.Lifetime.Value = 1<<32 - 1 }),
-			func(r *wire.Request) { cuid(r); r.Mitigation.Lifetime.Value = 1<<31 - 1 }},
-		{"put, optional", with(func(r *wire.Request) { r.Mitigation.Optional = []dots.Raw{{Key: 130, Value: []byte{1}}} }),
-			func(r *wire.Request) { cuid(r); r.Mitigation.Optional = nil }},
-		{"put, source", with(func(r *wire.Request) { r.Mitigation.Source.Prefixes = []string{"192.0.2.0/24"} }),
-			func(r *wire.Request) { cuid(r); r.Mitigation.Source = dots.Source{} }},
+		{
+			"put, very long", with(func(r *wire.Request) { r.Mitigation.Lifetime.Value = 1<<32 - 1 }),
+			func(r *wire.Request) { cuid(r); r.Mitigation.Lifetime.Value = 1<<31 - 1 },
+		},
+		{
+			"put, optional", with(func(r *wire.Request) { r.Mitigation.Optional = []dots.Raw{{Key: 130, Value: []byte{1}}} }),
+			func(r *wire.Request) { cuid(r); r.Mitigation.Optional = nil },
+		},
+		{
+			"put, source", with(func(r *wire.Request) { r.Mitigation.Source.Prefixes = []string{"192.0.2.0/24"} }),
+			func(r *wire.Request) { cuid(r); r.Mitigation.Source = dots.Source{} },
+		},
 		{"efficacy", with(func(r *wire.Request) { r.Efficacy, r.Mitigation.Attack = true, dots.AttackUnderAttack }), cuid},
 		{"efficacy, no lifetime", with(func(r *wire.Request) {
 			r.Efficacy, r.Mitigation.Attack, r.Mitigation.Lifetime = true, dots.AttackMitigated, dots.Maybe[dots.Lifetime]{}
@@ -102,24 +108,34 @@ func TestResponsesThroughBoth(t *testing.T) {
 	}{
 		{"created", common(), wire.Response{Code: dots.CodeCreated, Granted: dots.Some(wire.Granted{MID: 12332, Lifetime: 60})}, same},
 		{"changed", common(), wire.Response{Code: dots.CodeChanged, Granted: dots.Some(wire.Granted{MID: 12332, Lifetime: -1})}, same},
-		{"created, coexisting", common(),
+		{
+			"created, coexisting", common(),
 			wire.Response{Code: dots.CodeCreated, Granted: dots.Some(wire.Granted{MID: 12332, Lifetime: 60}), Conflict: conflict},
-			func(r *wire.Response) { r.Conflict = dots.Maybe[dots.Conflict]{} }},
+			func(r *wire.Response) { r.Conflict = dots.Maybe[dots.Conflict]{} },
+		},
 		{"reports", getAll(), reports(func(*dots.Report) {}), same},
-		{"reports, conflict", getAll(), reports(func(r *dots.Report) { r.Conflict = conflict }),
-			func(r *wire.Response) { r.Reports[0].Conflict = dots.Maybe[dots.Conflict]{} }},
-		{"reports, withdrawn", getAll(), reports(func(r *dots.Report) { r.Status = dots.StatusWithdrawn }),
-			func(r *wire.Response) { r.Reports[0].Status = dots.StatusClientWithdrawn }},
-		{"reports, terminated", getAll(), reports(func(r *dots.Report) { r.Status = dots.StatusTerminated }),
-			func(r *wire.Response) { r.Reports = r.Reports[1:] }},
-		{"reports, armed", getAll(),
+		{
+			"reports, conflict", getAll(), reports(func(r *dots.Report) { r.Conflict = conflict }),
+			func(r *wire.Response) { r.Reports[0].Conflict = dots.Maybe[dots.Conflict]{} },
+		},
+		{
+			"reports, withdrawn", getAll(), reports(func(r *dots.Report) { r.Status = dots.StatusWithdrawn }),
+			func(r *wire.Response) { r.Reports[0].Status = dots.StatusClientWithdrawn },
+		},
+		{
+			"reports, terminated", getAll(), reports(func(r *dots.Report) { r.Status = dots.StatusTerminated }),
+			func(r *wire.Response) { r.Reports = r.Reports[1:] },
+		},
+		{
+			"reports, armed", getAll(),
 			reports(func(r *dots.Report) {
 				r.Status, r.OnSignalLoss, r.Start = dots.StatusSignalLossArmed, true, dots.Maybe[uint64]{}
 			}),
 			func(r *wire.Response) {
 				r.Reports[0].Status, r.Reports[0].OnSignalLoss = dots.StatusInProgress, false
 				r.Reports[0].Counters = dots.Counters{}
-			}},
+			},
+		},
 		{"deleted", wire.Request{Op: wire.DeleteMitigation}, wire.Response{Code: dots.CodeDeleted}, same},
 		{"config", getConfig(), wire.Response{Code: dots.CodeContent, MaxAge: dots.Some[uint32](45), Config: flat(dots.ConfigSet{
 			HeartbeatInterval: dots.Bounds[uint16]{Current: dots.Some[uint16](30), Min: dots.Some[uint16](15), Max: dots.Some[uint16](240)},
@@ -132,10 +148,13 @@ func TestResponsesThroughBoth(t *testing.T) {
 		{"conflict", common(), wire.Response{Code: dots.CodeConflict, Conflict: conflict}, func(r *wire.Response) {
 			*r = wire.Response{Code: dots.CodeBadRequest, Diagnostic: "conflict: overlapping targets"}
 		}},
-		{"redirect", common(),
+		{
+			"redirect", common(),
 			wire.Response{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](60), Redirect: dots.Some(dots.Redirect{
 				Server: "alt.example", Records: []string{"192.0.2.1"},
-			})}, func(r *wire.Response) { r.Redirect.Value.TTLs = []uint32{60} }},
+			})},
+			func(r *wire.Response) { r.Redirect.Value.TTLs = []uint32{60} },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			equal(t, throughResponse(t, rfc9132.New(), tt.req, tt.resp), tt.resp)

@@ -11,42 +11,30 @@ import (
 const smallestACL = 5
 
 // acls reads a list of controls. RFC 9133, Section 3.2.2: acl-name is mandatory and the list's key, activation-type may be absent.
-func (r *reader) acls(into *[]dots.ACLControl) error {
-	n, err := r.array(keyControlACLList)
-	if err != nil {
-		return err
+func (r *reader) acls() ([]dots.ACLControl, error) {
+	list, err := wire.ReadList(&r.Reader, keyControlACLList, smallestACL, r.acl)
+	if err == nil && !r.Lenient && wire.Twice(list, func(a dots.ACLControl) string { return a.Name }) {
+		err = bad(keyControlACLList, "the same acl-name twice")
 	}
-	list := make([]dots.ACLControl, 0, r.room(n, smallestACL))
-	for range n {
-		a, err := r.acl()
-		if err != nil {
-			return err
-		}
-		list = append(list, a)
-	}
-	if !r.lenient && wire.Twice(list, func(a dots.ACLControl) string { return a.Name }) {
-		return bad(keyControlACLList, "the same acl-name twice")
-	}
-	*into = orNil(list)
-	return nil
+	return list, err
 }
 
 func (r *reader) acl() (a dots.ACLControl, err error) {
-	err = r.entries(keyControlACLList, func(key uint64) (err error) {
+	err = r.Entries(keyControlACLList, func(key uint64) (err error) {
 		switch key {
 		case keyACLName:
-			a.Name, err = r.text(key, wire.CheckText)
+			a.Name, err = r.ReadText(key, wire.CheckText)
 		case keyActivationType:
 			var v uint8
-			v, err = r.enum(key, uint64(dots.ActivateDeactivate))
+			v, err = r.ReadEnum(key, uint64(dots.ActivateDeactivate))
 			a.Activation = dots.Activation(v)
 		default:
-			err = r.stray(key)
+			err = r.Stray(key)
 		}
 		return err
 	})
 	if err == nil && a.Name == "" {
-		err = bad(keyACLName, "missing")
+		err = r.Missing(keyACLName)
 	}
 	return a, err
 }

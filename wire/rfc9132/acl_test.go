@@ -13,8 +13,10 @@ func TestACLs(t *testing.T) {
 	}}
 	got := accepted(t, put(body(t, scope(entry))))
 	equal(t, got.Mitigation.ACLs, []dots.ACLControl{
-		{Name: "an-accept-list", Activation: dots.ActivateImmediate}, {Name: "b", Activation: dots.ActivateWhenMitigating},
-		{Name: "c", Activation: dots.ActivateDeactivate}, {Name: "d"},
+		{Name: "an-accept-list", Activation: dots.ActivateImmediate},
+		{Name: "b", Activation: dots.ActivateWhenMitigating},
+		{Name: "c", Activation: dots.ActivateDeactivate},
+		{Name: "d"},
 	})
 	equal(t, encoded(t, got).Payload, body(t, scope(entry)))
 }

@@ -19,10 +19,18 @@ func TestEveryTargetAttribute(t *testing.T) {
 		target dots.Target
 		alone  bool // enough of a target by itself
 	}{
-		{"target-prefix", 6, a{"198.51.100.0/24", "2001:db8::/32"},
-			dots.Target{Prefixes: []netip.Prefix{prefix("198.51.100.0/24"), prefix("2001:db8::/32")}}, true},
-		{"target-port-range", 7, a{m{8: 0}, m{8: 80}, m{8: 1024, 9: 65535}},
-			dots.Target{Ports: []dots.PortRange{{}, {Lower: 80, Upper: 80}, {Lower: 1024, Upper: 65535}}}, false},
+		{
+			"target-prefix", 6,
+			a{"198.51.100.0/24", "2001:db8::/32"},
+			dots.Target{Prefixes: []netip.Prefix{prefix("198.51.100.0/24"), prefix("2001:db8::/32")}},
+			true,
+		},
+		{
+			"target-port-range", 7,
+			a{m{8: 0}, m{8: 80}, m{8: 1024, 9: 65535}},
+			dots.Target{Ports: []dots.PortRange{{}, {Lower: 80, Upper: 80}, {Lower: 1024, Upper: 65535}}},
+			false,
+		},
 		{"target-protocol", 10, a{6, 17, 0, 255}, dots.Target{Protocols: []uint8{6, 17, 0, 255}}, false},
 		{"target-fqdn", 11, a{"b.example", "a.example"}, dots.Target{FQDNs: []string{"b.example", "a.example"}}, true},
 		{"target-uri", 12, a{"coaps://[2001:db8::1]:5684/x"}, dots.Target{URIs: []string{"coaps://[2001:db8::1]:5684/x"}}, true},

@@ -58,8 +58,8 @@ func parameterKeys() [12]uint64 {
 
 func readConfig(r *reader) (c dots.SessionConfig, err error) {
 	sets := 0
-	err = r.body(keySignalConfig, func() error {
-		return r.entries(keySignalConfig, func(key uint64) error {
+	err = r.Body(keySignalConfig, func() error {
+		return r.Entries(keySignalConfig, func(key uint64) error {
 			switch key {
 			case keyMitigatingConfig:
 				sets++
@@ -68,15 +68,15 @@ func readConfig(r *reader) (c dots.SessionConfig, err error) {
 				sets++
 				return r.configSet(key, &c.Idle)
 			case keySID:
-				if !r.lenient {
+				if !r.Lenient {
 					// RFC 9132, Section 4.5.2: the sid is in the path.
 					return bad(key, "not allowed in the body")
 				}
 			}
-			return r.stray(key)
+			return r.Stray(key)
 		})
 	})
-	if err == nil && sets == 0 && !r.lenient {
+	if err == nil && sets == 0 && !r.Lenient {
 		// RFC 9132, Section 4.5.2: at least one parameter is present; each set that is present has one.
 		err = bad(keySignalConfig, "no parameter")
 	}
@@ -85,7 +85,7 @@ func readConfig(r *reader) (c dots.SessionConfig, err error) {
 
 func (r *reader) configSet(within uint64, s *dots.ConfigSet) error {
 	parameters := 0
-	err := r.entries(within, func(key uint64) error {
+	err := r.Entries(within, func(key uint64) error {
 		if p := integers(key, s); p != nil {
 			parameters++
 			return readBounds(r, key, p, integerKind())
@@ -94,12 +94,12 @@ func (r *reader) configSet(within uint64, s *dots.ConfigSet) error {
 			parameters++
 			return readBounds(r, key, p, decimalKind())
 		}
-		return r.stray(key)
+		return r.Stray(key)
 	})
-	if err == nil && parameters == 0 && len(r.unknown) == 0 && !r.lenient {
+	if err == nil && parameters == 0 && !r.Incomplete() && !r.Lenient {
 		err = bad(within, "no parameter")
 	}
-	if err == nil && !r.lenient && s.AckRandomFactor.Current.Or(minRandomFactor) < minRandomFactor {
+	if err == nil && !r.Lenient && s.AckRandomFactor.Current.Or(minRandomFactor) < minRandomFactor {
 		err = bad(keyAckRandomFactor, "below 1.00")
 	}
 	return err
@@ -130,7 +130,7 @@ func decimalKind() kind[dots.Decimal] {
 }
 
 func readBounds[T any](r *reader, parameter uint64, b *dots.Bounds[T], k kind[T]) error {
-	err := r.entries(parameter, func(key uint64) error {
+	err := r.Entries(parameter, func(key uint64) error {
 		into := &b.Current
 		switch key {
 		case k.max:
@@ -139,24 +139,24 @@ func readBounds[T any](r *reader, parameter uint64, b *dots.Bounds[T], k kind[T]
 			into = &b.Min
 		case k.current:
 		default:
-			return r.stray(key)
+			return r.Stray(key)
 		}
 		// RFC 9132, Section 4.5.2: a client sends current values only.
-		if key != k.current && !r.lenient {
+		if key != k.current && !r.Lenient {
 			return bad(key, "only a server sends it")
 		}
 		v, err := k.read(r, key)
 		*into = dots.Maybe[T]{Value: v, Set: err == nil}
 		return err
 	})
-	if err == nil && !b.Current.Set && len(r.unknown) == 0 && !r.lenient {
+	if err == nil && !b.Current.Set && !r.Incomplete() && !r.Lenient {
 		err = bad(parameter, "empty")
 	}
 	return err
 }
 
 func (r *reader) integer(key uint64) (uint16, error) {
-	v, err := r.uint(key, math.MaxUint16)
+	v, err := r.ReadUint(key, math.MaxUint16)
 	return uint16(v), err
 }
 
@@ -168,10 +168,10 @@ func (r *reader) decimal(key uint64) (dots.Decimal, error) {
 		}
 		return v, nil
 	}
-	if !r.lenient {
+	if !r.Lenient {
 		return 0, bad(key, "not a decimal of two digits")
 	}
-	v, err := r.uint(key, math.MaxUint32)
+	v, err := r.ReadUint(key, math.MaxUint32)
 	return dots.Decimal(v) * 100, err
 }
 

@@ -13,24 +13,24 @@ import (
 // conflict reads conflict-information, which only a server sends.
 func (r *reader) conflict(into *dots.Maybe[dots.Conflict]) error {
 	var c dots.Conflict
-	err := r.entries(keyConflict, func(key uint64) error {
+	err := r.Entries(keyConflict, func(key uint64) error {
 		switch key {
 		case keyConflictStatus:
-			v, err := r.enum(key, math.MaxUint8)
+			v, err := r.ReadEnum(key, math.MaxUint8)
 			c.Status = dots.ConflictStatus(v)
 			return err
 		case keyConflictCause:
-			v, err := r.enum(key, math.MaxUint8)
+			v, err := r.ReadEnum(key, math.MaxUint8)
 			c.Cause = dots.ConflictCause(v)
 			return err
 		case keyRetryTimer:
-			v, err := r.uint(key, math.MaxUint32)
+			v, err := r.ReadUint(key, math.MaxUint32)
 			c.RetryTimer = uint32(v)
 			return err
 		case keyConflictScope:
-			return r.entries(key, func(key uint64) error { return r.conflictScope(key, &c) })
+			return r.Entries(key, func(key uint64) error { return r.conflictScope(key, &c) })
 		}
-		return r.stray(key)
+		return r.Stray(key)
 	})
 	*into = dots.Some(c)
 	return err
@@ -45,40 +45,28 @@ func (r *reader) conflictScope(key uint64, c *dots.Conflict) (err error) {
 		c.MID, err = r.mid()
 		return err
 	case keyACLList:
-		return r.aclRefs(&c.ACLs)
-	}
-	return r.stray(key)
-}
-
-func (r *reader) aclRefs(into *[]dots.ACLRef) error {
-	n, err := r.array(keyACLList)
-	if err != nil {
+		c.ACLs, err = wire.ReadList(&r.Reader, key, smallestACL, r.aclRef)
 		return err
 	}
-	list := make([]dots.ACLRef, 0, r.room(n, smallestACL))
-	for range n {
-		var a dots.ACLRef
-		err := r.entries(keyACLList, func(key uint64) (err error) {
-			switch key {
-			case keyACLName:
-				a.Name, err = r.text(key, wire.CheckText)
-			case keyACLType:
-				a.Type, err = r.text(key, wire.CheckText)
-			default:
-				err = r.stray(key)
-			}
-			return err
-		})
-		if err != nil {
-			return err
+	return r.Stray(key)
+}
+
+func (r *reader) aclRef() (a dots.ACLRef, err error) {
+	err = r.Entries(keyACLList, func(key uint64) (err error) {
+		switch key {
+		case keyACLName:
+			a.Name, err = r.ReadText(key, wire.CheckText)
+		case keyACLType:
+			a.Type, err = r.ReadText(key, wire.CheckText)
+		default:
+			err = r.Stray(key)
 		}
-		if a.Name == "" {
-			return bad(keyACLName, "missing")
-		}
-		list = append(list, a)
+		return err
+	})
+	if err == nil && a.Name == "" {
+		err = r.Missing(keyACLName)
 	}
-	*into = orNil(list)
-	return nil
+	return a, err
 }
 
 // writeConflict writes the key 17 and its value.

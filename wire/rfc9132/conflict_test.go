@@ -18,16 +18,22 @@ func TestConflictsOfEveryKind(t *testing.T) {
 		{"cause only", dots.Conflict{Cause: dots.CauseLegitimateTraffic}, m{19: 4}},
 		{"retry", dots.Conflict{Status: dots.ConflictOtherActive, RetryTimer: 4294967295}, m{18: 1, 20: 4294967295}},
 		{"mid", dots.Conflict{Cause: dots.CauseOverlappingTargets, MID: dots.Some[uint32](0)}, m{19: 1, 21: m{5: 0}}},
-		{"prefixes", dots.Conflict{Cause: 1, Scope: dots.Target{Prefixes: []netip.Prefix{prefix("198.51.100.0/24")}}},
-			m{19: 1, 21: m{6: a{"198.51.100.0/24"}}}},
+		{
+			"prefixes",
+			dots.Conflict{Cause: 1, Scope: dots.Target{Prefixes: []netip.Prefix{prefix("198.51.100.0/24")}}},
+			m{19: 1, 21: m{6: a{"198.51.100.0/24"}}},
+		},
 		{"ports and protocols", dots.Conflict{Cause: 1, Scope: dots.Target{
 			Ports: []dots.PortRange{{Lower: 1, Upper: 2}}, Protocols: []uint8{17},
 		}}, m{19: 1, 21: m{7: a{m{8: 1, 9: 2}}, 10: a{17}}}},
 		{"names", dots.Conflict{Cause: 1, Scope: dots.Target{
 			FQDNs: []string{"a.example"}, URIs: []string{"https://a.example/"}, Aliases: []string{"web"},
 		}}, m{19: 1, 21: m{11: a{"a.example"}, 12: a{"https://a.example/"}, 13: a{"web"}}}},
-		{"accept-list", dots.Conflict{Cause: 2, ACLs: []dots.ACLRef{{Name: "l", Type: "ipv6-acl-type"}}},
-			m{19: 2, 21: m{22: a{m{23: "l", 24: "ipv6-acl-type"}}}}},
+		{
+			"accept-list",
+			dots.Conflict{Cause: 2, ACLs: []dots.ACLRef{{Name: "l", Type: "ipv6-acl-type"}}},
+			m{19: 2, 21: m{22: a{m{23: "l", 24: "ipv6-acl-type"}}}},
+		},
 		{"nothing", dots.Conflict{}, m{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,19 +19,19 @@ type verdict struct {
 
 // readVerdict reads the answer to a mitigation request. Of several entries, which no server should send, the last counts.
 func readVerdict(r *reader) (v verdict, err error) {
-	err = r.scopes(wire.MaxArray, func(int) {}, func() error {
-		return r.entries(keyScope, func(key uint64) (err error) {
+	err = r.Scopes(wire.MaxArray, func(int) {}, func() error {
+		return r.Entries(keyScope, func(key uint64) (err error) {
 			switch key {
 			case keyMID:
 				v.mid, err = r.mid()
 			case keyLifetime:
-				err = r.lifetime(&v.lifetime)
+				v.lifetime, err = r.lifetime()
 			case keyConflict:
 				err = r.conflict(&v.conflict)
 			case keyControlACLList:
-				err = r.acls(&v.acls)
+				v.acls, err = r.acls()
 			default:
-				err = r.stray(key)
+				err = r.Stray(key)
 			}
 			return err
 		})
@@ -40,7 +40,7 @@ func readVerdict(r *reader) (v verdict, err error) {
 }
 
 func writeVerdict(w *wire.Writer, v verdict) {
-	beginScope(w)
+	w.BeginScope()
 	w.Element()
 	w.BeginMap()
 	if v.mid.Set {
@@ -56,5 +56,5 @@ func writeVerdict(w *wire.Writer, v verdict) {
 	}
 	writeACLs(w, v.acls)
 	w.EndMap()
-	endScope(w)
+	w.EndScope()
 }

@@ -7,18 +7,18 @@ import "github.com/dotsgate/dotsgate/wire"
 // readHeartbeat reads peer-hb-status.
 func readHeartbeat(r *reader) (peerHB bool, err error) {
 	found := false
-	err = r.body(keyHeartbeat, func() error {
-		return r.entries(keyHeartbeat, func(key uint64) (err error) {
+	err = r.Body(keyHeartbeat, func() error {
+		return r.Entries(keyHeartbeat, func(key uint64) (err error) {
 			if key != keyPeerHBStatus {
-				return r.stray(key)
+				return r.Stray(key)
 			}
 			found = true
-			peerHB, err = r.bool(key)
+			peerHB, err = r.ReadBool(key)
 			return err
 		})
 	})
 	if err == nil && !found {
-		err = bad(keyPeerHBStatus, "missing")
+		err = r.Missing(keyPeerHBStatus)
 	}
 	return peerHB, err
 }

@@ -1,11 +1,15 @@
 package rfc9132
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/dotsgate/dotsgate/wire"
+)
 
 // The CBOR keys of the signal channel (RFC 9132, Section 6).
 const (
-	keyMitigationScope    = 1
-	keyScope              = 2
+	keyMitigationScope    = wire.KeyMitigationScope
+	keyScope              = wire.KeyScope
 	keyCDID               = 3
 	keyCUID               = 4
 	keyMID                = 5
@@ -133,7 +137,7 @@ func name(key uint64) string {
 		"non-probing-wait", "non-partial-wait",
 	}
 	switch {
-	case key == bodyKey:
+	case key == wire.BodyKey:
 		return "body"
 	case key >= firstKey && key <= lastKey:
 		return low[key]

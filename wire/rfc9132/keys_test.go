@@ -11,8 +11,12 @@ func TestClasses(t *testing.T) {
 		first, last uint64
 		want        class
 	}{
-		{0, 127, classRequired}, {128, 255, classOptional}, {256, 16383, classRequired}, {16384, 65535, classOptional},
-		{65536, 65600, classIllegal}, {1<<64 - 1, 1<<64 - 1, classIllegal},
+		{0, 127, classRequired},
+		{128, 255, classOptional},
+		{256, 16383, classRequired},
+		{16384, 65535, classOptional},
+		{65536, 65600, classIllegal},
+		{1<<64 - 1, 1<<64 - 1, classIllegal},
 	} {
 		for key := tt.first; ; key++ {
 			if got := classOf(key); got != tt.want {

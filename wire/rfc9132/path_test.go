@@ -13,8 +13,12 @@ func TestOwns(t *testing.T) {
 		path []string
 		want bool
 	}{
-		{path("mitigate"), true}, {path(), true}, {[]string{".well-known"}, false}, {nil, false},
-		{[]string{"v1", "dots-signal", "signal"}, false}, {[]string{".well-known", "core"}, false},
+		{path("mitigate"), true},
+		{path(), true},
+		{[]string{".well-known"}, false},
+		{nil, false},
+		{[]string{"v1", "dots-signal", "signal"}, false},
+		{[]string{".well-known", "core"}, false},
 	} {
 		if got := New().Owns(tt.path); got != tt.want {
 			t.Errorf("Owns(%q) = %v", tt.path, got)
@@ -30,8 +34,10 @@ func TestPathsAccepted(t *testing.T) {
 	}{
 		{wire.GET, path("mitigate", "cuid=c"), wire.Request{Op: wire.GetMitigations, CUID: "c"}},
 		{wire.GET, path("mitigate", "cuid=c=", "mid=0"), wire.Request{Op: wire.GetMitigations, CUID: "c=", MID: dots.Some[uint32](0)}},
-		{wire.DELETE, path("mitigate", "cdid=d", "cuid=c", "mid=4294967295"),
-			wire.Request{Op: wire.DeleteMitigation, CDID: "d", CUID: "c", MID: dots.Some[uint32](4294967295)}},
+		{
+			wire.DELETE, path("mitigate", "cdid=d", "cuid=c", "mid=4294967295"),
+			wire.Request{Op: wire.DeleteMitigation, CDID: "d", CUID: "c", MID: dots.Some[uint32](4294967295)},
+		},
 		{wire.GET, path("config"), wire.Request{Op: wire.GetConfig}},
 		{wire.GET, path("config", "sid=9"), wire.Request{Op: wire.GetConfig, SID: dots.Some[uint64](9)}},
 		{wire.DELETE, path("config"), wire.Request{Op: wire.DeleteConfig}},

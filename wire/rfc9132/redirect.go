@@ -24,25 +24,25 @@ func callHomeRedirect() redirectKeys {
 }
 
 func readRedirect(r *reader, keys redirectKeys) (to dots.Redirect, err error) {
-	err = r.body(keyRedirectedSignal, func() error {
-		return r.entries(keyRedirectedSignal, func(key uint64) (err error) {
+	err = r.Body(keyRedirectedSignal, func() error {
+		return r.Entries(keyRedirectedSignal, func(key uint64) (err error) {
 			switch key {
 			case keys.name:
-				to.Server, err = r.text(key, wire.CheckName)
+				to.Server, err = r.ReadText(key, wire.CheckName)
 			case keys.records:
-				err = r.texts(key, checkAddress, &to.Records)
+				to.Records, err = r.ReadTexts(key, checkAddress)
 			case keys.ttl:
 				var ttl uint64
-				ttl, err = r.uint(key, math.MaxUint32)
+				ttl, err = r.ReadUint(key, math.MaxUint32)
 				to.TTLs = []uint32{uint32(ttl)}
 			default:
-				err = r.stray(key)
+				err = r.Stray(key)
 			}
 			return err
 		})
 	})
 	if err == nil && to.Server == "" {
-		err = bad(keys.name, "missing")
+		err = r.Missing(keys.name)
 	}
 	return to, err
 }
@@ -60,7 +60,7 @@ func writeRedirect(w *wire.Writer, to dots.Redirect, keys redirectKeys) {
 	w.BeginMap()
 	w.Key(keys.name)
 	w.Text(to.Server)
-	writeTexts(w, keys.records, to.Records)
+	w.KeyTexts(keys.records, to.Records)
 	if keys.ttl != 0 && len(to.TTLs) > 0 {
 		w.Key(keys.ttl)
 		w.Uint(uint64(to.TTLs[0]))

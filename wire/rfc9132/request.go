@@ -14,8 +14,8 @@ import (
 // readRequest reads the body of a PUT of a mitigation.
 func readRequest(r *reader, efficacy bool) (m dots.Request, err error) {
 	// RFC 9132, Section 4.4.1: exactly one entry in scope.
-	err = r.scopes(1, func(int) {}, func() error {
-		return r.entries(keyScope, func(key uint64) error { return r.requestField(key, &m) })
+	err = r.Scopes(1, func(int) {}, func() error {
+		return r.Entries(keyScope, func(key uint64) error { return r.requestField(key, &m) })
 	})
 	if err != nil {
 		return dots.Request{}, err
@@ -24,7 +24,7 @@ func readRequest(r *reader, efficacy bool) (m dots.Request, err error) {
 	return m, complete(m, efficacy)
 }
 
-func (r *reader) requestField(key uint64, m *dots.Request) error {
+func (r *reader) requestField(key uint64, m *dots.Request) (err error) {
 	if done, err := r.target(key, &m.Target); done {
 		return err
 	}
@@ -33,17 +33,19 @@ func (r *reader) requestField(key uint64, m *dots.Request) error {
 	}
 	switch key {
 	case keyLifetime:
-		return r.lifetime(&m.Lifetime)
+		m.Lifetime, err = r.lifetime()
+		return err
 	case keyTriggerMitigation:
-		trigger, err := r.bool(key)
+		trigger, err := r.ReadBool(key)
 		m.OnSignalLoss = err == nil && !trigger
 		return err
 	case keyAttackStatus:
-		v, err := r.enum(key, uint64(dots.AttackMitigated))
+		v, err := r.ReadEnum(key, uint64(dots.AttackMitigated))
 		m.Attack = dots.AttackStatus(v)
 		return err
 	case keyControlACLList:
-		return r.acls(&m.ACLs)
+		m.ACLs, err = r.acls()
+		return err
 	case keyCDID, keyCUID, keyMID:
 		// RFC 9132, Section 4.4.1: these are in the path and never in a request's body.
 		return bad(key, "not allowed in the body")
@@ -52,20 +54,6 @@ func (r *reader) requestField(key uint64, m *dots.Request) error {
 		return bad(key, "only a server sends it")
 	}
 	return r.keep(key, &m.Optional)
-}
-
-// lifetime reads a lifetime. RFC 9132, Section 4.4.1: 0 is invalid, -1 asks for an indefinite one.
-func (r *reader) lifetime(into *dots.Maybe[dots.Lifetime]) error {
-	v, ok := r.Int()
-	if !ok {
-		return bad(keyLifetime, "not an integer")
-	}
-	l := dots.Lifetime(v)
-	if !l.Valid() && (v != 0 || !r.lenient) {
-		return bad(keyLifetime, "out of range")
-	}
-	*into = dots.Some(l)
-	return nil
 }
 
 // complete checks what a request must have.
@@ -99,7 +87,7 @@ func writeRequest(w *wire.Writer, m dots.Request, efficacy bool) error {
 	if err := complete(m, efficacy); err != nil {
 		return errors.New("writing a mitigation request: " + dots.AsError(err).Text)
 	}
-	beginScope(w)
+	w.BeginScope()
 	w.Element()
 	w.BeginMap()
 	writeTarget(w, m.Target)
@@ -115,7 +103,7 @@ func writeRequest(w *wire.Writer, m dots.Request, efficacy bool) error {
 	writeACLs(w, m.ACLs)
 	writeExtensions(w, m.Source, m.Optional)
 	w.EndMap()
-	endScope(w)
+	w.EndScope()
 	return nil
 }
 
@@ -127,27 +115,9 @@ func writeTrigger(w *wire.Writer, onSignalLoss bool) {
 	}
 }
 
-// beginScope opens {1: {2: [.
-func beginScope(w *wire.Writer) {
-	w.BeginMap()
-	w.Key(keyMitigationScope)
-	w.BeginMap()
-	w.Key(keyScope)
-	w.BeginArray()
-}
-
-// endScope closes ]}}.
-func endScope(w *wire.Writer) {
-	w.EndArray()
-	w.EndMap()
-	w.EndMap()
-}
-
 // mid reads a mid, which only a server's body has.
-func (r *reader) mid() (dots.Maybe[uint32], error) {
-	v, err := r.uint(keyMID, math.MaxUint32)
-	if err != nil {
-		return dots.Maybe[uint32]{}, err
-	}
-	return dots.Some(uint32(v)), nil
+func (r *reader) mid() (dots.Maybe[uint32], error) { return r.ReadMID(keyMID, math.MaxUint32) }
+
+func (r *reader) lifetime() (dots.Maybe[dots.Lifetime], error) {
+	return r.ReadLifetime(keyLifetime, math.MaxUint32)
 }

@@ -106,8 +106,8 @@ func TestPutRefused(t *testing.T) {
 		{"cdid in the body", m{3: "x", 6: ok, 14: 60}, "cdid: not allowed in the body"},
 		{"mid in the body", m{5: 123, 6: ok, 14: 60}, "mid: not allowed in the body"},
 		{"config in a scope", m{6: ok, 14: 60, 30: m{}}, "signal-config: not allowed here"},
-		{"text key", m{6: ok, 14: 60, "x": 1}, "no unsigned integer"},
-		{"negative key", m{6: ok, 14: 60, -1: 1}, "no unsigned integer"},
+		{"text key", m{6: ok, 14: 60, "x": 1}, "a key of a wrong type"},
+		{"negative key", m{6: ok, 14: 60, -1: 1}, "a key of a wrong type"},
 		{"key beyond 65535", m{6: ok, 14: 60, 65536: 1}, "key 65536 out of range"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -220,8 +220,10 @@ func TestOptionalKeysKept(t *testing.T) {
 	entry := m{11: a{"a.example"}, 14: 60, 128: 1, 255: m{1: a{}}, 16384: "x", 49152: nil}
 	got := accepted(t, put(body(t, m{1: m{2: a{entry}, 130: 1}, 40000: 1})))
 	equal(t, got.Mitigation.Optional, []dots.Raw{
-		{Key: 128, Value: []byte{1}}, {Key: 255, Value: []byte{0xa1, 1, 0x80}},
-		{Key: 16384, Value: []byte{0x61, 'x'}}, {Key: 49152, Value: []byte{0xf6}},
+		{Key: 128, Value: []byte{1}},
+		{Key: 255, Value: []byte{0xa1, 1, 0x80}},
+		{Key: 16384, Value: []byte{0x61, 'x'}},
+		{Key: 49152, Value: []byte{0xf6}},
 	})
 	// Whatever the order they came in.
 	got = accepted(t, put(unhex(t, "A1 01 A1 02 81 A4 19 4000 01 0B 81 61 61 18 80 02 0E 01")))

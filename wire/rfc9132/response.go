@@ -77,7 +77,7 @@ func (p Profile) DecodeResponse(req wire.Request, m wire.CoAPResponse) (wire.Res
 			return resp, &wire.ResponseError{Code: m.Code, Text: "does not answer what was asked"}
 		}
 		if err := p.readSuccess(req, m, &resp); err != nil {
-			return wire.Response{Code: m.Code}, &wire.ResponseError{Code: m.Code, Text: dots.AsError(err).Text}
+			return wire.Response{Code: m.Code}, wire.Unusable(m.Code, err)
 		}
 		return resp, nil
 	case 4, 5:
@@ -87,15 +87,10 @@ func (p Profile) DecodeResponse(req wire.Request, m wire.CoAPResponse) (wire.Res
 	return resp, &wire.ResponseError{Code: m.Code, Text: "no code of a response"}
 }
 
-// readSuccess reads the body of a success, where one is expected: a known server answers a PUT of the
-// configuration with a null, and an answer to a mitigation request may lack one.
+// readSuccess reads the body of a success, where one is expected.
 func (p Profile) readSuccess(req wire.Request, m wire.CoAPResponse, resp *wire.Response) error {
-	get := req.Op == wire.GetMitigations || req.Op == wire.GetConfig
-	if !get && (req.Op != wire.PutMitigation || len(m.Payload) == 0) {
-		return nil
-	}
-	if m.Format.Or(contentFormat) != contentFormat {
-		return dots.Refuse(dots.CodeUnsupportedFormat, "not application/dots+cbor")
+	if read, err := req.Op.AnswerBody(m, contentFormat); !read {
+		return err
 	}
 	r, err := open(p.check, m.Payload, true)
 	if err != nil {

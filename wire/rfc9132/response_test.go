@@ -125,10 +125,19 @@ func TestUnexpectedCodes(t *testing.T) {
 		code dots.Code
 	}{
 		// A known server answers so after a block-wise GET, and does not execute the request.
-		{wire.PutMitigation, dots.CodeContent}, {wire.PutConfig, dots.CodeContent}, {wire.DeleteMitigation, dots.CodeContent},
-		{wire.DeleteMitigation, dots.CodeChanged}, {wire.DeleteConfig, dots.CodeChanged}, {wire.PutMitigation, dots.CodeDeleted},
-		{wire.GetMitigations, dots.CodeChanged}, {wire.GetConfig, dots.CodeValid}, {wire.PutHeartbeat, dots.CodeContent},
-		{wire.GetMitigations, 0}, {wire.GetMitigations, 1}, {wire.GetMitigations, dots.CodeAlternateServer}, {wire.GetMitigations, 7<<5 | 1},
+		{wire.PutMitigation, dots.CodeContent},
+		{wire.PutConfig, dots.CodeContent},
+		{wire.DeleteMitigation, dots.CodeContent},
+		{wire.DeleteMitigation, dots.CodeChanged},
+		{wire.DeleteConfig, dots.CodeChanged},
+		{wire.PutMitigation, dots.CodeDeleted},
+		{wire.GetMitigations, dots.CodeChanged},
+		{wire.GetConfig, dots.CodeValid},
+		{wire.PutHeartbeat, dots.CodeContent},
+		{wire.GetMitigations, 0},
+		{wire.GetMitigations, 1},
+		{wire.GetMitigations, dots.CodeAlternateServer},
+		{wire.GetMitigations, 7<<5 | 1},
 	} {
 		_, err := New().DecodeResponse(wire.Request{Op: tt.op}, wire.CoAPResponse{Code: tt.code, Payload: []byte{0xa0}})
 		isResponseError(t, tt.code.String(), err)
@@ -152,8 +161,12 @@ func TestEmptyAnswers(t *testing.T) {
 		op   wire.Op
 		code dots.Code
 	}{
-		{wire.DeleteMitigation, dots.CodeDeleted}, {wire.DeleteConfig, dots.CodeDeleted}, {wire.PutConfig, dots.CodeCreated},
-		{wire.PutConfig, dots.CodeChanged}, {wire.PutHeartbeat, dots.CodeChanged}, {wire.PutRedirect, dots.CodeCreated},
+		{wire.DeleteMitigation, dots.CodeDeleted},
+		{wire.DeleteConfig, dots.CodeDeleted},
+		{wire.PutConfig, dots.CodeCreated},
+		{wire.PutConfig, dots.CodeChanged},
+		{wire.PutHeartbeat, dots.CodeChanged},
+		{wire.PutRedirect, dots.CodeCreated},
 	} {
 		req, resp := wire.Request{Op: tt.op}, wire.Response{Code: tt.code}
 		equal(t, answered(t, req, resp), wire.CoAPResponse{Code: tt.code})

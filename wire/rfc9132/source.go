@@ -14,13 +14,15 @@ import (
 func (r *reader) source(key uint64, s *dots.Source) (done bool, err error) {
 	switch key {
 	case keySourcePrefix:
-		return true, r.texts(key, checkSource, &s.Prefixes)
+		s.Prefixes, err = r.ReadTexts(key, checkSource)
 	case keySourcePortRange:
-		return true, r.ports(key, &s.Ports)
+		s.Ports, err = r.ports(key)
 	case keySourceICMPType:
-		return true, r.icmpTypes(&s.ICMPTypes)
+		s.ICMPTypes, err = r.icmpTypes()
+	default:
+		return false, nil
 	}
-	return false, nil
+	return true, err
 }
 
 func checkSource(s string) string {
@@ -34,29 +36,20 @@ func checkSource(s string) string {
 // smallestTypes is the encoded length of the shortest range of ICMP types.
 const smallestTypes = 5
 
-func (r *reader) icmpTypes(into *[]dots.ICMPTypeRange) error {
-	n, err := r.array(keySourceICMPType)
-	if err != nil {
-		return err
+func (r *reader) icmpTypes() ([]dots.ICMPTypeRange, error) {
+	list, err := wire.ReadList(&r.Reader, keySourceICMPType, smallestTypes, func() (dots.ICMPTypeRange, error) {
+		lower, upper, err := r.ReadSpan(keySourceICMPType, keyLowerType, math.MaxUint8)
+		return dots.ICMPTypeRange{Lower: uint8(lower), Upper: uint8(upper)}, err
+	})
+	if err == nil && !r.Lenient && wire.Twice(list, func(t dots.ICMPTypeRange) uint8 { return t.Lower }) {
+		err = bad(keySourceICMPType, "the same lower-type twice")
 	}
-	list := make([]dots.ICMPTypeRange, 0, r.room(n, smallestTypes))
-	for range n {
-		lower, upper, err := r.span(keySourceICMPType, keyLowerType, math.MaxUint8)
-		if err != nil {
-			return err
-		}
-		list = append(list, dots.ICMPTypeRange{Lower: uint8(lower), Upper: uint8(upper)})
-	}
-	if !r.lenient && wire.Twice(list, func(t dots.ICMPTypeRange) uint8 { return t.Lower }) {
-		return bad(keySourceICMPType, "the same lower-type twice")
-	}
-	*into = orNil(list)
-	return nil
+	return list, err
 }
 
 func writeSource(w *wire.Writer, s dots.Source) {
-	writeTexts(w, keySourcePrefix, s.Prefixes)
-	writePorts(w, keySourcePortRange, s.Ports)
+	w.KeyTexts(keySourcePrefix, s.Prefixes)
+	w.Ports(keySourcePortRange, keyLowerPort, s.Ports)
 	if len(s.ICMPTypes) == 0 {
 		return
 	}
@@ -64,7 +57,7 @@ func writeSource(w *wire.Writer, s dots.Source) {
 	w.BeginArray()
 	for _, t := range s.ICMPTypes {
 		w.Element()
-		writeSpan(w, keyLowerType, uint64(t.Lower), uint64(t.Upper))
+		w.Span(keyLowerType, uint64(t.Lower), uint64(t.Upper))
 	}
 	w.EndArray()
 }
