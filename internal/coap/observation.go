@@ -13,12 +13,14 @@ type Observation struct {
 	fn    func(*Message)
 	first chan error // capacity 1: the outcome of the registration
 
-	call     *call
-	active   bool
-	answered bool      // the first response came
-	sequence uint32    // of the newest notification taken
-	taken    time.Time // when
-	rest     *transfer // fetches the rest of a large notification
+	anyway    bool // a success without the Observe option does not end it
+	call      *call
+	listening bool      // what comes under the token is ours
+	active    bool      // we are registered: a response with the option came
+	answered  bool      // the first response came
+	sequence  uint32    // of the newest notification taken
+	taken     time.Time // when
+	rest      *transfer // fetches the rest of a large notification
 }
 
 // Observe sends a GET with Observe 0 and returns when it is answered. fn gets the response and every later notification
@@ -26,26 +28,40 @@ type Observation struct {
 // block. When the peer did not register us (an error, or no Observe option) fn has got the response and Active is
 // false. On UDP a peer that forgot us is the caller's concern. Errors as for Do.
 func (s *Session) Observe(ctx context.Context, req *Message, fn func(*Message)) (*Observation, error) {
+	return s.observe(ctx, req, &Observation{fn: fn})
+}
+
+// ObserveAnyway is Observe for peers that register us without saying so: known servers leave the Observe option out of
+// their first response and notify all the same. After such a response, if it is a success, the observation goes on:
+// Active is false until the first notification, and further responses without the option, which answer repetitions of
+// the request, are passed over. It ends as any other, or by Cancel, which tells a peer nothing that never notified.
+func (s *Session) ObserveAnyway(ctx context.Context, req *Message, fn func(*Message)) (*Observation, error) {
+	return s.observe(ctx, req, &Observation{fn: fn, anyway: true})
+}
+
+// observe registers o and waits for the first response.
+func (s *Session) observe(ctx context.Context, req *Message, o *Observation) (*Observation, error) {
 	if req.Code != GET {
 		return nil, fmt.Errorf("%w: %s cannot observe", ErrBadMessage, req.Code)
 	}
-	o := &Observation{s: s, req: req.Clone(), fn: fn, first: make(chan error, 1)}
+	o.s, o.req, o.first = s, req.Clone(), make(chan error, 1)
 	if err := o.register(); err != nil {
 		return nil, fmt.Errorf("sending the request: %w", err)
 	}
+	var err error
 	select {
-	case err := <-o.first:
-		if err != nil {
-			return nil, fmt.Errorf("waiting for the response: %w", err)
-		}
-		return o, nil
+	case err = <-o.first:
 	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
 		s.mu.Lock()
 		defer s.unlock()
 		o.forget()
 		o.abandonRest()
-		return nil, fmt.Errorf("waiting for the response: %w", ctx.Err())
+		return nil, fmt.Errorf("waiting for the response: %w", err)
 	}
+	return o, nil
 }
 
 // register sends the registration.
@@ -58,11 +74,11 @@ func (o *Observation) register() error {
 		return fmt.Errorf("%w: the options leave no room", ErrTooLarge)
 	}
 	o.call = &call{stays: true, fn: o.receive}
-	o.active = true
+	o.listening = true
 	return o.s.begin(o.call, m)
 }
 
-// Active reports whether the peer keeps us registered, as far as we know.
+// Active reports whether the peer keeps us registered, as far as it has said so.
 func (o *Observation) Active() bool {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
@@ -73,7 +89,7 @@ func (o *Observation) Active() bool {
 func (o *Observation) receive(m *Message, err error) {
 	o.s.mu.Lock()
 	defer o.s.unlock()
-	if !o.active {
+	if !o.listening {
 		return
 	}
 	if err != nil {
@@ -81,18 +97,28 @@ func (o *Observation) receive(m *Message, err error) {
 		o.settle(err)
 		return
 	}
+	if o.takes(m, time.Now()) {
+		o.answered = true
+		o.deliver(m)
+	}
+}
+
+// takes notes what a response says of our registration, and reports whether it is news.
+func (o *Observation) takes(m *Message, now time.Time) bool {
 	sequence, observed := m.Options.Uint(Observe)
 	switch {
-	case !observed, !m.Code.Success():
+	case observed && m.Code.Success():
+		if o.active && !o.fresh(sequence, now) {
+			return false
+		}
+		o.active, o.sequence, o.taken = true, sequence, now
+	case o.anyway && m.Code.Success():
+		return !o.answered
+	default:
 		// RFC 7641, Section 4.1 and 4.2: not registered, or not any more.
 		o.forget()
-	case o.answered && !o.fresh(sequence, time.Now()):
-		return
-	default:
-		o.sequence, o.taken = sequence, time.Now()
 	}
-	o.answered = true
-	o.deliver(m)
+	return true
 }
 
 // fresh reports whether a notification is newer than the last: RFC 7641, Section 3.4. Over TCP order is given.
@@ -163,13 +189,13 @@ func (o *Observation) abandonRest() {
 
 // forget stops listening. The lock is held.
 func (o *Observation) forget() {
-	o.active = false
+	o.listening, o.active = false, false
 	o.s.drop(o.call)
 }
 
 // Cancel ends the observation with a GET with Observe 1 under the same token and waits for its response: RFC 7641,
 // Section 3.6. fn is not called once Cancel was begun, except for a notification that is just being handed over.
-// Cancelling one that is not active does nothing. Errors as for Do; the observation is over in any case.
+// One that is not active just ends, and nothing is sent. Errors as for Do; the observation is over in any case.
 func (o *Observation) Cancel(ctx context.Context) error {
 	answer := make(chan error, 1)
 	c, err := o.startCancel(answer)
@@ -197,11 +223,15 @@ func (o *Observation) Cancel(ctx context.Context) error {
 func (o *Observation) startCancel(answer chan<- error) (*call, error) {
 	o.s.mu.Lock()
 	defer o.s.unlock()
-	if !o.active || o.s.err != nil {
+	active := o.active
+	if !o.listening || o.s.err != nil {
 		return nil, nil
 	}
 	o.forget()
 	o.abandonRest()
+	if !active {
+		return nil, nil
+	}
 	m := o.req.with()
 	m.Options.SetUint(Observe, 1)
 	c := &call{token: o.call.token, cancels: true, fn: func(_ *Message, err error) { answer <- err }}

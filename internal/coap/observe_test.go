@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -261,11 +262,17 @@ type begun struct {
 }
 
 // startObserving registers beside the test and returns the header of the request.
-func startObserving(r *rig, req *Message) (*begun, packet, chan struct{}) {
+func startObserving(r *rig, req *Message) (*begun, packet, chan struct{}) { return startWith(r, r.Observe, req) }
+
+// observe is Session.Observe or Session.ObserveAnyway.
+type observe func(context.Context, *Message, func(*Message)) (*Observation, error)
+
+// startWith is startObserving by either way.
+func startWith(r *rig, observe observe, req *Message) (*begun, packet, chan struct{}) {
 	b := new(begun)
 	done := make(chan struct{})
 	go func() {
-		b.o, b.err = r.Observe(context.Background(), req, func(m *Message) {
+		b.o, b.err = observe(context.Background(), req, func(m *Message) {
 			b.got = append(b.got, fmt.Sprintf("%s %s", m.Code, m.Payload))
 		})
 		close(done)
@@ -351,6 +358,23 @@ func TestObservationFails(t *testing.T) {
 		if !errors.Is(b.err, ErrClosed) {
 			t.Fatal(b.err)
 		}
+	})
+}
+
+// When the rest of the first response cannot be had, nobody has a handle on the observation, so it is over.
+func TestObservationWhoseFirstResponseIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, SessionConfig{Rand: fixedRand(0)})
+		b, p, done := startObserving(r, get("a"))
+		r.Input(udp(ack, Content, p.mid, string(p.token), strings.Repeat("x", 16), num(Observe, 1), num(Block2, 8)))
+		next, _ := r.decoded(r.one())
+		r.Input(udp(rst, Empty, next.mid, "", ""))
+		<-done
+		if !errors.Is(b.err, ErrReset) || len(b.got) != 0 || len(r.calls) != 0 {
+			t.Fatal(b.err, b.got, len(r.calls))
+		}
+		r.Input(udp(non, Content, 1, string(p.token), "late", num(Observe, 2)))
+		r.want(udp(rst, Empty, 1, "", ""))
 	})
 }
 
