@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/dotsgate/dotsgate/internal/app"
 	"github.com/dotsgate/dotsgate/internal/config"
@@ -31,7 +33,10 @@ func serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		go a.ReloadOn(c.Context())
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+		go a.ReloadOn(c.Context(), hup)
 		return a.Run(c.Context())
 	}
 	return c

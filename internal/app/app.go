@@ -30,7 +30,8 @@ type App struct {
 
 	store       *sqlite.Store
 	metrics     *metrics.Metrics
-	credentials []*coap.Credentials
+	health      *storeHealth
+	credentials []*loaded
 	gateway     *gateway.Gateway
 	downstream  *downstream.Server
 	upstream    *upstream.Manager
@@ -44,9 +45,9 @@ type App struct {
 }
 
 // Build does everything that can fail: it opens the store, reads the credentials and takes the addresses. What it returns must be
-// Run, or Closed. version is shown in the metrics.
+// Run, or Closed. version is shown in the metrics. ctx bounds the building only.
 func Build(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
-	a := &App{cfg: cfg, log: log}
+	a := &App{cfg: cfg, log: log, health: &storeHealth{}}
 	for _, step := range []func(context.Context) error{a.openStore, func(context.Context) error { a.makeMetrics(version); return nil },
 		a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside} {
 		if err := step(ctx); err != nil {
@@ -113,7 +114,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
 			NoMirror: !a.cfg.Mitigation.Mirror, NewCUID: newCUID,
 		},
-		Store: a.store, Resolver: resolver{r, a.metrics}, Logger: a.log, Meter: a.metrics,
+		Store: a.store, Resolver: resolver{r, a.metrics}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
 	})
 	if err != nil {
 		return fmt.Errorf("making the gateway: %w", err)
@@ -126,9 +127,9 @@ func (a *App) makeUpstream(context.Context) error {
 	var handler coap.HandlerFunc = func(ex *coap.Exchange) { a.upstream.Handler().ServeCoAP(ex) }
 	links := make([]upstream.LinkConfig, len(a.cfg.Uplinks))
 	for i, u := range a.cfg.Uplinks {
-		cred, err := a.load(u.Credentials)
+		cred, err := a.load("uplink "+u.Name, u.Credentials)
 		if err != nil {
-			return fmt.Errorf("uplink %s: %w", u.Name, err)
+			return err
 		}
 		d, err := coap.NewDialer(coap.DialConfig{
 			Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred,
@@ -141,7 +142,7 @@ func (a *App) makeUpstream(context.Context) error {
 		links[i] = upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial}
 	}
 	m, err := upstream.New(upstream.Config{
-		Events: a.gateway, Links: links, Logger: a.log, Meter: upstreamMeter{a.metrics},
+		Events: a.gateway, Links: links, Logger: a.log, Meter: newUpstreamMeter(a.metrics, a.cfg.Uplinks),
 		HeartbeatInterval: a.cfg.Session.HeartbeatInterval, MissingAllowed: a.cfg.Session.MissingHBAllowed,
 	})
 	if err != nil {
@@ -168,7 +169,7 @@ func (a *App) makeDownstream(context.Context) error {
 
 // listen takes the addresses that clients reach.
 func (a *App) listen(context.Context) error {
-	cred, err := a.load(a.cfg.Credentials)
+	cred, err := a.load("listeners", a.cfg.Credentials)
 	if err != nil {
 		return err
 	}
@@ -212,33 +213,6 @@ func (a *App) listenAside(context.Context) error {
 		}
 	}
 	return nil
-}
-
-// ready tells why the gateway cannot signal upstream, nil when it can.
-func (a *App) ready() error {
-	for _, l := range a.upstream.Links() {
-		if l.Up {
-			return nil
-		}
-	}
-	return errors.New("no uplink has a session")
-}
-
-// load reads credentials, which SIGHUP reads again.
-func (a *App) load(c config.Credentials) (*coap.Credentials, error) {
-	cc := coap.CredentialsConfig{CertFile: c.Cert, KeyFile: c.Key, CAFile: c.CA, CRLFile: c.CRL, PSKIdentity: c.PSKIdentity, AllowPlainPSK: c.AllowPlainPSK}
-	if c.PSKs != nil {
-		cc.PSKs = func(identity string) ([]byte, bool) {
-			key, ok := c.PSKs[identity]
-			return key, ok
-		}
-	}
-	cred, err := coap.LoadCredentials(cc)
-	if err != nil {
-		return nil, err
-	}
-	a.credentials = append(a.credentials, cred)
-	return cred, nil
 }
 
 // identities gives the SHA-256 of our own credential toward each uplink, from which our cuid is computed

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/metrics"
 	"github.com/dotsgate/dotsgate/internal/resolve"
 	"github.com/dotsgate/dotsgate/upstream"
@@ -44,23 +46,62 @@ func (d downstreamMeter) HeartbeatMissed()        { d.m.HeartbeatMissed(metrics.
 func (d downstreamMeter) Observers(delta int)     { d.m.Observers(delta) }
 func (d downstreamMeter) Notified(code dots.Code) { d.m.Notified(code) }
 
+// gatewayMeter counts what the core does, and keeps how the store fares.
+type gatewayMeter struct {
+	*metrics.Metrics
+	health *storeHealth
+}
+
+// Committed counts a commit.
+func (g gatewayMeter) Committed(took time.Duration, batches int, err error) {
+	g.health.committed(err)
+	g.Metrics.Committed(took, batches, err)
+}
+
 // upstreamMeter counts what the client half does.
-type upstreamMeter struct{ m *metrics.Metrics }
+type upstreamMeter struct {
+	m          *metrics.Metrics
+	transports map[string]metrics.Transport // by uplink
 
-func (u upstreamMeter) UplinkUp(uplink string, up bool) { u.m.SetUplinkUp(uplink, up) }
+	mu sync.Mutex
+	up map[string]bool // which uplinks have a session: told more than once, counted once
+}
 
-func (u upstreamMeter) Request(_ string, method wire.Method, code dots.Code) {
+func newUpstreamMeter(m *metrics.Metrics, uplinks []config.Uplink) *upstreamMeter {
+	u := &upstreamMeter{m: m, transports: map[string]metrics.Transport{}, up: map[string]bool{}}
+	for _, l := range uplinks {
+		u.transports[l.Name] = transport(l.Transport == config.TransportTLS)
+	}
+	return u
+}
+
+func (u *upstreamMeter) UplinkUp(uplink string, up bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.m.SetUplinkUp(uplink, up)
+	if u.up[uplink] == up {
+		return
+	}
+	u.up[uplink] = up
+	if up {
+		u.m.SessionOpened(metrics.Uplink, u.transports[uplink])
+	} else {
+		u.m.SessionClosed(metrics.Uplink, u.transports[uplink])
+	}
+}
+
+func (u *upstreamMeter) Request(_ string, method wire.Method, code dots.Code) {
 	u.m.Request(metrics.Uplink, metrics.Method(method), code)
 }
 
-func (u upstreamMeter) Legs(uplink string, counts upstream.LegCounts) {
+func (u *upstreamMeter) Legs(uplink string, counts upstream.LegCounts) {
 	u.m.SetLegs(uplink, map[metrics.LegState]int{
 		metrics.LegWanted: counts[upstream.LegWanted], metrics.LegPlaced: counts[upstream.LegPlaced],
 		metrics.LegRefused: counts[upstream.LegRefused], metrics.LegWithdrawing: counts[upstream.LegWithdrawing],
 	})
 }
 
-func (u upstreamMeter) HeartbeatMissed(string) { u.m.HeartbeatMissed(metrics.Uplink) }
+func (u *upstreamMeter) HeartbeatMissed(string) { u.m.HeartbeatMissed(metrics.Uplink) }
 
 // coapCounters turns the CoAP layer's counters into those that are shown.
 func coapCounters(c *coap.Counters) metrics.CoAPCounters {

@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/gateway"
 )
-
-// stopWithin is how long a stop may take before it is given up.
-const stopWithin = 10 * time.Second
 
 // stage is a group of tasks that start together and stop together.
 type stage struct {
@@ -23,14 +17,7 @@ type stage struct {
 	tasks []func(context.Context) error
 }
 
-// stages in the order of their start; they stop in the reverse order, each once the later ones have ended:
-//
-//  1. metrics and admin first and last, so that an operator can watch a start and a stop;
-//  2. the dialers own the connections that the uplinks' sessions run on;
-//  3. the uplinks outlive the core, so that the wants of its last commits are still said;
-//  4. the core outlives the server half, so that requests taken in are decided and stored;
-//  5. the server half outlives its listeners, so that their sessions end in order;
-//  6. the listeners come last, when everything behind them is there, and go first, saying goodbye to their clients.
+// stages in the order of their start: each finds there what it leans on. They stop in the reverse order (see stop).
 func (a *App) stages() []stage {
 	aside := []func(context.Context) error{a.gauges}
 	if a.web != nil {
@@ -70,7 +57,10 @@ func (a *App) Run(ctx context.Context) error {
 	for _, s := range a.stages() {
 		started = append(started, start(s, failed))
 	}
-	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.dialers))
+	for i, s := range a.servers {
+		a.log.Info("listening", "address", s.Addr().String(), "transport", a.cfg.Listeners[i].Transport)
+	}
+	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.dialers), "store", a.cfg.Store)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -95,79 +85,6 @@ func start(s stage, failed chan<- error) *running {
 		})
 	}
 	return r
-}
-
-// stop ends the stages in reverse order, all within stopWithin, and closes the store.
-func (a *App) stop(started []*running) error {
-	deadline := time.After(stopWithin)
-	for i := len(started) - 1; i >= 0; i-- {
-		r := started[i]
-		r.cancel()
-		ended := make(chan struct{})
-		go func() {
-			r.wait.Wait()
-			close(ended)
-		}()
-		select {
-		case <-ended:
-		case <-deadline:
-			return fmt.Errorf("stopping: %s did not end within %v", r.name, stopWithin)
-		}
-	}
-	if err := a.store.Close(); err != nil {
-		return fmt.Errorf("closing the store: %w", err)
-	}
-	a.log.Info("gateway stopped")
-	return nil
-}
-
-// Close gives back what Build took, for a gateway that is not Run.
-func (a *App) Close() error {
-	// A listener gives its address back by Run only: one whose context has ended returns at once.
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	var errs []error
-	for _, s := range a.servers {
-		errs = append(errs, s.Run(ended))
-	}
-	if a.admin != nil {
-		errs = append(errs, a.admin.Run(ended))
-	}
-	if a.web != nil {
-		errs = append(errs, a.web.Close())
-	}
-	if a.store != nil {
-		errs = append(errs, a.store.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// Reload reads the certificates and revocation lists again. Live sessions go on; where new files are bad, the old ones stay in force.
-func (a *App) Reload() error {
-	var errs []error
-	for _, c := range a.credentials {
-		errs = append(errs, c.Reload())
-	}
-	return errors.Join(errs...)
-}
-
-// ReloadOn reloads at each SIGHUP until ctx ends.
-func (a *App) ReloadOn(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-		}
-		if err := a.Reload(); err != nil {
-			a.log.Error("reloading credentials failed, the old ones stay in force", "error", err.Error())
-			continue
-		}
-		a.log.Info("credentials reloaded; other settings take effect after a restart")
-	}
 }
 
 // gaugeEvery is how often the gauges of the core are set.

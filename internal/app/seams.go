@@ -4,7 +4,6 @@ import (
 	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/gateway"
 	"github.com/dotsgate/dotsgate/internal/admin"
-	"github.com/dotsgate/dotsgate/internal/metrics"
 	"github.com/dotsgate/dotsgate/store"
 	"github.com/dotsgate/dotsgate/store/sqlite"
 	"github.com/dotsgate/dotsgate/upstream"
@@ -17,9 +16,9 @@ var (
 	_ gateway.Uplinks  = (*upstream.Manager)(nil)
 	_ upstream.Events  = (*gateway.Gateway)(nil)
 	_ gateway.Resolver = resolver{}
-	_ gateway.Meter    = (*metrics.Metrics)(nil)
+	_ gateway.Meter    = gatewayMeter{}
 	_ downstream.Meter = downstreamMeter{}
-	_ upstream.Meter   = upstreamMeter{}
+	_ upstream.Meter   = (*upstreamMeter)(nil)
 	_ admin.Source     = (*App)(nil)
 	_ store.Store      = (*sqlite.Store)(nil)
 )

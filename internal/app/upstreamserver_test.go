@@ -47,7 +47,7 @@ type upstreamServer struct {
 	watchers map[*coap.Observer]wire.Request
 	sessions map[uint64]*coap.Session
 	refuse   map[wire.Op]dots.Code
-	lingers  bool // what is withdrawn stands until settle
+	lingers  bool          // what is withdrawn stands until settle
 	changed  chan struct{} // closed and replaced at each change
 }
 

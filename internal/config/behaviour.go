@@ -33,6 +33,7 @@ func (b *builder) duration(path, text string, def, low, high time.Duration) time
 	}
 	if d < low || d > high {
 		b.addf(path, fmt.Sprintf("use %v to %v", low, high), "%v is out of range", d)
+		return def
 	}
 	return d
 }
@@ -57,6 +58,10 @@ func (b *builder) session(f fileSession) Session {
 		HeartbeatInterval: b.duration("session.heartbeat_interval", f.HeartbeatInterval, defaultHeartbeat, time.Second, 240*time.Second),
 		MissingHBAllowed:  defaultMissing,
 	}
+	if s.HeartbeatInterval%time.Second != 0 {
+		up := s.HeartbeatInterval.Truncate(time.Second) + time.Second
+		b.add("session.heartbeat_interval", "not in whole seconds", fmt.Sprintf("use %v", up)) // RFC 9132, Section 4.5: it is told in seconds
+	}
 	if f.MissingHBAllowed != nil {
 		s.MissingHBAllowed = *f.MissingHBAllowed
 		b.between("session.missing_hb_allowed", *f.MissingHBAllowed, 1, 1000)
@@ -73,7 +78,11 @@ func (b *builder) dns(f fileDNS) DNS {
 	if f.Server != "" {
 		b.address("dns.server", f.Server, false)
 	}
-	b.readable("dns.ca", d.CA, false)
+	if d.CA != "" {
+		if text := b.file("dns.ca", d.CA, ""); text != nil {
+			b.authorities("dns.ca", text)
+		}
+	}
 	names := make([]string, 0, len(f.Static))
 	for name := range f.Static {
 		names = append(names, name)
@@ -83,7 +92,7 @@ func (b *builder) dns(f fileDNS) DNS {
 		for i, text := range f.Static[name] {
 			a, err := netip.ParseAddr(text)
 			if err != nil {
-				b.addf(fmt.Sprintf("dns.static.'%s'[%d]", name, i), "use an IP address", "%q is no address", text)
+				b.addf(fmt.Sprintf("dns.static.%s[%d]", name, i), "use an IP address", "%q is no address", text)
 			}
 			d.Static[name] = append(d.Static[name], a)
 		}

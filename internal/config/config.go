@@ -49,10 +49,14 @@ type Listener struct {
 // Credentials are what the gateway proves itself with and whom it believes.
 type Credentials struct {
 	Cert, Key, CA, CRL string            // PEM files; CRL may be empty
+	PSKFile            string            // where PSKs are from; empty: none
 	PSKs               map[string][]byte // keys by identity; nil: none
 	PSKIdentity        string            // shown when dialling; empty: the certificate is
 	AllowPlainPSK      bool              // pre-shared keys without Diffie-Hellman
 }
+
+// onlyPSK reports whether there is no certificate but pre-shared keys.
+func (c Credentials) onlyPSK() bool { return c.Cert+c.Key+c.CA == "" && c.PSKFile != "" }
 
 // Uplink is an upstream DOTS server.
 type Uplink struct {

@@ -69,7 +69,9 @@ func (b *builder) domain(at string, f fileDomain) policy.Domain {
 		OnDNSFailure: policy.DNSRule(f.OnDNSFailure),
 		Aliases:      map[string]dots.Target{},
 	}
+	b.named(at+".name", f.Name)
 	for name, a := range f.Aliases {
+		b.named(at+".aliases."+name, name)
 		d.Aliases[name] = b.alias(at+".aliases."+name, a)
 	}
 	for i, c := range f.Clients {
@@ -84,7 +86,6 @@ func (b *builder) prefixes(at string, texts []string) []netip.Prefix {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			b.addf(fmt.Sprintf("%s[%d]", at, i), "use ADDRESS/LENGTH, such as 192.0.2.0/24", "%q is no prefix", text)
-			continue
 		}
 		ps = append(ps, p)
 	}
@@ -123,13 +124,20 @@ func (b *builder) client(at string, f fileClient) policy.ClientEntry {
 		Name: f.Name, CertNames: f.Credentials.CertNames, PSKIdentities: f.Credentials.PSKIdentities,
 		Guest: f.Guest, TrustedGateway: f.TrustedGateway,
 	}
+	b.named(at+".name", f.Name)
+	for i, n := range c.CertNames {
+		b.named(fmt.Sprintf("%s.credentials.cert_names[%d]", at, i), n)
+	}
+	for i, n := range c.PSKIdentities {
+		b.named(fmt.Sprintf("%s.credentials.psk_identities[%d]", at, i), n)
+	}
 	for i, text := range f.Credentials.SPKIs {
 		sum, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
 		if err != nil || len(sum) != 32 {
 			b.addf(fmt.Sprintf("%s.credentials.spki_sha256[%d]", at, i),
 				"use 64 hex digits: openssl x509 -pubkey -noout -in CERT | openssl pkey -pubin -outform DER | sha256sum",
 				"%q is no SHA-256", text)
-			continue
+			sum = make([]byte, 32)
 		}
 		c.SPKIs = append(c.SPKIs, [32]byte(sum))
 	}

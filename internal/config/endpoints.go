@@ -1,22 +1,17 @@
 package config
 
 import (
-	"bufio"
-	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"net"
-	"os"
+	"net/netip"
 	"strconv"
-	"strings"
 )
 
 // listeners checks where clients come in.
-func (b *builder) listeners(fs []fileListener) []Listener {
+func (b *builder) listeners(fs []fileListener, c *Config) []Listener {
 	if len(fs) == 0 {
-		b.add("listeners", "missing", "add at least one: {address: 0.0.0.0:4646, transport: dtls}")
+		b.add("listeners", missing, "add at least one: {address: 0.0.0.0:4646, transport: dtls}")
 	}
-	seen := map[string]int{}
 	ls := make([]Listener, 0, len(fs))
 	for i, f := range fs {
 		at := fmt.Sprintf("listeners[%d]", i)
@@ -33,11 +28,14 @@ func (b *builder) listeners(fs []fileListener) []Listener {
 		if f.MaxSessions < 0 {
 			b.add(at+".max_sessions", "negative", "use 0 for the built-in bound")
 		}
-		key := l.Transport + " " + l.Address
-		if first, ok := seen[key]; ok && !strings.HasSuffix(l.Address, ":0") {
-			b.addf(at+".address", "remove one of them", "same as listeners[%d]", first)
+		for j, other := range ls {
+			if l.Transport == other.Transport && meet(l.Address, other.Address) {
+				b.addf(at+".address", "remove one of them, or give them different ports", "takes the same port as listeners[%d]", j)
+			}
 		}
-		seen[key] = i
+		if l.Transport == TransportTLS && c.Credentials.onlyPSK() { // crypto/tls has no external pre-shared keys
+			b.add(at+".transport", "TLS needs a certificate", "give credentials.cert, key and ca, or use dtls")
+		}
 		ls = append(ls, l)
 	}
 	return ls
@@ -46,7 +44,7 @@ func (b *builder) listeners(fs []fileListener) []Listener {
 // uplinks checks where the gateway asks.
 func (b *builder) uplinks(fs []fileUplink, c *Config) []Uplink {
 	if len(fs) == 0 {
-		b.add("uplinks", "missing", "add at least one: {name: provider, address: dots.example.net:4646}")
+		b.add("uplinks", missing, "add at least one: {name: provider, address: dots.example.net:4646}")
 	}
 	us := make([]Uplink, 0, len(fs))
 	for i, f := range fs {
@@ -57,14 +55,20 @@ func (b *builder) uplinks(fs []fileUplink, c *Config) []Uplink {
 		u.Profile = b.oneOf(at+".profile", f.Profile, ProfileRFC9132, ProfileRFC9132, ProfileDraft04)
 		u.Credentials = c.Credentials
 		if f.Credentials != nil {
-			u.Credentials = b.credentials(at+".credentials", *f.Credentials, true)
+			u.Credentials = b.credentials(at+".credentials", *f.Credentials)
 		}
-		if u.ServerName == "" {
-			u.ServerName, _, _ = net.SplitHostPort(u.Address)
+		b.named(at+".name", f.Name)
+		b.named(at+".server_name", f.ServerName)
+		switch {
+		case !u.Credentials.onlyPSK():
+		case u.Transport == TransportTLS:
+			b.add(at+".transport", "TLS needs a certificate, not a pre-shared key", "give cert, key and ca, or use dtls")
+		case u.Credentials.PSKIdentity == "":
+			b.add(at+".credentials", "nothing to show to the server", "give psk_identity, or cert, key and ca")
 		}
 		for j, l := range c.Listeners {
-			if l.Address == u.Address && l.Transport == u.Transport {
-				b.addf(at+".address", "name the upstream server, not this gateway", "same as listeners[%d]: requests would loop", j)
+			if l.Transport == u.Transport && meet(l.Address, u.Address) {
+				b.addf(at+".address", "name the upstream server, not this gateway", "reaches listeners[%d]: requests would loop", j)
 			}
 		}
 		us = append(us, u)
@@ -76,7 +80,7 @@ func (b *builder) uplinks(fs []fileUplink, c *Config) []Uplink {
 func (b *builder) address(path, address string, listen bool) {
 	const fix = "use HOST:PORT, such as 192.0.2.1:4646 or [2001:db8::1]:4646"
 	if address == "" {
-		b.add(path, "missing", fix)
+		b.add(path, missing, fix)
 		return
 	}
 	host, port, err := net.SplitHostPort(address)
@@ -96,74 +100,32 @@ func (b *builder) address(path, address string, listen bool) {
 	}
 }
 
-// credentials checks that the files exist and belong together.
-func (b *builder) credentials(at string, f fileCredentials, required bool) Credentials {
-	c := Credentials{Cert: b.path(f.Cert), Key: b.path(f.Key), CA: b.path(f.CA), CRL: b.path(f.CRL),
-		PSKIdentity: f.PSKIdentity, AllowPlainPSK: f.AllowPlainPSK}
-	if f.PSKFile != "" {
-		c.PSKs = b.pskFile(at+".psk_file", b.path(f.PSKFile))
+// meet reports whether one of the addresses takes in the other: the same port of the same host, or of every host and one of
+// this machine's own.
+func meet(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
 	}
-	if f.PSKIdentity != "" && c.PSKs != nil && c.PSKs[f.PSKIdentity] == nil {
-		b.addf(at+".psk_identity", "add a line IDENTITY:HEXKEY to the psk_file", "no key for %q", f.PSKIdentity)
+	ipA, ipB := ipOf(hostA), ipOf(hostB)
+	if !ipA.IsValid() || !ipB.IsValid() {
+		return hostA == hostB
 	}
-	if f.Cert == "" && f.Key == "" && f.CA == "" && f.PSKFile != "" {
-		return c
-	}
-	before := len(b.errors)
-	b.readable(at+".cert", c.Cert, required)
-	b.readable(at+".key", c.Key, required)
-	b.readable(at+".ca", c.CA, required)
-	b.readable(at+".crl", c.CRL, false)
-	if len(b.errors) == before && c.Cert != "" {
-		if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-			b.add(at+".key", strings.TrimPrefix(err.Error(), "tls: "), "give the PEM certificate and the PEM key that belongs to it")
-		}
-	}
-	return c
+	return ipA == ipB || ipA.IsUnspecified() && here(ipB) || ipB.IsUnspecified() && here(ipA)
 }
 
-// readable notes a file that is missing or cannot be read.
-func (b *builder) readable(path, file string, required bool) {
-	if file == "" {
-		if required {
-			b.add(path, "missing", "name a PEM file")
-		}
-		return
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		b.add(path, cause(err)+" ("+file+")", "check the path, which is relative to the configuration file, and its rights")
-		return
-	}
-	_ = f.Close() // opened to see that it can be
-}
+// here reports whether an address is certainly this machine's: which others are, is seen only when it is bound.
+func here(ip netip.Addr) bool { return ip.IsUnspecified() || ip.IsLoopback() }
 
-// pskFile reads identities and keys: a line IDENTITY:HEXKEY each; empty lines and lines that begin with # are skipped.
-func (b *builder) pskFile(path, name string) map[string][]byte {
-	const fix = "write a line IDENTITY:HEXKEY for each key, of at least 16 bytes"
-	f, err := os.Open(name)
-	if err != nil {
-		b.add(path, cause(err)+" ("+name+")", fix)
-		return nil
+// ipOf reads a host that is an address; an empty one is every address, localhost is 127.0.0.1.
+func ipOf(host string) netip.Addr {
+	switch host {
+	case "":
+		return netip.IPv6Unspecified()
+	case "localhost":
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	defer func() { _ = f.Close() }() // only read
-	keys := map[string][]byte{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		i := strings.LastIndexByte(line, ':')
-		key, err := hex.DecodeString(line[i+1:])
-		if i < 1 || err != nil || len(key) < 16 {
-			b.addf(path, fix, "line %d of %s is no identity with a key", n, name)
-			continue
-		}
-		keys[line[:i]] = key
-	}
-	if err := lines.Err(); err != nil {
-		b.add(path, cause(err), fix)
-	}
-	return keys
+	ip, _ := netip.ParseAddr(host) // the zero address: a name
+	return ip.Unmap()
 }

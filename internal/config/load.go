@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dotsgate/dotsgate/policy"
 )
@@ -16,14 +18,7 @@ const maxFile = 16 << 20
 
 // Load reads and checks a configuration file. Its error is an Errors with every mistake that was found.
 func Load(path string) (*Config, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxFile {
-		err = fmt.Errorf("larger than %d bytes", maxFile)
-	}
-	var text []byte
-	if err == nil {
-		text, err = os.ReadFile(path)
-	}
+	text, err := readFile(path)
 	if err != nil {
 		return nil, Errors{{File: path, Cause: cause(err), Fix: "name a readable file with -c; start from: dotsgate config --example"}}
 	}
@@ -34,16 +29,24 @@ func Load(path string) (*Config, error) {
 func Parse(name string, text []byte) (*Config, error) {
 	var f file
 	s := parse(name, text, &f)
-	if len(s.errors) > 0 {
+	if s.unusable {
 		return nil, s.sorted()
 	}
+	unknown := len(s.errors)
 	b := &builder{source: s, dir: filepath.Dir(name)}
 	c := b.build(&f)
+	if unknown > 0 {
+		// What is missing is probably what has an unknown name: to say it twice helps nobody.
+		s.errors = append(s.errors[:unknown:unknown], slices.DeleteFunc(s.errors[unknown:], func(e *Error) bool { return e.Cause == missing })...)
+	}
 	if len(s.errors) > 0 {
 		return nil, s.sorted()
 	}
 	return c, nil
 }
+
+// missing is the cause of a mistake that lies in what is not there.
+const missing = "missing"
 
 // sorted returns the mistakes in the order of their lines.
 func (s *source) sorted() Errors {
@@ -74,16 +77,14 @@ type builder struct {
 func (b *builder) build(f *file) *Config {
 	c := &Config{File: b.name, NodeID: f.Node.ID}
 	b.node(f, c)
-	c.Credentials = b.credentials("credentials", f.Credentials, true)
-	c.Listeners = b.listeners(f.Listeners)
+	c.Credentials = b.credentials("credentials", f.Credentials)
+	c.Listeners = b.listeners(f.Listeners, c)
 	c.Uplinks = b.uplinks(f.Uplinks, c)
 	c.Mitigation = b.mitigation(f.Mitigation)
 	c.Session = b.session(f.Session)
 	c.DNS = b.dns(f.DNS)
 	b.places(f, c)
-	if len(b.errors) == 0 {
-		c.Policy = b.policy(f)
-	}
+	c.Policy = b.policy(f)
 	return c
 }
 
@@ -91,10 +92,10 @@ func (b *builder) build(f *file) *Config {
 func (b *builder) node(f *file, c *Config) {
 	switch {
 	case c.NodeID == "":
-		b.add("node.id", "missing", "give the gateway a name without spaces, such as gw1.example.net")
-	case strings.ContainsAny(c.NodeID, " \t\n") || len(c.NodeID) > 60:
+		b.add("node.id", missing, "give the gateway a name without spaces, such as gw1.example.net")
+	case strings.ContainsFunc(c.NodeID, func(r rune) bool { return r <= ' ' || r > '~' }) || len(c.NodeID) > 60:
 		// RFC 8768, Section 4: the list of a 5.08 separates identifiers by a space.
-		b.addf("node.id", "use at most 60 characters without spaces", "%q cannot be used as an identifier", c.NodeID)
+		b.addf("node.id", "use at most 60 letters, digits and signs of ASCII, without spaces", "%q cannot be used as an identifier", c.NodeID)
 	}
 	c.HopLimit = 16
 	if h := f.Node.HopLimit; h != nil {
@@ -121,6 +122,19 @@ func (b *builder) oneOf(path, word, def string, known ...string) string {
 	return word
 }
 
+// maxName is the length of the longest name of a client, domain, uplink or certificate, in bytes. The store's keys hold them.
+const maxName = 255
+
+// named notes a name that is too long or cannot be shown. Whether one is needed, policy says.
+func (b *builder) named(path, name string) {
+	switch {
+	case len(name) > maxName:
+		b.addf(path, fmt.Sprintf("use at most %d bytes", maxName), "%d bytes are too long for a name", len(name))
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		b.addf(path, "use letters, digits and signs", "%q has signs that cannot be shown", name)
+	}
+}
+
 // path makes a path of the file absolute or relative to the working directory, as the file itself was named.
 func (b *builder) path(p string) string {
 	if p == "" || filepath.IsAbs(p) {
@@ -131,23 +145,41 @@ func (b *builder) path(p string) string {
 
 // policy makes the policy, and gives its complaints their places in the file.
 func (b *builder) policy(f *file) *policy.Policy {
-	pc := b.policyConfig(f)
-	if len(b.errors) > 0 {
-		return nil
-	}
-	p, err := policy.New(pc)
+	p, err := policy.New(b.policyConfig(f))
 	if err == nil {
 		return p
 	}
 	for _, e := range flatten(err) {
 		var fe *policy.FieldError
-		if errors.As(e, &fe) {
-			b.add(fe.Path, fe.Cause, fe.Fix)
-		} else {
+		if !errors.As(e, &fe) {
 			b.add("domains", e.Error(), "")
+		} else if !b.follows(fe.Path) {
+			b.add(fe.Path, fe.Cause, fe.Fix)
 		}
 	}
 	return nil
+}
+
+// follows reports whether a complaint about a setting may follow from one that is noted already: about the same setting, or
+// about what it leans on.
+func (b *builder) follows(path string) bool {
+	leansOn := ""
+	if head, _, ok := strings.Cut(path, ".aliases"); ok {
+		leansOn = head + ".prefixes"
+	} else if head, _, ok := strings.Cut(path, ".uris"); ok {
+		leansOn = head + ".prefixes"
+	}
+	ofUplink := strings.HasPrefix(path, "domains[") && strings.HasSuffix(path, ".uplink")
+	return slices.ContainsFunc(b.errors, func(e *Error) bool {
+		return e.Path == path || within(e.Path, path) || within(path, e.Path) || within(leansOn, e.Path) ||
+			ofUplink && strings.HasPrefix(e.Path, "uplinks[") && strings.HasSuffix(e.Path, ".name")
+	})
+}
+
+// within reports whether a setting lies in another one.
+func within(outer, inner string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && outer != "" && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
 // flatten lists the errors that were joined.
