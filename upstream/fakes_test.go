@@ -74,22 +74,24 @@ type world struct {
 	tasks   sync.WaitGroup
 	events  *recorder
 
-	mu       sync.Mutex
-	reliable bool
-	refuse   error // of Dial
-	dials    []time.Duration
-	lose     func() bool                                    // whether a datagram is lost; nil: none is
-	lossy    bool                                           // what we send is lost
-	deaf     bool                                           // what the server sends is lost
-	sent     []moment                                       // datagrams of ours with a request
-	asked    []moment                                       // requests that reached the server, heartbeats left out
-	answer   func(req wire.Request) (wire.Response, bool)   // false: no answer
-	raw      func(req wire.Request, ex *coap.Exchange) bool // true: it has answered
-	server   *coap.Session
-	forgets  *coap.Session // a server's side that hears nothing any more
-	clients  []*coap.Session
-	observer *coap.Observer
-	standing map[uint32]dots.Status
+	mu         sync.Mutex
+	reliable   bool
+	refuse     error // of Dial
+	dials      []time.Duration
+	lose       func() bool                                    // whether a datagram is lost; nil: none is
+	lossy      bool                                           // what we send is lost
+	deaf       bool                                           // what the server sends is lost
+	sent       []moment                                       // datagrams of ours with a request
+	asked      []moment                                       // requests that reached the server, heartbeats left out
+	answer     func(req wire.Request) (wire.Response, bool)   // false: no answer
+	raw        func(req wire.Request, ex *coap.Exchange) bool // true: it has answered
+	registered []byte                                         // token of our newest GET with Observe 0 over UDP
+	down       chan<- []byte                                  // what the server sends on the newest session
+	server     *coap.Session
+	forgets    *coap.Session // a server's side that hears nothing any more
+	clients    []*coap.Session
+	observer   *coap.Observer
+	standing   map[uint32]dots.Status
 }
 
 // newWorld makes a manager for uplink "a"; change may alter its configuration. Everything is stopped and waited for at
@@ -159,7 +161,7 @@ func (w *world) dial(context.Context) (*coap.Session, error) {
 	}}
 	client := w.session(ours, w.manager.Handler())
 	server := w.session(theirs, coap.HandlerFunc(w.handle))
-	w.server = server
+	w.server, w.down = server, down
 	w.clients = append(w.clients, client)
 	w.mu.Unlock()
 	defer w.mu.Lock() // starting a session writes to the link
@@ -205,6 +207,9 @@ func (w *world) leaving(b []byte) bool {
 	names := map[byte]string{1: "GET", 3: "PUT", 4: "DELETE"}
 	w.mu.Lock()
 	lossy := w.lossy || w.lose != nil && w.lose()
+	if head := 4 + int(b[0]&15); b[1] == 1 && !w.reliable && b[head] == 0x60 {
+		w.registered = bytes.Clone(b[4:head])
+	}
 	if name := names[b[1]]; name != "" && !w.reliable && !bytes.Contains(b, []byte("\x02hb")) {
 		w.sent = append(w.sent, moment{time.Since(w.start), name})
 	}

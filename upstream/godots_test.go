@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,41 @@ func TestAServerBuiltOnGoDots(t *testing.T) {
 		w.sleep(time.Minute)
 		w.events.take(t, "0s up a", "0s PUT 1 r1: 2.01 for 3600", "0s a/cuid all 1=2", "1m0s a/cuid all 1=2")
 	})
+}
+
+// Its notifications come all the same, and count from 1. From the first one on nothing is polled while they come.
+func TestNotificationsOfAServerBuiltOnGoDots(t *testing.T) {
+	virtual(t, nil, func(w *world) {
+		w.raw = func(r wire.Request, ex *coap.Exchange) bool {
+			if r.Op == wire.GetMitigations {
+				goDots(ex, coap.Content, goDotsList(1))
+			}
+			return r.Op == wire.GetMitigations
+		}
+		w.run()
+		w.want(putLeg(1, 1))
+		w.takeAsked("PUT 1", "OBSERVE0 cuid")
+		w.sleep(90 * time.Second)
+		w.takeAsked("LIST cuid")
+		w.events.take(t, "0s up a", "0s PUT 1 r1: 2.01 for 3600", "0s a/cuid all 1=1", "1m0s a/cuid all 1=1")
+		observed := w.registered
+		for i := range 10 {
+			w.goDotsNotifies(observed, byte(i+1), 2)
+			w.events.take(t, fmt.Sprintf("%v a/cuid all 1=2", 90*time.Second+time.Duration(i)*time.Minute))
+			w.sleep(time.Minute)
+		}
+		w.takeAsked()
+	})
+}
+
+// goDotsNotifies sends a notification as that server does, over UDP: with the request's Uri-Path.
+func (w *world) goDotsNotifies(token []byte, count, status byte) {
+	b := append([]byte{0x50 | byte(len(token)), byte(coap.Content), 0x77, count}, token...)
+	b = append(b, 0x61, count)              // Observe
+	b = append(b, 0x54, 'd', 'o', 't', 's') // Uri-Path
+	b = append(b, 0x12, 0x01, 0x0f)         // Content-Format 271
+	w.down <- append(append(b, 0xff), goDotsList(status)...)
+	synctest.Wait()
 }
 
 // After a block-wise GET it answers PUT and DELETE on the same path with 2.05, and does not execute them, for up to

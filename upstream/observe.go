@@ -19,7 +19,7 @@ func (s *session) watch(ctx context.Context, cuid string, m *coap.Message) (*coa
 	l.mu.Unlock()
 	s.cancel(ctx, old)
 	var first *coap.Message // set before Observe returns
-	o, err := s.conn.Observe(ctx, m, func(m *coap.Message) {
+	o, err := s.conn.ObserveAnyway(ctx, m, func(m *coap.Message) {
 		if first == nil {
 			first = m
 			return
@@ -40,7 +40,7 @@ func (s *session) watch(ctx context.Context, cuid string, m *coap.Message) (*coa
 
 // cancel ends an observation, if the uplink still keeps it, and waits no longer than one sending needs.
 func (s *session) cancel(ctx context.Context, o *coap.Observation) {
-	if o == nil || !o.Active() {
+	if o == nil {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, s.link.cfg.oneSending())
