@@ -15,8 +15,16 @@ import (
 // tree is what is measured.
 type tree struct {
 	files []*file
-	root  []string // the names in the module's folder, without those that begin with a dot
-	gomod string
+	// scenarios are the scripts that tests play.
+	scenarios []scenario
+	root      []string // the names in the module's folder, without those that begin with a dot
+	gomod     string
+}
+
+// scenario is a script of commands and expected traces, which its package's tests play.
+type scenario struct {
+	path  string // relative to the module, with slashes
+	lines int
 }
 
 // file is one Go file.
@@ -33,13 +41,19 @@ type file struct {
 // line returns the line of a position.
 func (f *file) line(p token.Pos) int { return f.fset.Position(p).Line }
 
-// load reads the module in fsys. Generated files, testdata and folders that begin with a dot are not measured.
+// load reads the module in fsys. Generated files, folders that begin with a dot and test data other than scenarios are
+// not measured.
 func load(fsys fs.FS) (*tree, error) {
 	t := &tree{}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
+		case d.IsDir() && d.Name() == testData:
+			if err := t.loadScenarios(fsys, name); err != nil {
+				return err
+			}
+			return fs.SkipDir
 		case d.IsDir() && skipped(name, d.Name()):
 			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(name, ".go"):
@@ -55,6 +69,35 @@ func load(fsys fs.FS) (*tree, error) {
 		return nil, fmt.Errorf("reading the tree: %w", err)
 	}
 	return t, t.loadRoot(fsys)
+}
+
+const (
+	testData    = "testdata"        // the folder's name that the go command keeps for the data of tests
+	toolsFolder = "internal/tools/" // counts neither as production nor as tests; see testRatio
+)
+
+// loadScenarios counts the scenario files below a folder of test data.
+func (t *tree) loadScenarios(fsys fs.FS, dir string) error {
+	return fs.WalkDir(fsys, dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !isScenario(name) {
+			return err
+		}
+		src, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		t.scenarios = append(t.scenarios, scenario{path: name, lines: bytes.Count(src, []byte("\n"))})
+		return nil
+	})
+}
+
+// isScenario reports whether a file of test data is a script. Text outside of the core's folder may be anything, such as
+// the dump of a message, and lines of data are no measure of testing.
+func isScenario(name string) bool {
+	if strings.HasPrefix(name, toolsFolder) {
+		return false
+	}
+	return path.Ext(name) == ".txtar" || path.Ext(name) == ".txt" && strings.HasPrefix(name, "gateway/"+testData+"/")
 }
 
 func (t *tree) loadRoot(fsys fs.FS) error {
@@ -80,7 +123,7 @@ func skipped(name, base string) bool {
 	if name == "." {
 		return false
 	}
-	return strings.HasPrefix(base, ".") || base == "testdata" || name == "build" || name == "lab"
+	return strings.HasPrefix(base, ".") || base == testData || name == "build" || name == "lab"
 }
 
 func loadFile(fsys fs.FS, name string) (*file, error) {

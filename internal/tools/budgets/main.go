@@ -1,5 +1,8 @@
 // Command budgets measures the tree against the house's size and form budgets, prints a table of value, limit and verdict,
 // and exits 1 on a miss that the allow-list does not excuse. It reads the tree as text: what does not compile is measured too.
+//
+// Test lines are those of test files, of packages made for tests and of scenario files: *.txt in gateway/testdata, and *.txtar
+// in any testdata. Production lines are all others, those of internal/lab among them; internal/tools counts for neither.
 package main
 
 import (

@@ -50,6 +50,9 @@ func report(w io.Writer, rows []result, excuses []*excuse) (bool, error) {
 		return false, err
 	}
 	for _, row := range rows {
+		if row.note != "" {
+			notes = append(notes, row.rule+": "+row.note)
+		}
 		verdict := "ok"
 		if !row.ok {
 			var missed bool
