@@ -3,7 +3,6 @@ package gateway
 import (
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
@@ -46,7 +45,7 @@ func (c *Core) joinWaiting(m *mitigation, ev Mitigate) bool {
 	if c.crowded(m, ev) {
 		return true
 	}
-	m.wait = append(m.wait, waiter{ev.Ticket, m.wait[0].code})
+	m.wait = append(m.wait, waiter{ev.Ticket, m.wait[0].code, m.seq})
 	return true
 }
 
@@ -70,7 +69,9 @@ func sameRequest(a, b dots.Request) bool {
 func (c *Core) admit(key dots.MitigationKey, ask dots.Ask, tickets []Ticket) {
 	a := policy.Ask{
 		Client: ask.Client, Request: ask.Request, Efficacy: ask.Efficacy, Update: ask.Update,
-		CUIDOwner: c.cuids[ask.Client.CUID],
+	}
+	if b := c.cuids[ask.Client.CUID]; b != nil {
+		a.CUIDOwner = b.owner
 	}
 	m := c.mits[key]
 	if m != nil && m.phase == live {
@@ -104,10 +105,10 @@ func (c *Core) deny(key dots.MitigationKey, err *dots.Error, tickets []Ticket) {
 	}
 }
 
-// inform shows a conflict to the other side of it.
+// inform shows a conflict to the other side of it, once: repeats of the refused request tell it nothing new.
 func (c *Core) inform(informs []policy.Inform) {
 	for _, i := range informs {
-		if m := c.mits[i.Key]; m != nil && m.phase == live {
+		if m := c.mits[i.Key]; m != nil && m.phase == live && !sameConflict(m.own, i.Conflict) {
 			m.own = dots.Some(i.Conflict)
 			c.out.Changed = append(c.out.Changed, i.Key)
 			c.out.wait(m.seq)
@@ -115,9 +116,15 @@ func (c *Core) inform(informs []policy.Inform) {
 	}
 }
 
+// sameConflict reports whether a conflict is the one that is shown already.
+func sameConflict(shown dots.Maybe[dots.Conflict], c dots.Conflict) bool {
+	s := shown.Value
+	return shown.Set && s.Status == c.Status && s.Cause == c.Cause && s.MID == c.MID && s.Scope.Equal(c.Scope)
+}
+
 // park lets a request wait until its names are resolved.
 func (c *Core) park(key dots.MitigationKey, ask dots.Ask, tickets []Ticket, questions []string) {
-	if len(c.asks) >= c.cfg.MaxAsking {
+	if len(c.asks) >= c.cfg.MaxAsking || len(c.names)+len(questions) > c.cfg.MaxNames {
 		c.deny(key, c.busy("too many names to resolve"), tickets)
 		return
 	}
@@ -147,9 +154,13 @@ func (c *Core) unpark(a *asking) {
 	if c.asks[key] != a {
 		return
 	}
-	delete(c.asks, key)
-	a.until = time.Time{}
+	c.dropAsking(key, a)
 	c.admit(key, a.ask, a.tickets)
+}
+
+func (c *Core) dropAsking(key dots.MitigationKey, a *asking) {
+	delete(c.asks, key)
+	c.due.disarm(a)
 }
 
 // busy is a refusal that asks to come back.

@@ -51,46 +51,56 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		l.state = placed
 		l.placedAt = c.now
 	}
-	l.want.Efficacy, l.want.Request.Attack = false, 0
-	c.out.want(l.want) // the same revision: nothing is sent, but a reconnect must not repeat the efficacy
+	l.retryAt, l.vanished = time.Time{}, false
+	c.setStood(l, true)
+	if l.want.Efficacy {
+		l.want.Efficacy, l.want.Request.Attack = false, 0
+		c.out.want(l.want) // the same revision: nothing is sent, but a reconnect must not repeat the efficacy
+	}
 	c.planRefresh(l, a.Lifetime)
-	for _, k := range l.replaces {
-		c.leave(c.leg(k))
+	c.leaveAll(c.letGo(l))
+	m := c.carried(l)
+	if m == nil {
+		return
 	}
-	l.replaces = nil
-	if m := c.carried(l); m != nil {
-		if a.Conflict.Set {
-			l.report.Conflict = a.Conflict
-		}
-		c.accepted(m)
+	before := c.shows(m)
+	if a.Conflict.Set {
+		l.report.Conflict = a.Conflict
+	}
+	c.accepted(m)
+	if c.shows(m) != before || a.Conflict.Set {
 		c.changed(m)
-		c.due.arm(m)
 	}
+	c.due.arm(m)
 }
 
 // planRefresh refreshes a leg on behalf of its client where the uplink granted less than the client has left.
 func (c *Core) planRefresh(l *leg, granted dots.Maybe[dots.Lifetime]) {
 	l.refreshAt = time.Time{}
+	defer c.due.arm(l)
 	asked := l.want.Request.Lifetime.Or(dots.DefaultLifetime)
 	got := granted.Or(asked)
 	if got == dots.Indefinite || !asked.Longer(got) {
 		return
 	}
 	l.refreshAt = c.now.Add(max(time.Duration(got)*time.Second/2, minRefresh))
-	c.due.arm(l)
 }
 
 // legRefused does what the fan-back table says of an uplink's refusal.
 func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 	m := c.carried(l)
-	if m == nil {
-		c.legGone(l)
+	if m == nil { // a later leg has its place: if this one stood, it stands until that one does
+		if !l.stood {
+			c.legGone(l)
+		}
 		return
 	}
-	refusal := &dots.Error{Code: a.Code, Text: a.Text, Conflict: a.Conflict, MaxAge: a.MaxAge}
-	out := policy.FanBack(refusal, policy.Situation{
+	if a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseCUIDCollision {
+		c.setStood(l, false) // the cuid is another's, so this leg cannot stand under it
+	}
+	out := policy.FanBack(refusalOf(a), policy.Situation{
 		Request: l.want.Request, Own: m.grant.Expanded, NodeID: c.cfg.NodeID, CUIDMode: c.policy.CUIDMode(l.want.Key.Uplink),
-		Refresh: l.state == placed, Late: len(m.wait) == 0, CUIDInUse: c.othersStand(l), Newer: c.newerThan(l),
+		Refresh: l.stood, Late: len(m.wait) == 0, CUIDInUse: c.legs[scopeOf(l.want.Key)].stood > 0, Newer: c.newerThan(l),
 	})
 	c.out.note(outcomeLevel(out), "uplink refused a leg", legAttrs(l.want.Key, slog.String("code", a.Code.String()),
 		slog.String("text", a.Text), slog.String("client", m.key.Client.Name), slog.Uint64("mid", uint64(m.key.MID)))...)
@@ -100,13 +110,21 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 	case policy.Hold, policy.Alert:
 		c.holdLeg(m, l, out)
 	case policy.Recreate:
-		l.state = held
-		c.recreate(m, l)
+		if a.Code == dots.CodeNotFound {
+			c.vanish(m, l)
+		} else {
+			c.recreate(m, l)
+		}
 	case policy.NewCUID:
-		c.moveScope(scopeOf(l.want.Key))
+		c.collided(m, l)
 	default:
-		c.giveUp(m, out.ToClient)
+		c.giveUp(m, l, out)
 	}
+}
+
+// refusalOf is an answer as an error.
+func refusalOf(a dots.LegAnswer) *dots.Error {
+	return &dots.Error{Code: a.Code, Text: a.Text, Conflict: a.Conflict, MaxAge: a.MaxAge}
 }
 
 // outcomeLevel is how loud the log is about a refusal.
@@ -120,102 +138,78 @@ func outcomeLevel(o policy.Outcome) slog.Level {
 	return slog.LevelWarn
 }
 
-// othersStand reports whether other legs are in force under a leg's cuid.
-func (c *Core) othersStand(l *leg) bool {
-	for _, o := range c.legs[scopeOf(l.want.Key)] {
-		if o != l && o.state == placed {
-			return true
-		}
-	}
-	return false
-}
-
 // newerThan is the mid with which we replaced a leg, where we did.
 func (c *Core) newerThan(l *leg) dots.Maybe[uint32] {
-	for _, o := range c.legs[scopeOf(l.want.Key)] {
-		for _, k := range o.replaces {
-			if k == l.want.Key {
-				return dots.Some(o.want.Key.MID)
-			}
-		}
-	}
-	return dots.Maybe[uint32]{}
+	by, ok := c.replacedBy[l.want.Key]
+	return dots.Maybe[uint32]{Value: by.MID, Set: ok}
 }
 
-// holdLeg keeps the mitigation and asks again later. Who waits is told at once, if there is something to tell: a request that was
-// never accepted is refused then, and gone.
+// holdLeg keeps the mitigation and asks again later. Who waits is told at once, if there is something to tell: a request that
+// was never accepted is refused then, and gone.
 func (c *Core) holdLeg(m *mitigation, l *leg, out policy.Outcome) {
-	if out.ToClient != nil && len(m.wait) > 0 && m.wait[0].code == dots.CodeCreated {
-		c.refuseNew(m, out.ToClient)
+	if out.ToClient != nil && m.fresh {
+		c.refuseNew(m, l, out.ToClient)
 		return
 	}
 	if out.ToClient != nil {
 		c.refuseAll(c.out, m, out.ToClient)
 	}
-	l.state = held
+	before := c.shows(m)
+	l.state, l.refreshAt = held, time.Time{}
 	l.retryAt = c.now.Add(max(out.RetryAfter, minRefresh))
 	c.due.arm(l)
-	c.changed(m)
+	if c.shows(m) != before {
+		c.changed(m)
+	}
+	c.due.arm(m)
 }
 
 // giveUp ends a mitigation that the uplink refuses: with the refusal where the client still waits, else by status 7, kept
-// until its client had time to see it.
-func (c *Core) giveUp(m *mitigation, err *dots.Error) {
-	if len(m.wait) > 0 && m.wait[0].code == dots.CodeCreated {
-		c.refuseNew(m, err)
-		return
+// until its client had time to see it. Of a refused refresh what was granted before stands until it expires.
+func (c *Core) giveUp(m *mitigation, l *leg, out policy.Outcome) {
+	switch {
+	case m.fresh:
+		c.refuseNew(m, l, out.ToClient)
+	case len(m.wait) > 0 && out.RetryAfter > 0:
+		c.holdLeg(m, l, out)
+	case len(m.wait) > 0:
+		c.refuseAll(c.out, m, out.ToClient)
+		c.due.arm(m)
+	default:
+		if out.ToClient != nil && out.ToClient.Conflict.Set {
+			m.own = out.ToClient.Conflict
+		}
+		c.withdrawnByUs(m, l)
 	}
-	if len(m.wait) > 0 { // a refresh was refused; what was granted before stands until it expires
-		c.refuseAll(c.out, m, err)
-		return
-	}
-	if err != nil && err.Conflict.Set {
-		m.own = err.Conflict
-	}
-	c.withdrawnByUs(m)
 }
 
 // refuseNew removes a mitigation that was never accepted; what it would have superseded stays.
-func (c *Core) refuseNew(m *mitigation, err *dots.Error) {
+func (c *Core) refuseNew(m *mitigation, refused *leg, err *dots.Error) {
 	c.refuseAll(c.out, m, err)
 	for _, k := range m.legs {
 		if l := c.leg(k); l != nil {
-			c.leaveOrForget(l)
+			c.letGo(l)
 		}
 	}
+	c.leaveLegs(m, refused)
 	c.expel(m)
 	c.dropRecord(m)
+	if old := m.prior; old != nil {
+		c.adopt(old, nil)
+		c.recordMitigation(old, nil)
+	}
 	c.out.wait(c.pending())
 }
 
-// leaveOrForget withdraws a leg that may stand; one that was refused cannot, so it is forgotten.
-func (c *Core) leaveOrForget(l *leg) {
-	if l.state == placing || l.state == held {
-		c.forgetLeg(l)
-		return
-	}
-	c.leave(l)
-}
-
-// moveScope takes a new cuid after a collision at the uplink, and asks for every leg anew under it
-// (RFC 9132, Section 4.4.1.1). It is called only while nothing stands under the old one.
-func (c *Core) moveScope(from scope) {
-	to := scope{from.uplink, c.cfg.NewCUID()}
-	for p, cuid := range c.own {
-		if p.Uplink == from.uplink && cuid == from.cuid {
-			c.setOwn(p, to.cuid)
+// leaveLegs withdraws the legs of a mitigation. One that was refused and never stood needs no withdrawal.
+func (c *Core) leaveLegs(m *mitigation, refused *leg) {
+	for _, k := range m.legs {
+		switch l := c.leg(k); {
+		case l == nil:
+		case l == refused && !l.stood:
+			c.forgetLeg(l)
+		default:
+			c.leave(l)
 		}
-	}
-	c.out.note(slog.LevelWarn, "cuid taken at the uplink, using a new one", slog.String("uplink", from.uplink), slog.String("old", from.cuid), slog.String("new", to.cuid))
-	for _, l := range c.sortedScope(from) {
-		m := c.carried(l)
-		c.forgetLeg(l)
-		if m == nil || m.phase != live {
-			continue
-		}
-		armed := m.mirror == l.want.Key
-		m.legs = nil
-		c.addLeg(m, to, armed, nil)
-		c.recordMitigation(m, nil)
 	}
 }

@@ -1,25 +1,17 @@
 package gateway
 
 import (
-	"time"
-
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/store"
 )
 
 // flight is a batch that is on its way to the disk.
 type flight struct {
-	seq  uint64
-	undo []func(*Ready) // newest last
-}
-
-// redo holds records of withdrawals that could not be stored: they are tried again until they are, because a record that
-// stays would bring back after a restart what its client withdrew.
-type redo struct {
+	seq     uint64
+	reserve bool // it only withdraws
 	records []store.Record
-	at      time.Time
+	undo    []func(*Ready) // newest last
 }
-
-func (r *redo) dueAt() time.Time { return r.at }
 
 // close numbers the step's batch and remembers how to undo it.
 func (c *Core) close() {
@@ -30,57 +22,27 @@ func (c *Core) close() {
 	c.out.Seq = c.seq
 	c.out.Reserve = !c.grew
 	c.out.wait(c.seq)
-	c.flights = append(c.flights, &flight{seq: c.seq, undo: c.undo})
+	c.flights = append(c.flights, flight{seq: c.seq, reserve: !c.grew, records: c.out.Records, undo: c.undo})
 }
 
 // pending is the number that the batch of the step in progress has or would have.
 func (c *Core) pending() uint64 { return c.seq + 1 }
 
-// put records a value. undo takes back, if the batch fails, the change that it stands for; nil: another undo of the batch does.
+// put records a value. undo takes back, if the batch fails, the change that it stands for; nil: the change stays and is
+// recorded again.
 func (c *Core) put(r store.Record, undo func(*Ready)) {
 	c.grew = true
-	c.redo.drop(r)
+	c.owed.settle(r)
 	c.out.Records = append(c.out.Records, r)
 	if undo != nil {
 		c.undo = append(c.undo, undo)
 	}
 }
 
-// putLess records a withdrawal or an end. It is not undone if the batch fails, but recorded again; failed is called then
-// and may be nil.
-func (c *Core) putLess(r store.Record, failed func(*Ready)) {
-	c.redo.drop(r)
+// putLess records a withdrawal or an end. It is never taken back, but recorded again if the batch fails.
+func (c *Core) putLess(r store.Record) {
+	c.owed.settle(r)
 	c.out.Records = append(c.out.Records, r)
-	c.undo = append(c.undo, func(out *Ready) {
-		c.redo.drop(r)
-		c.redo.records = append(c.redo.records, r)
-		if c.redo.at.IsZero() {
-			c.redo.at = c.now.Add(retryHeld)
-			c.due.arm(&c.redo)
-		}
-		if failed != nil {
-			failed(out)
-		}
-	})
-}
-
-// drop forgets what was to be recorded again under the identity of r, because r says what holds now.
-func (r *redo) drop(newer store.Record) {
-	for i, old := range r.records {
-		if old.Kind == newer.Kind && old.Key == newer.Key {
-			r.records = append(r.records[:i:i], r.records[i+1:]...)
-			return
-		}
-	}
-}
-
-// redoDue records again what could not be stored.
-func (c *Core) redoDue() {
-	records := c.redo.records
-	c.redo = redo{}
-	for _, r := range records {
-		c.putLess(r, nil)
-	}
 }
 
 // committed notes what is durable.
@@ -88,13 +50,14 @@ func (c *Core) committed(seq uint64) {
 	c.durable = max(c.durable, seq)
 	n := 0
 	for n < len(c.flights) && c.flights[n].seq <= seq {
+		c.flights[n] = flight{}
 		n++
 	}
 	c.flights = c.flights[n:]
 }
 
-// commitFailed takes back what batch From and the later ones changed, newest first. Their visible part was never released;
-// who waits for an answer of theirs is told 5.03 by the loop, who waits for an uplink is told here.
+// commitFailed takes back what batch From and the later ones changed, newest first. Their visible part was never released:
+// who waits for an answer is told 5.03.
 func (c *Core) commitFailed(ev CommitFailed) {
 	keep := len(c.flights)
 	for keep > 0 && c.flights[keep-1].seq >= ev.From {
@@ -102,9 +65,62 @@ func (c *Core) commitFailed(ev CommitFailed) {
 	}
 	failed := c.flights[keep:]
 	c.flights = c.flights[:keep:keep]
+	c.durable = c.seq // nothing newer is on its way: nobody is to wait for what failed
+	c.full = ev.Full
 	for i := len(failed) - 1; i >= 0; i-- {
 		for j := len(failed[i].undo) - 1; j >= 0; j-- {
 			failed[i].undo[j](c.out)
 		}
 	}
+	innocent := map[uint64]bool{}
+	for _, f := range failed {
+		c.owes(f.records)
+		innocent[f.seq] = f.reserve && !failed[0].reserve
+	}
+	for _, f := range failed {
+		if innocent[f.seq] {
+			c.rewrite(f)
+		}
+	}
+	for _, r := range ev.Unsaid {
+		c.resay(r, innocent[r.After])
+	}
+}
+
+// rewrite records the withdrawals of a batch that failed only because it came after another one that did: the room that is kept back for
+// withdrawals is there for them.
+func (c *Core) rewrite(f flight) {
+	for _, r := range f.records {
+		if now, less := c.truth(identity{r.Kind, r.Key}); less {
+			c.putLess(now)
+		}
+	}
+}
+
+// resay does what is left of a Ready that will not be said as it was. Legs are stated again as they are now: an uplink that is told a
+// level twice is none the worse, one that is never told waits for ever. A withdrawal that is written again is answered as it was.
+func (c *Core) resay(unsaid Ready, innocent bool) {
+	for _, w := range unsaid.Wants {
+		if l := c.leg(w.Key); l != nil && !l.lost {
+			c.out.want(l.want)
+		}
+	}
+	c.out.Forgets = append(c.out.Forgets, unsaid.Forgets...)
+	c.out.Changed = append(c.out.Changed, unsaid.Changed...)
+	for _, r := range unsaid.Replies {
+		if r.Err != nil || innocent && r.Answer.Code == dots.CodeDeleted {
+			c.out.Replies = append(c.out.Replies, r)
+		} else {
+			c.out.refuse(r.Ticket, c.cannotStore())
+		}
+	}
+}
+
+// cannotStore is the refusal of what could not be made durable.
+func (c *Core) cannotStore() *dots.Error {
+	err := c.busy("cannot store now")
+	if c.full {
+		err.Text = "storage full"
+	}
+	return err
 }

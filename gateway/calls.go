@@ -16,14 +16,6 @@ func errStopping() error {
 	return &dots.Error{Code: dots.CodeUnavailable, Text: "stopping", MaxAge: 5 * time.Second}
 }
 
-func errStore(full bool) error {
-	text := "cannot store now"
-	if full {
-		text = "storage full"
-	}
-	return &dots.Error{Code: dots.CodeUnavailable, Text: text, MaxAge: retryHeld}
-}
-
 // Identify maps a proven credential to a configured client entry. It does not block.
 func (g *Gateway) Identify(cred dots.Credential) (client string, ok bool) {
 	return g.policy.Identify(cred)

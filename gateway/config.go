@@ -27,6 +27,7 @@ const (
 	DefaultTerminatingMax = 300 * time.Second // RFC 9132, Section 4.4.4
 	DefaultMIDBlock       = 1024
 	DefaultMaxAsking      = 4096
+	DefaultMaxNames       = 16384
 )
 
 // How long an ended or refused mitigation stays visible, so that its observers learn the end, and other fixed times.
@@ -35,7 +36,13 @@ const (
 	refusedVisible = 120 * time.Second
 	recreateGap    = 30 * time.Second // at most one new request per leg that an uplink dropped unasked
 	retryWithdraw  = 5 * time.Second  // a refused DELETE is tried again
-	retryHeld      = 30 * time.Second // a held leg is tried again where no Max-Age was told
+	retryStore     = 5 * time.Second  // what could not be stored is tried again
+	owedGap        = time.Second      // between two batches of that
+	cuidKept       = 24 * time.Hour   // a client's cuid stays its own for so long after nothing is left under it
+	movedGap       = 30 * time.Second // at most one new cuid of ours per uplink
+	foreignKept    = 24 * time.Hour   // an unknown indefinite mitigation at an uplink is looked at again by then
+	nameKept       = 60 * time.Second // a name that nothing rests on is forgotten by then, whatever its TTL
+	nameLongest    = time.Hour        // and one that is used is resolved again by then
 	minRefresh     = 5 * time.Second  // between two refreshes of a leg of ours
 	minRecheck     = 30 * time.Second // between two resolutions of a name
 	sevenEvery     = 3 * time.Second  // status 7 of a deactivated request is told four times (RFC 9132, Section 4.4.2)
@@ -56,6 +63,7 @@ type CoreConfig struct {
 	WhenDown       WhenDown      // empty: WhenDownHold
 	MIDBlock       uint32        // mids reserved at a time; 0: DefaultMIDBlock
 	MaxAsking      int           // requests that wait for a name, beyond it 5.03; 0: DefaultMaxAsking
+	MaxNames       int           // names that are known, beyond it requests with unknown ones get 5.03; 0: DefaultMaxNames
 	// NoMirror keeps requests with trigger-mitigation=false from the uplink: they fire only while the gateway lives.
 	NoMirror bool
 	// NewCUID makes a cuid after a collision (RFC 9132, Section 4.4.1.1). Required.
@@ -73,6 +81,7 @@ func (c *CoreConfig) validate() error {
 	c.WhenDown = orDefault(c.WhenDown, WhenDownHold)
 	c.MIDBlock = orDefault(c.MIDBlock, DefaultMIDBlock)
 	c.MaxAsking = orDefault(c.MaxAsking, DefaultMaxAsking)
+	c.MaxNames = orDefault(c.MaxNames, DefaultMaxNames)
 	if c.WhenDown != WhenDownHold && c.WhenDown != WhenDownRefuse {
 		return fmt.Errorf("gateway: unknown WhenDown %q", c.WhenDown)
 	}

@@ -15,24 +15,27 @@ type Core struct {
 
 	mits     map[dots.MitigationKey]*mitigation
 	byClient map[dots.Client]map[uint32]*mitigation
-	index    *policy.Index     // live and terminating mitigations by expanded target
-	cuids    map[string]string // downstream cuid to the client entry that owns it
-	cuidsOf  map[string]int    // number of them by client entry
-	liveOf   map[string]int    // number of live mitigations by client entry
+	index    *policy.Index       // mitigations by expanded target
+	cuids    map[string]*binding // downstream cuids
+	cuidsOf  map[string][]string // by client entry
+	liveOf   map[string]int      // number of live mitigations by client entry
 
-	legs     map[scope]map[uint32]*leg
-	legCount int
-	counters map[scope]*counter
-	own      map[policy.Placement]string // the gateway's own cuids
-	up       map[string]bool
+	legs       map[scope]*holding
+	legCount   int
+	replacedBy map[dots.LegKey]dots.LegKey // legs that go once another one stands
+	blocks     map[dots.LegKey]dots.LegKey // legs that must be gone before another one is asked for
+	counters   map[scope]*counter
+	own        map[policy.Placement]string // the gateway's own cuids
+	movedAt    map[string]time.Time        // when an uplink last made us take another cuid
+	up         map[string]bool
 
 	asks  map[dots.MitigationKey]*asking
 	names map[string]*name
 
 	due     deadlines
-	flights []*flight
+	flights []flight
 	seq     uint64 // newest batch
-	durable uint64 // newest durable batch
+	durable uint64 // up to here every batch is durable, or was taken back
 
 	// of the step in progress
 	now  time.Time
@@ -40,7 +43,8 @@ type Core struct {
 	undo []func(*Ready)
 	grew bool // the step records something that is not a withdrawal
 
-	redo redo
+	owed owed
+	full bool // the newest failed commit failed for want of space
 }
 
 // NewCore makes an empty core; Restore fills it from the store.
@@ -54,15 +58,19 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		mits:     map[dots.MitigationKey]*mitigation{},
 		byClient: map[dots.Client]map[uint32]*mitigation{},
 		index:    policy.NewIndex(),
-		cuids:    map[string]string{},
-		cuidsOf:  map[string]int{},
+		cuids:    map[string]*binding{},
+		cuidsOf:  map[string][]string{},
 		liveOf:   map[string]int{},
-		legs:     map[scope]map[uint32]*leg{},
-		counters: map[scope]*counter{},
-		own:      map[policy.Placement]string{},
-		up:       map[string]bool{},
 		asks:     map[dots.MitigationKey]*asking{},
 		names:    map[string]*name{},
+
+		legs:       map[scope]*holding{},
+		replacedBy: map[dots.LegKey]dots.LegKey{},
+		blocks:     map[dots.LegKey]dots.LegKey{},
+		counters:   map[scope]*counter{},
+		own:        map[policy.Placement]string{},
+		movedAt:    map[string]time.Time{},
+		up:         map[string]bool{},
 	}, nil
 }
 
@@ -78,10 +86,7 @@ func (c *Core) Step(now time.Time, ev Event) Ready {
 }
 
 // Deadline returns when the core next wants a Tick; zero: never.
-func (c *Core) Deadline() time.Time {
-	c.due.compact(len(c.mits) + c.legCount + len(c.asks) + len(c.names))
-	return c.due.next()
-}
+func (c *Core) Deadline() time.Time { return c.due.next() }
 
 func (c *Core) dispatch(ev Event) {
 	switch ev := ev.(type) {
@@ -118,9 +123,13 @@ func (c *Core) dispatch(ev Event) {
 	}
 }
 
+// maxTick bounds what one Tick does, so that its batch fits the store and the loop stays responsive. What is left over is due
+// still, so that the next Tick follows at once.
+const maxTick = 1024
+
 // tick lets everything act that is due.
 func (c *Core) tick() {
-	for {
+	for range maxTick {
 		o, ok := c.due.pop(c.now)
 		if !ok {
 			return
@@ -134,8 +143,10 @@ func (c *Core) tick() {
 			c.askingDue(o)
 		case *name:
 			c.nameDue(o)
-		case *redo:
-			c.redoDue()
+		case *binding:
+			c.bindingDue(o)
+		case *owed:
+			c.owedDue()
 		}
 	}
 }

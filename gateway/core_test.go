@@ -11,16 +11,22 @@ import (
 )
 
 // testPolicy has two clients of one domain, a client of another one, and one uplink.
-func testPolicy(t testing.TB) *policy.Policy {
+func testPolicy(t testing.TB) *policy.Policy { return testPolicyWith(t, policy.CUIDAggregate) }
+
+func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
 	t.Helper()
 	p, err := policy.New(policy.Config{
-		Uplinks: []policy.Uplink{{Name: "up"}},
+		Uplinks: []policy.Uplink{{Name: "up", CUIDMode: mode}},
 		Domains: []policy.Domain{
 			{Name: "lab", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
-				Clients: []policy.ClientEntry{{Name: "a", CertNames: []string{"a"}}, {Name: "b", CertNames: []string{"b"}}}},
+				Clients: []policy.ClientEntry{{Name: "a", CertNames: []string{"a"}}, {Name: "b", CertNames: []string{"b"}},
+					{Name: "guest", CertNames: []string{"guest"}, Guest: true}}},
 			{Name: "other", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}}},
+		},
+		Defaults: policy.Defaults{
+			AllowIndefinite: true,
 		},
 	})
 	if err != nil {

@@ -16,42 +16,46 @@ func (c *Core) create(key dots.MitigationKey, ask dots.Ask, g policy.Grant, tick
 		return
 	}
 	up := c.up[placements[0].Uplink]
-	if !up && c.cfg.WhenDown == WhenDownRefuse {
+	switch {
+	case !up && c.cfg.WhenDown == WhenDownRefuse:
 		c.deny(key, c.busy("uplink down"), tickets)
+		return
+	case len(c.owed.set) >= maxOwed:
+		c.deny(key, c.cannotStore(), tickets)
 		return
 	}
 	old := c.mits[key]
+	m := c.newMitigation(key, ask, g)
+	code := dots.CodeCreated
+	var replaces []dots.LegKey
+	if old != nil && old.phase == live { // draft04: a known id with other parameters
+		c.accepted(old)
+		code, m.prior, replaces = dots.CodeChanged, old, old.legs
+	}
+	c.adopt(m, old)
+	c.place(m, placements[0], replaces)
+	c.inform(g.Informs)
+	c.recordMitigation(m, c.undoCreate(m, old))
+	m.born = m.seq
+	c.out.note(slog.LevelInfo, "mitigation accepted", keyAttrs(key, slog.Int64("lifetime", int64(m.lifetime)),
+		slog.Bool("on_signal_loss", m.asked.OnSignalLoss), slog.Bool("uplink_up", up))...)
+	c.await(m, tickets, code, up)
+}
+
+// newMitigation makes a mitigation of what was asked and what policy allows of it.
+func (c *Core) newMitigation(key dots.MitigationKey, ask dots.Ask, g policy.Grant) *mitigation {
 	m := &mitigation{
 		key: key, asked: ask.Request, grant: g, hopLimit: ask.HopLimit, cdid: ask.CDID,
-		phase: live, period: c.periodFor(key, g), seq: c.pending(),
+		phase: live, fresh: true, period: c.periodFor(key, g), seq: c.pending(),
 	}
+	m.grant.Informs = nil
 	m.lifetime = g.Request.Lifetime.Or(dots.DefaultLifetime)
-	m.asked.Lifetime = dots.Some(m.askedLifetime(ask))
+	m.asked.Lifetime = dots.Some(ask.Request.Lifetime.Or(m.lifetime)) // draft04 may leave it out
 	m.setExpiry(c.now)
 	if !m.asked.OnSignalLoss {
 		m.start = uint64(c.now.Unix())
 	}
-	code := dots.CodeCreated
-	if old != nil && old.phase == live {
-		code = dots.CodeChanged // draft04: a known id with other parameters
-	}
-	c.adopt(m, old)
-	if old != nil && old.phase == live {
-		c.place(m, placements[0], old.legs)
-	} else {
-		c.place(m, placements[0], nil)
-	}
-	c.inform(g.Informs)
-	c.recordMitigation(m, c.undoCreate(m, old))
-	c.out.note(slog.LevelInfo, "mitigation accepted", keyAttrs(key, slog.Int64("lifetime", int64(m.lifetime)),
-		slog.Bool("on_signal_loss", m.asked.OnSignalLoss), slog.Bool("uplink_up", up))...)
-	c.await(m, tickets, code, up)
-	c.due.arm(m)
-}
-
-// askedLifetime is the lifetime that the client asked for; draft04 may leave it out.
-func (m *mitigation) askedLifetime(ask dots.Ask) dots.Lifetime {
-	return ask.Request.Lifetime.Or(m.lifetime)
+	return m
 }
 
 // setExpiry counts the granted lifetime from now.
@@ -74,88 +78,25 @@ func (c *Core) periodFor(key dots.MitigationKey, g policy.Grant) time.Duration {
 	return period
 }
 
-// adopt enters a mitigation in the tables, in place of old where there was one under its key.
-func (c *Core) adopt(m, old *mitigation) {
-	if old != nil {
-		c.expel(old)
-	}
-	c.mits[m.key] = m
-	of := c.byClient[m.key.Client]
-	if of == nil {
-		of = map[uint32]*mitigation{}
-		c.byClient[m.key.Client] = of
-	}
-	of[m.key.MID] = m
-	if m.phase == live {
-		c.liveOf[m.key.Client.Name]++
-		c.out.Live = append(c.out.Live, m.key)
-		c.watch(m)
-	}
-	c.index.Insert(m.key, m.grant.Domain, m.grant.Expanded)
-	c.bindCUID(m.key.Client)
-}
-
-// expel takes a mitigation out of the tables.
-func (c *Core) expel(m *mitigation) {
-	if c.mits[m.key] != m {
-		return
-	}
-	delete(c.mits, m.key)
-	of := c.byClient[m.key.Client]
-	delete(of, m.key.MID)
-	if len(of) == 0 {
-		delete(c.byClient, m.key.Client)
-	}
-	if m.phase == live {
-		c.over(m)
-	}
-	c.index.Delete(m.key)
-}
-
-// retire moves a live mitigation to a later phase.
-func (c *Core) retire(m *mitigation, to phase) {
-	if m.phase == live && to != live {
-		c.over(m)
-	}
-	m.phase = to
-}
-
-// over takes a live mitigation out of what counts the live ones.
-func (c *Core) over(m *mitigation) {
-	c.liveOf[m.key.Client.Name]--
-	c.out.Over = append(c.out.Over, m.key)
-	c.unwatch(m)
-}
-
-// bindCUID ties a cuid to the client entry that uses it: another one that comes with it is told of a collision, and the owner is
-// never put out (RFC 9132, Section 4.4.1.1).
-func (c *Core) bindCUID(cl dots.Client) {
-	if _, ok := c.cuids[cl.CUID]; ok {
-		return
-	}
-	c.cuids[cl.CUID] = cl.Name
-	c.cuidsOf[cl.Name]++
-	c.recordCUID(cl, func(*Ready) { c.unbindCUID(cl) })
-}
-
-func (c *Core) unbindCUID(cl dots.Client) {
-	if c.cuids[cl.CUID] == cl.Name {
-		delete(c.cuids, cl.CUID)
-		c.cuidsOf[cl.Name]--
-	}
-}
-
-// undoCreate takes a mitigation back that could not be stored, and puts back what stood under its key.
+// undoCreate takes a mitigation back that could not be stored, and puts back what stood under its key and what it had superseded.
 func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 	return func(out *Ready) {
 		c.expel(m)
 		for _, k := range m.legs {
-			c.dropLeg(k)
+			if l := c.leg(k); l != nil {
+				c.dropLeg(l)
+				out.Forgets = append(out.Forgets, k)
+			}
 		}
-		c.refuseAll(out, m, c.busy("cannot store now"))
+		c.refuseAll(out, m, c.cannotStore())
 		m.phase = ended
 		if old != nil {
 			c.adopt(old, nil)
+		}
+		for _, o := range m.ousted {
+			if c.mits[o.key] == nil {
+				c.adopt(o, nil)
+			}
 		}
 	}
 }
@@ -164,7 +105,7 @@ func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 // durably accepted.
 func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code, up bool) {
 	for _, t := range tickets {
-		m.wait = append(m.wait, waiter{t, code})
+		m.wait = append(m.wait, waiter{t, code, m.seq})
 	}
 	if m.answerBy.IsZero() {
 		m.answerBy = c.now.Add(c.cfg.AnswerWait)
@@ -172,18 +113,20 @@ func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code, up bool) {
 	if !up || len(m.legs) == 0 {
 		c.accepted(m)
 	}
+	c.due.arm(m)
 }
 
 // accepted answers everybody who waits with what is durably accepted; from then on the request stands, and what
 // it supersedes is gone.
 func (c *Core) accepted(m *mitigation) {
-	m.answerBy = time.Time{}
 	wait := m.wait
-	m.wait = nil
-	if len(wait) > 0 && wait[0].code == dots.CodeCreated {
-		c.supersede(m)
+	m.answerBy, m.wait, m.fresh, m.prior = time.Time{}, nil, false, nil
+	if c.supersede(m) && m.phase == live {
+		c.recordMitigation(m, nil) // a later mitigation may have a mid that this one superseded
 	}
-	c.out.wait(m.seq)
+	if len(wait) > 0 {
+		c.out.wait(m.seq)
+	}
 	for _, w := range wait {
 		c.out.reply(w.ticket, dots.Answer{Code: w.code, MID: m.key.MID, Lifetime: m.lifetime, Conflict: m.own})
 	}
@@ -198,38 +141,37 @@ func (c *Core) refuseAll(out *Ready, m *mitigation, err *dots.Error) {
 	m.wait = nil
 }
 
-// supersede ends the own mitigations that m replaces or pushes out (RFC 9132, Section 4.4.1.3).
-func (c *Core) supersede(m *mitigation) {
-	for _, mid := range m.grant.Supersedes {
-		if old := c.byClient[m.key.Client][mid]; old != nil && old != m && old.phase != ended {
-			c.vanish(old, m)
-		}
+// supersede ends the own mitigations that m replaces or pushes out (RFC 9132, Section 4.4.1.3), once, and reports whether
+// there was something to do.
+func (c *Core) supersede(m *mitigation) bool {
+	if len(m.grant.Supersedes)+len(m.grant.Deactivates) == 0 {
+		return false
 	}
-	for _, mid := range m.grant.Deactivates {
-		if old := c.byClient[m.key.Client][mid]; old != nil && old.phase == live && old.fired {
-			c.deactivate(old)
-		}
-	}
+	supersedes, deactivates := m.grant.Supersedes, m.grant.Deactivates
 	m.grant.Supersedes, m.grant.Deactivates = nil, nil
+	for _, mid := range supersedes {
+		if old := c.byClient[m.key.Client][mid]; old != nil && old != m && old.phase != ended {
+			c.oust(old, m)
+		}
+	}
+	for _, mid := range deactivates {
+		if old := c.byClient[m.key.Client][mid]; old != nil && old.phase == live && old.fired {
+			c.deactivate(old, m)
+		}
+	}
+	return true
 }
 
-// vanish removes a mitigation at once, because a later one of its client has its targets. Its legs are withdrawn only
-// once the leg of the later one stands: make before break.
-func (c *Core) vanish(old, by *mitigation) {
+// oust removes a mitigation at once, because a later one of its client has its targets. Its legs are withdrawn only
+// once the leg of the later one stands: make before break. If it cannot be stored, it is undone only together with the later one.
+func (c *Core) oust(old, by *mitigation) {
 	c.out.note(slog.LevelInfo, "mitigation superseded", keyAttrs(old.key, slog.Uint64("by", uint64(by.key.MID)))...)
 	c.accepted(old)
 	c.expel(old)
-	c.replaceRecord(old, func(*Ready) {
-		if c.mits[old.key] == nil {
-			c.adopt(old, nil)
-		}
-	})
+	c.dropRecord(old)
 	c.out.Changed = append(c.out.Changed, old.key)
-	if next := c.firstLeg(by); next != nil && next.state != placed {
-		next.replaces = append(next.replaces, old.legs...)
-		return
+	if by.born > c.durable {
+		by.ousted = append(by.ousted, old)
 	}
-	for _, k := range old.legs {
-		c.leave(c.leg(k))
-	}
+	c.handOver(by, old.legs)
 }

@@ -5,86 +5,88 @@ import (
 	"time"
 )
 
-// deadlines is a heap of the times at which something of the core is due. Entries are not removed when a time
-// changes: an entry whose time is no longer its owner's is skipped when it comes up, and the heap is made anew when most of it is stale.
+// deadlines is a heap of what of the core has a time at which it is due: one entry for each owner, and none without a time.
 type deadlines struct{ h deadlineHeap }
 
 // owner is what has a deadline.
 type owner interface {
 	// dueAt returns the owner's next deadline; zero: none.
 	dueAt() time.Time
+	// entry is its place in the heap.
+	entry() *alarm
 }
 
-type deadline struct {
-	at time.Time
-	of owner
+// alarm is embedded in an owner.
+type alarm struct {
+	at  time.Time
+	pos int // in the heap, from 1; 0: not in it
 }
 
-type deadlineHeap []deadline
+func (a *alarm) entry() *alarm { return a }
+
+type deadlineHeap []owner
 
 func (h deadlineHeap) Len() int           { return len(h) }
-func (h deadlineHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h deadlineHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h deadlineHeap) Less(i, j int) bool { return h[i].entry().at.Before(h[j].entry().at) }
+func (h deadlineHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].entry().pos, h[j].entry().pos = i+1, j+1
+}
 
 // Push is for container/heap.
-func (h *deadlineHeap) Push(x any) { *h = append(*h, x.(deadline)) }
+func (h *deadlineHeap) Push(x any) {
+	o := x.(owner)
+	*h = append(*h, o)
+	o.entry().pos = len(*h)
+}
 
 // Pop is for container/heap.
 func (h *deadlineHeap) Pop() any {
 	old := *h
 	n := len(old) - 1
-	d := old[n]
-	old[n] = deadline{}
+	o := old[n]
+	old[n] = nil
 	*h = old[:n]
-	return d
+	o.entry().pos = 0
+	return o
 }
 
-// arm notes the owner's deadline.
+// arm makes the heap say what the owner says now.
 func (d *deadlines) arm(o owner) {
-	if at := o.dueAt(); !at.IsZero() {
-		heap.Push(&d.h, deadline{at, o})
+	at, e := o.dueAt(), o.entry()
+	switch {
+	case at.IsZero():
+		d.disarm(o)
+	case e.pos == 0:
+		e.at = at
+		heap.Push(&d.h, o)
+	case !at.Equal(e.at):
+		e.at = at
+		heap.Fix(&d.h, e.pos-1)
 	}
 }
 
-// next returns the earliest live deadline; zero: none.
+// disarm takes an owner out, if it is in.
+func (d *deadlines) disarm(o owner) {
+	if e := o.entry(); e.pos != 0 {
+		heap.Remove(&d.h, e.pos-1)
+	}
+}
+
+// next returns the earliest deadline; zero: none.
 func (d *deadlines) next() time.Time {
-	d.dropStale()
 	if len(d.h) == 0 {
 		return time.Time{}
 	}
-	return d.h[0].at
+	return d.h[0].entry().at
 }
 
-// pop takes the first owner that is due by now.
+// pop takes the first owner that is due by now. It is armed again by whoever handles it.
 func (d *deadlines) pop(now time.Time) (owner, bool) {
-	d.dropStale()
-	if len(d.h) == 0 || d.h[0].at.After(now) {
+	if len(d.h) == 0 || d.h[0].entry().at.After(now) {
 		return nil, false
 	}
-	return heap.Pop(&d.h).(deadline).of, true
-}
-
-// dropStale removes entries at the top whose owner has moved on.
-func (d *deadlines) dropStale() {
-	for len(d.h) > 0 && !d.h[0].at.Equal(d.h[0].of.dueAt()) {
-		heap.Pop(&d.h)
-	}
-}
-
-// compact makes the heap anew when it holds far more entries than owners.
-func (d *deadlines) compact(owners int) {
-	if len(d.h) < 4*owners+64 {
-		return
-	}
-	kept := d.h[:0]
-	for _, e := range d.h {
-		if e.at.Equal(e.of.dueAt()) {
-			kept = append(kept, e)
-		}
-	}
-	clear(d.h[len(kept):])
-	d.h = kept
-	heap.Init(&d.h)
+	return heap.Pop(&d.h).(owner), true
 }
 
 // earliest returns the earliest of the times that are set.

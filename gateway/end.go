@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -11,8 +10,7 @@ import (
 // withdraw ends a mitigation for its client. It is answered at once, whatever the uplink does (RFC 9132, Section 4.4.4).
 func (c *Core) withdraw(ev Withdraw) {
 	if a := c.asks[ev.Key]; a != nil {
-		delete(c.asks, ev.Key)
-		a.until = time.Time{}
+		c.dropAsking(ev.Key, a)
 		c.deny(ev.Key, dots.Refuse(dots.CodeUnavailable, "withdrawn meanwhile"), a.tickets)
 	}
 	m := c.mits[ev.Key]
@@ -23,6 +21,9 @@ func (c *Core) withdraw(ev Withdraw) {
 		}
 		c.out.wait(m.seq)
 	}
+	if id := (identity{kindMitigation, mitigationRecordKey(ev.Key)}); c.owed.set[id] {
+		c.writeTruth(id) // whatever the store still holds of it must not come back
+	}
 	c.out.reply(ev.Ticket, dots.Answer{Code: dots.CodeDeleted, MID: ev.Key.MID})
 }
 
@@ -30,17 +31,13 @@ func (c *Core) withdraw(ev Withdraw) {
 // of its lifetime alike (RFC 8612, SIG-007).
 func (c *Core) end(m *mitigation) {
 	wasArmed := m.armed()
-	c.accepted(m)
 	c.retire(m, terminating)
-	m.seq = c.pending()
-	m.sevenAt = time.Time{}
+	c.accepted(m)
+	m.forced, m.sevenAt = 0, time.Time{}
 	m.termUntil = c.now.Add(m.period)
 	c.dropRecord(m)
-	legs := slices.Clone(m.legs)
-	for _, k := range legs {
-		c.leave(c.leg(k))
-	}
-	if len(legs) == 0 || wasArmed {
+	c.leaveLegs(m, nil)
+	if len(m.legs) == 0 || wasArmed {
 		c.finish(m)
 		return
 	}
@@ -57,20 +54,16 @@ func (c *Core) finish(m *mitigation) {
 	c.due.arm(m)
 }
 
-// withdrawnByUs ends a mitigation against its client's will: status 7, kept until it had time to see it.
-func (c *Core) withdrawnByUs(m *mitigation) {
-	c.accepted(m)
+// withdrawnByUs ends a mitigation against its client's will: status 7, kept until it had time to see it. There is no
+// active-but-terminating period then (RFC 9132, Section 4.4.1.3).
+func (c *Core) withdrawnByUs(m *mitigation, refused *leg) {
 	c.retire(m, ended)
+	c.accepted(m)
 	m.forced = dots.StatusWithdrawn
 	m.sevenAt = time.Time{}
 	m.forgetAt = c.now.Add(refusedVisible)
-	m.seq = c.pending()
 	c.dropRecord(m)
-	for _, k := range slices.Clone(m.legs) {
-		if l := c.leg(k); l != nil {
-			c.leaveOrForget(l)
-		}
-	}
+	c.leaveLegs(m, refused)
 	c.changed(m)
 	c.due.arm(m)
 }
@@ -95,6 +88,7 @@ func (c *Core) mitigationDue(m *mitigation) {
 	case m.phase == ended && passed(m.forgetAt, c.now):
 		c.expel(m)
 		c.out.Changed = append(c.out.Changed, m.key)
+		return
 	}
 	c.due.arm(m)
 }
@@ -109,13 +103,13 @@ func (c *Core) clientLost(client string) {
 	}
 }
 
-// fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3).
+// fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3). It is not
+// undone if it cannot be stored, but stored again: its leg is asked for as soon as that succeeds.
 func (c *Core) fire(m *mitigation) {
 	c.out.note(slog.LevelWarn, "client lost, armed mitigation triggered", keyAttrs(m.key)...)
-	before := *m
+	c.accepted(m)
 	m.fired, m.forced, m.sevens, m.sevenAt = true, 0, 0, time.Time{}
 	m.start = uint64(c.now.Unix())
-	m.seq = c.pending()
 	var replaced []dots.LegKey
 	for _, k := range c.index.Overlaps(m.grant.Domain, m.grant.Expanded) {
 		o := c.mits[k]
@@ -124,35 +118,33 @@ func (c *Core) fire(m *mitigation) {
 		}
 		replaced = append(replaced, o.legs...)
 		o.legs = nil
-		c.withdrawnByUs(o)
+		c.withdrawnByUs(o, nil)
 	}
-	mirror := m.mirror
 	for _, p := range c.policy.Route(m.grant) {
 		c.addLeg(m, c.scopeFor(p), false, replaced)
 	}
-	m.mirror = mirror
-	c.recordMitigation(m, func(*Ready) { m.fired, m.start, m.legs = before.fired, before.start, before.legs })
+	c.recordMitigation(m, nil)
 	c.changed(m)
 	c.due.arm(m)
 }
 
 // deactivate pushes a triggered mitigation back to armed, because its client asked for an overlapping one: status 7 is
-// told four times, then it is armed again (RFC 9132, Section 4.4.1.3).
-func (c *Core) deactivate(m *mitigation) {
+// told four times, then it is armed again (RFC 9132, Section 4.4.1.3). Its legs go once that of the other one stands.
+func (c *Core) deactivate(m, by *mitigation) {
 	c.out.note(slog.LevelInfo, "triggered mitigation deactivated", keyAttrs(m.key)...)
 	m.fired = false
 	m.start = 0
-	kept := m.legs[:0:0]
+	var kept, gone []dots.LegKey
 	for _, k := range m.legs {
 		if k == m.mirror {
 			kept = append(kept, k)
-			continue
+		} else {
+			gone = append(gone, k)
 		}
-		c.leave(c.leg(k))
 	}
 	m.legs = kept
+	c.handOver(by, gone)
 	m.forced, m.sevens = dots.StatusWithdrawn, sevenTimes
-	m.seq = c.pending()
 	c.recordMitigation(m, nil)
 	c.tellSeven(m)
 	c.due.arm(m)

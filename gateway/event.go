@@ -69,6 +69,8 @@ type Committed struct{ Seq uint64 }
 type CommitFailed struct {
 	From uint64
 	Full bool // for want of space
+	// Unsaid is what was held back for those batches, in order.
+	Unsaid []Ready
 }
 
 // Tick says that a deadline passed.

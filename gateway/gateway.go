@@ -80,8 +80,7 @@ type Gateway struct {
 	// of the loop
 	tickets map[Ticket]waiting
 	last    Ticket
-	held    []Ready // in order, waiting for their commit
-	wants   uint64  // the commit that the newest held wants wait for
+	outbox  outbox
 	timer   *time.Timer
 }
 
@@ -266,65 +265,24 @@ func (g *Gateway) step(ev Event) {
 	if r.Seq != 0 {
 		g.work.push(batch{r.Seq, r.Records, r.Reserve})
 	}
-	g.hold(r)
-}
-
-// hold keeps a Ready until its commit, or releases it at once. Wants keep their order among themselves, because a later
-// one replaces an earlier one.
-func (g *Gateway) hold(r Ready) {
-	r.Records, r.Notes = nil, nil
-	if r.empty() {
-		return
+	for _, seen := range g.outbox.hold(r, g.core.durable) {
+		g.release(seen)
 	}
-	if len(r.Wants) > 0 || len(r.Forgets) > 0 {
-		r.After = max(r.After, g.wants)
-	}
-	if r.After <= g.core.durable {
-		g.release(r)
-		return
-	}
-	if len(r.Wants) > 0 || len(r.Forgets) > 0 {
-		g.wants = max(g.wants, r.After)
-	}
-	g.held = append(g.held, r)
 }
 
 // outcome notes what became of commits, and releases what waited for them.
 func (g *Gateway) outcome(o outcome) {
 	g.cfg.Meter.Committed(o.took, o.merged, o.err)
 	if o.err != nil {
-		g.failed(o)
+		g.cfg.Logger.Error("commit failed", "error", o.err.Error())
+		g.work.repair()
+		g.step(CommitFailed{From: o.seq, Full: isFull(o.err), Unsaid: g.outbox.fail()})
 		return
 	}
 	g.step(Committed{o.seq})
-	kept := g.held[:0]
-	for _, r := range g.held {
-		if r.After <= g.core.durable {
-			g.release(r)
-		} else {
-			kept = append(kept, r)
-		}
+	for _, r := range g.outbox.release(g.core.durable) {
+		g.release(r)
 	}
-	clear(g.held[len(kept):])
-	g.held = kept
-}
-
-// failed drops what waited for a commit that failed, tells its callers, and lets the core take back what it had changed.
-func (g *Gateway) failed(o outcome) {
-	g.cfg.Logger.Error("commit failed", "error", o.err.Error())
-	held := g.held
-	g.held, g.wants = nil, 0
-	for _, r := range held {
-		if r.After < o.seq {
-			g.held = append(g.held, r)
-			continue
-		}
-		for _, reply := range r.Replies {
-			g.reply(Reply{Ticket: reply.Ticket, Err: errStore(isFull(o.err))})
-		}
-	}
-	g.work.repair()
-	g.step(CommitFailed{From: o.seq, Full: isFull(o.err)})
 }
 
 // release makes the visible part of a Ready visible.

@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"crypto/sha256"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -10,9 +10,14 @@ import (
 )
 
 // leg finds a leg; nil: there is none.
-func (c *Core) leg(k dots.LegKey) *leg { return c.legs[scopeOf(k)][k.MID] }
+func (c *Core) leg(k dots.LegKey) *leg {
+	if h := c.legs[scopeOf(k)]; h != nil {
+		return h.legs[k.MID]
+	}
+	return nil
+}
 
-// firstLeg is the leg that carries a mitigation now, not its armed one.
+// firstLeg is the leg that carries a mitigation now; nil: none.
 func (c *Core) firstLeg(m *mitigation) *leg {
 	if len(m.legs) == 0 {
 		return nil
@@ -23,19 +28,18 @@ func (c *Core) firstLeg(m *mitigation) *leg {
 // carried is the mitigation that a leg carries; nil: none any more.
 func (c *Core) carried(l *leg) *mitigation {
 	m := c.mits[l.of]
-	if m == nil || l.want.Key != m.mirror && !m.has(l.want.Key) {
+	if m == nil || !slices.Contains(m.legs, l.want.Key) {
 		return nil
 	}
 	return m
 }
 
-func (m *mitigation) has(k dots.LegKey) bool {
-	for _, own := range m.legs {
-		if own == k {
-			return true
-		}
+// without takes a leg out of those that carry a mitigation.
+func (m *mitigation) without(k dots.LegKey) {
+	m.legs = slices.DeleteFunc(slices.Clone(m.legs), func(own dots.LegKey) bool { return own == k })
+	if m.mirror == k {
+		m.mirror = dots.LegKey{}
 	}
-	return false
 }
 
 // place makes the leg of a mitigation and asks for it. It withdraws the legs that it replaces once it stands.
@@ -47,31 +51,77 @@ func (c *Core) place(m *mitigation, p policy.Placement, replaces []dots.LegKey) 
 	c.addLeg(m, c.scopeFor(p), m.asked.OnSignalLoss, replaces)
 }
 
-// addLeg makes a leg under a scope of ours, with a mid that was never used there.
-func (c *Core) addLeg(m *mitigation, s scope, armed bool, replaces []dots.LegKey) *leg {
-	l := &leg{of: m.key, state: placing, replaces: replaces}
+// addLeg makes a leg and asks for it.
+func (c *Core) addLeg(m *mitigation, s scope, armed bool, replaces []dots.LegKey) {
+	l := c.newLeg(m, s, armed)
+	c.takeOver(l, replaces)
+	c.recordLeg(l)
+	c.out.want(l.want)
+}
+
+// newLeg makes a leg under a scope of ours, with a mid that was never used there.
+func (c *Core) newLeg(m *mitigation, s scope, armed bool) *leg {
+	c.settleScope(s)
+	l := &leg{of: m.key, state: placing}
 	l.want = dots.Leg{Key: s.leg(c.takeMID(s)), Request: m.grant.Request, HopLimit: m.hopLimit, CDID: m.cdid, Revision: 1}
 	l.want.Request.MID = l.want.Key.MID
 	l.want.Request.OnSignalLoss = armed
-	l.want.Request.Lifetime = dots.Some(m.remaining(c.now))
+	l.want.Request.Lifetime = m.toAsk(c.now)
 	l.want.Request.Attack = 0
 	c.keepLeg(l)
-	m.legs = append(m.legs, l.want.Key)
+	m.legs = append(slices.Clip(m.legs), l.want.Key)
 	if armed {
 		m.mirror = l.want.Key
 	}
-	c.recordLeg(l)
-	c.out.want(l.want)
-	c.due.arm(l)
 	return l
+}
+
+// toAsk is the lifetime that is left, as an uplink is asked for it: never 0, which is no lifetime (RFC 9132, Section 4.4.1).
+func (m *mitigation) toAsk(now time.Time) dots.Maybe[dots.Lifetime] {
+	left := m.remaining(now)
+	if left == 0 {
+		left = 1
+	}
+	return dots.Some(left)
+}
+
+// takeOver notes which legs are withdrawn once l stands: make before break.
+func (c *Core) takeOver(l *leg, keys []dots.LegKey) {
+	for _, k := range keys {
+		l.replaces = append(l.replaces, k)
+		c.replacedBy[k] = l.want.Key
+	}
+}
+
+// letGo unties a leg from those that it was to replace, and returns them.
+func (c *Core) letGo(l *leg) []dots.LegKey {
+	keys := l.replaces
+	l.replaces = nil
+	for _, k := range keys {
+		if c.replacedBy[k] == l.want.Key {
+			delete(c.replacedBy, k)
+		}
+	}
+	return keys
+}
+
+// handOver withdraws legs once the leg of a later mitigation stands; at once if it does.
+func (c *Core) handOver(by *mitigation, keys []dots.LegKey) {
+	next := c.firstLeg(by)
+	if next != nil && next.state != placed && !next.want.Withdraw {
+		c.takeOver(next, keys)
+		return
+	}
+	c.leaveAll(keys)
 }
 
 // recordLeg keeps a new leg. If it cannot be kept it is not asked for either, but tried again later.
 func (c *Core) recordLeg(l *leg) {
 	l.lost = false
+	c.due.arm(l)
 	c.put(l.record(), func(*Ready) {
 		if c.leg(l.want.Key) == l && !l.want.Withdraw {
-			l.lost, l.state, l.retryAt = true, held, c.now.Add(retryHeld)
+			l.lost, l.state, l.retryAt = true, held, c.now.Add(retryStore)
 			c.due.arm(l)
 		}
 	})
@@ -80,97 +130,84 @@ func (c *Core) recordLeg(l *leg) {
 // keepLeg enters a leg in the tables.
 func (c *Core) keepLeg(l *leg) {
 	s := scopeOf(l.want.Key)
-	of := c.legs[s]
-	if of == nil {
-		of = map[uint32]*leg{}
-		c.legs[s] = of
+	h := c.legs[s]
+	if h == nil {
+		h = &holding{legs: map[uint32]*leg{}}
+		c.legs[s] = h
 	}
-	if of[l.want.Key.MID] == nil {
-		c.legCount++
+	h.legs[l.want.Key.MID] = l
+	c.legCount++
+	if l.state == foreign {
+		h.foreign++
 	}
-	of[l.want.Key.MID] = l
+	if l.stood {
+		h.stood++
+	}
+}
+
+// setStood notes whether a leg may stand at the uplink.
+func (c *Core) setStood(l *leg, stood bool) {
+	if l.stood != stood {
+		l.stood = stood
+		h := c.legs[scopeOf(l.want.Key)]
+		if stood {
+			h.stood++
+		} else {
+			h.stood--
+		}
+	}
 }
 
 // dropLeg takes a leg out of the tables.
-func (c *Core) dropLeg(k dots.LegKey) {
-	of := c.legs[scopeOf(k)]
-	if l := of[k.MID]; l != nil {
-		l.refreshAt, l.retryAt, l.expires = time.Time{}, time.Time{}, time.Time{}
-		delete(of, k.MID)
-		c.legCount--
+func (c *Core) dropLeg(l *leg) {
+	s := scopeOf(l.want.Key)
+	h := c.legs[s]
+	if h == nil || h.legs[l.want.Key.MID] != l {
+		return
 	}
-	if len(of) == 0 {
-		delete(c.legs, scopeOf(k))
+	c.letGo(l)
+	c.setStood(l, false)
+	if l.state == foreign {
+		h.foreign--
 	}
+	delete(h.legs, l.want.Key.MID)
+	delete(c.replacedBy, l.want.Key)
+	c.legCount--
+	if len(h.legs) == 0 {
+		delete(c.legs, s)
+	}
+	c.due.disarm(l)
 }
 
-// scopeFor is our cuid at an uplink. It is computed once and kept, so that the renewal of a certificate does
-// not change it (RFC 9132, Section 4.4.1.1).
-func (c *Core) scopeFor(p policy.Placement) scope {
-	cuid, ok := c.own[p]
-	if !ok {
-		id := c.cfg.Identities[p.Uplink]
-		cuid = dots.EncodeCUID(id)
-		if p.Scope != "" {
-			cuid = dots.EncodeCUID(sha256.Sum256(append(id[:], p.Scope...)))
-		}
-		c.setOwn(p, cuid)
-	}
-	return scope{p.Uplink, cuid}
-}
-
-// setOwn keeps a cuid of ours, durably.
-func (c *Core) setOwn(p policy.Placement, cuid string) {
-	before, had := c.own[p]
-	c.own[p] = cuid
-	c.recordOwn(p, cuid, func(*Ready) {
-		if had {
-			c.own[p] = before
-		} else {
-			delete(c.own, p)
-		}
-	})
-}
-
-// takeMID hands out the next mid of a scope (RFC 9132, Section 4.4.1.1). The counter starts again at 0 past the
-// rollover, as soon as nothing is active under the scope.
-func (c *Core) takeMID(s scope) uint32 {
-	n := c.counters[s]
-	if n == nil {
-		n = &counter{next: 1, reserved: 1}
-		c.counters[s] = n
-	}
-	if n.exhausted() && len(c.legs[s]) == 0 {
-		*n = counter{}
-	}
-	mid, grew := n.take(c.cfg.MIDBlock)
-	if grew {
-		c.recordCounter(s, n)
-	}
-	return mid
-}
-
-// leave withdraws a leg: nothing is to stand under its key. The wish is durable until the uplink answered it.
+// leave withdraws a leg, and with it those that it was to replace: nothing is to stand under their keys. The wish is durable until
+// the uplink answered it.
 func (c *Core) leave(l *leg) {
 	if l == nil || l.state == leaving || l.state == left {
 		return
 	}
-	l.state = leaving
+	replaced := c.letGo(l)
+	l.state, l.lost, l.vanished = leaving, false, false
 	l.want.Withdraw, l.want.Efficacy = true, false
 	l.want.Revision++
 	l.refreshAt, l.retryAt = time.Time{}, time.Time{}
 	l.expires = c.lastsUntil(l)
-	c.putLess(l.record(), func(out *Ready) { out.want(l.want) }) // a full disk must not keep a withdrawal from the uplink
+	c.putLess(l.record())
 	c.out.want(l.want)
 	c.due.arm(l)
+	c.leaveAll(replaced)
+}
+
+func (c *Core) leaveAll(keys []dots.LegKey) {
+	for _, k := range keys {
+		c.leave(c.leg(k))
+	}
 }
 
 // lastsUntil is when a leg is over at the uplink by itself, even if our DELETE never arrives.
 func (c *Core) lastsUntil(l *leg) time.Time {
-	const indefinite = 24 * time.Hour // an indefinite one is given up after a day; a reconnect adopts it if it still stands
 	asked := l.want.Request.Lifetime.Or(dots.DefaultLifetime)
-	if asked == dots.Indefinite {
-		return c.now.Add(indefinite)
+	if asked == dots.Indefinite { // given up after a while; a reconnect adopts it if it still stands
+		return c.now.Add(foreignKept)
 	}
 	return c.now.Add(time.Duration(asked) * time.Second)
 }
@@ -190,11 +227,17 @@ func (c *Core) legGone(l *leg) {
 	c.finish(m)
 }
 
-// forgetLeg removes a leg from the tables, the store and the uplink's session.
+// forgetLeg removes a leg from the tables, the store and the uplink's session. What it was to replace is withdrawn, and
+// what waited for its end is asked for.
 func (c *Core) forgetLeg(l *leg) {
-	c.dropLeg(l.want.Key)
-	c.deleteLeg(l.want.Key)
+	replaced := c.letGo(l)
+	c.dropLeg(l)
+	if l.state != left && l.state != foreign { // those have no record
+		c.deleteLeg(l.want.Key)
+	}
 	c.out.Forgets = append(c.out.Forgets, l.want.Key)
+	c.leaveAll(replaced)
+	c.unblock(l.want.Key)
 }
 
 // legDue refreshes a leg before it expires at the uplink, asks again for a held one, and gives up a withdrawn one
@@ -211,47 +254,75 @@ func (c *Core) legDue(l *leg) {
 		l.retryAt, l.refreshAt = time.Time{}, time.Time{}
 		c.askAgain(l)
 	}
-	c.due.arm(l)
+	if c.leg(l.want.Key) == l {
+		c.due.arm(l)
+	}
 }
 
 // askAgain tells the uplink once more how a leg is to stand, with the lifetime that is left.
 func (c *Core) askAgain(l *leg) {
 	if !l.want.Withdraw {
 		m := c.carried(l)
-		if m == nil || m.phase != live {
+		switch {
+		case m == nil || m.phase != live:
+			if l.lost { // nobody was ever told of it
+				c.forgetLeg(l)
+			}
+			return
+		case l.vanished:
+			c.recreate(m, l)
 			return
 		}
-		l.want.Request.Lifetime = dots.Some(m.remaining(c.now))
-		if l.state == held {
-			l.state = placing
-		}
+		l.want.Request.Lifetime = m.toAsk(c.now)
 		if l.lost {
+			c.settleScope(scopeOf(l.want.Key))
 			c.recordLeg(l)
 			c.recordMitigation(m, nil)
+		}
+		if c.leg(l.after) != nil {
+			return
+		}
+		if l.state == held {
+			l.state = placing
 		}
 	}
 	l.want.Revision++
 	c.out.want(l.want)
 }
 
-// recreate asks for a mitigation under a new, higher mid, because its leg went without our will. Not more often than
-// recreateGap allows.
+// vanish notes that a leg went without our will, and asks for it anew. Meanwhile nothing is in force: status 1.
+func (c *Core) vanish(m *mitigation, l *leg) {
+	before := c.shows(m)
+	l.vanished = true
+	l.report = dots.Report{Status: dots.StatusTerminated}
+	m.shown = 0
+	c.setStood(l, false)
+	c.recreate(m, l)
+	if c.shows(m) != before {
+		c.changed(m)
+	}
+}
+
+// recreate asks for a mitigation under a new, higher mid: its leg vanished, or the uplink takes a repetition of it for something else; then it may
+// stand still, and is withdrawn once the new one stands. Not more often than recreateGap allows.
 func (c *Core) recreate(m *mitigation, l *leg) {
-	if wait := l.placedAt.Add(recreateGap); l.state == placed && wait.After(c.now) {
+	if wait := l.placedAt.Add(recreateGap); !l.placedAt.IsZero() && wait.After(c.now) {
 		l.state, l.retryAt = held, wait
+		l.vanished = true
 		c.due.arm(l)
 		return
 	}
-	c.out.note(slog.LevelWarn, "leg vanished at the uplink, asking again", legAttrs(l.want.Key)...)
+	c.out.note(slog.LevelWarn, "leg went at the uplink, asking again under a new mid", legAttrs(l.want.Key)...)
 	armed := l.want.Key == m.mirror
-	kept := m.legs[:0]
-	for _, k := range m.legs {
-		if k != l.want.Key {
-			kept = append(kept, k)
-		}
+	replaces := c.letGo(l)
+	m.without(l.want.Key)
+	if l.stood {
+		l.refreshAt, l.retryAt = time.Time{}, time.Time{}
+		c.due.arm(l)
+		replaces = append(replaces, l.want.Key)
+	} else {
+		c.forgetLeg(l)
 	}
-	m.legs = kept
-	c.forgetLeg(l)
-	c.addLeg(m, scopeOf(l.want.Key), armed, l.replaces)
+	c.addLeg(m, scopeOf(l.want.Key), armed, replaces)
 	c.recordMitigation(m, nil)
 }

@@ -1,6 +1,12 @@
 package gateway
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"crypto/sha256"
+	"log/slog"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
 
 // scope is one of the gateway's own cuids at an uplink.
 type scope struct{ uplink, cuid string }
@@ -22,26 +28,150 @@ type counter struct {
 func (n *counter) take(block uint32) (mid uint32, grew bool) {
 	mid = n.next
 	n.next++
-	if n.next > n.reserved {
-		n.reserved = n.next + block - 1
-		grew = true
-	}
-	return mid, grew
+	return mid, n.reserve(block)
 }
 
-// seen raises the counter above a mid that the uplink knows, and reports whether the reservation grew.
+// seen raises the counter above a mid that the uplink knows, and reports whether the reservation grew. One past the
+// rollover is not ours, and raises it no further than to there.
 func (n *counter) seen(mid, block uint32) bool {
+	mid = min(mid, dots.MIDRollover-1)
 	if mid < n.next {
 		return false
 	}
 	n.next = mid + 1
-	if n.next > n.reserved {
-		n.reserved = n.next + block - 1
-		return true
+	return n.reserve(block)
+}
+
+func (n *counter) reserve(block uint32) bool {
+	if n.next <= n.reserved {
+		return false
 	}
-	return false
+	n.reserved = n.next + block - 1
+	return true
 }
 
 // exhausted reports that the counter is to start again at 0 as soon as nothing is active
 // (RFC 9132, Section 4.4.1.1).
 func (n *counter) exhausted() bool { return n.next >= dots.MIDRollover }
+
+// counterOf finds or makes the counter of a scope.
+func (c *Core) counterOf(s scope) *counter {
+	n := c.counters[s]
+	if n == nil {
+		n = &counter{next: 1, reserved: 1}
+		c.counters[s] = n
+	}
+	return n
+}
+
+// takeMID hands out the next mid of a scope. Past the rollover the counter starts again at 0 as soon as no attack is mitigated under
+// the scope, and what is armed there is asked for anew (RFC 9132, Section 4.4.1.1).
+func (c *Core) takeMID(s scope) uint32 {
+	n := c.counterOf(s)
+	roll := n.exhausted() && c.quiet(s)
+	if roll {
+		c.out.note(slog.LevelWarn, "mids start again", slog.String("uplink", s.uplink), slog.String("cuid", s.cuid))
+		*n = counter{}
+	}
+	mid := c.freeMID(s, n)
+	if roll {
+		for _, l := range c.sortedScope(s) {
+			c.renumber(l)
+		}
+	}
+	return mid
+}
+
+// freeMID takes mids until one is not in use; a stranger may have one that the counter has not reached.
+func (c *Core) freeMID(s scope, n *counter) uint32 {
+	grew := false
+	for {
+		mid, more := n.take(c.cfg.MIDBlock)
+		grew = grew || more
+		if c.leg(s.leg(mid)) == nil {
+			if grew {
+				c.recordCounter(s, n)
+			}
+			return mid
+		}
+	}
+}
+
+// quiet reports that nothing but armed requests stands under a scope.
+func (c *Core) quiet(s scope) bool {
+	h := c.legs[s]
+	if h == nil {
+		return true
+	}
+	for _, l := range h.legs {
+		if m := c.carried(l); m == nil || l.want.Withdraw || l.want.Key != m.mirror || !m.armed() {
+			return false
+		}
+	}
+	return true
+}
+
+// renumber asks for an armed request under a mid from the counter's new start. Since it would be refused while the one with the higher mid
+// stands (RFC 9132, Section 4.4.1.3), it is asked for when that is gone.
+func (c *Core) renumber(old *leg) {
+	m := c.carried(old)
+	m.without(old.want.Key)
+	l := c.newLeg(m, scopeOf(old.want.Key), true)
+	l.state, l.after = held, old.want.Key
+	c.blocks[old.want.Key] = l.want.Key
+	c.recordLeg(l)
+	c.recordMitigation(m, nil)
+	c.leave(old)
+}
+
+// unblock asks for the leg that waited for another one's end.
+func (c *Core) unblock(gone dots.LegKey) {
+	k, ok := c.blocks[gone]
+	if !ok {
+		return
+	}
+	delete(c.blocks, gone)
+	if l := c.leg(k); l != nil && !l.want.Withdraw {
+		l.after = dots.LegKey{}
+		if !l.lost {
+			c.askAgain(l)
+		}
+	}
+}
+
+// scopeFor is our cuid at an uplink. It is computed once and kept, so that the renewal of a certificate does
+// not change it (RFC 9132, Section 4.4.1.1).
+func (c *Core) scopeFor(p policy.Placement) scope {
+	cuid, ok := c.own[p]
+	if !ok {
+		id := c.cfg.Identities[p.Uplink]
+		cuid = dots.EncodeCUID(id)
+		if p.Scope != "" {
+			cuid = dots.EncodeCUID(sha256.Sum256(append(id[:], p.Scope...)))
+		}
+		c.setOwn(p, cuid)
+	}
+	return scope{p.Uplink, cuid}
+}
+
+// settleScope writes what is owed to the store of a scope, so that no leg is asked for under a cuid or mid that is not durable.
+func (c *Core) settleScope(s scope) {
+	if len(c.owed.set) == 0 {
+		return
+	}
+	ids := []identity{{kindCounter, s.uplink + keySep + s.cuid}}
+	for _, p := range c.placementsOf(s) {
+		ids = append(ids, identity{kindOwn, p.Uplink + keySep + p.Scope})
+	}
+	for _, id := range ids {
+		if c.owed.set[id] {
+			c.writeTruth(id)
+		}
+	}
+}
+
+// setOwn keeps a cuid of ours, durably. If that fails it is tried again; it stays in use, since it can be computed again.
+func (c *Core) setOwn(p policy.Placement, cuid string) {
+	c.own[p] = cuid
+	c.put(ownRecordOf(p, cuid), nil)
+}

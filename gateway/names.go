@@ -17,6 +17,8 @@ type name struct {
 	asked    bool // a question is out
 	users    map[dots.MitigationKey]bool
 	again    time.Time // when it is resolved again, or forgotten if nobody uses it
+
+	alarm
 }
 
 func (n *name) dueAt() time.Time { return n.again }
@@ -45,8 +47,8 @@ func (c *Core) resolved(ev Resolved) {
 		n.answered = true
 		n.res = policy.Resolution{Addresses: ev.Addresses, Failed: ev.Failed}
 	}
-	n.again = c.now.Add(max(ev.TTL, minRecheck))
-	c.due.arm(n)
+	n.again = c.now.Add(min(max(ev.TTL, minRecheck), nameLongest))
+	c.restName(n)
 	for _, a := range c.askingFor(ev.Name) {
 		delete(a.names, ev.Name)
 		if len(a.names) == 0 {
@@ -54,6 +56,14 @@ func (c *Core) resolved(ev Resolved) {
 		}
 	}
 	c.recheck(n)
+}
+
+// restName arms a name; one that nothing rests on is kept for a short while only.
+func (c *Core) restName(n *name) {
+	if soon := c.now.Add(nameKept); len(n.users) == 0 && n.again.After(soon) {
+		n.again = soon
+	}
+	c.due.arm(n)
 }
 
 // askingFor lists the requests that wait for a name, in an order that does not depend on chance.
@@ -99,7 +109,7 @@ func (c *Core) recheck(n *name) {
 		}
 		if err := c.policy.Recheck(view{c}, m.grant); err != nil {
 			c.out.note(slog.LevelWarn, "mitigation ended: its target left the domain", keyAttrs(k, slog.String("reason", err.Text))...)
-			c.withdrawnByUs(m)
+			c.withdrawnByUs(m, nil)
 			continue
 		}
 		m.grant.Expanded = c.policy.Reexpand(view{c}, m.grant)
@@ -123,6 +133,7 @@ func (c *Core) unwatch(m *mitigation) {
 	for _, w := range m.grant.Watch {
 		if n := c.names[w]; n != nil {
 			delete(n.users, m.key)
+			c.restName(n)
 		}
 	}
 }

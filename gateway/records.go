@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -32,7 +33,7 @@ type mitigationRecord struct {
 	Expires  int64  `json:",omitempty"` // seconds since the epoch; 0: indefinite
 	Start    uint64 `json:",omitempty"`
 	Legs     []dots.LegKey
-	Mirror   dots.LegKey
+	Mirror   dots.LegKey   `json:",omitzero"`
 	Fired    bool          `json:",omitempty"`
 	Period   time.Duration // active-but-terminating period
 }
@@ -46,6 +47,7 @@ type legRecord struct {
 	Withdraw bool          `json:",omitempty"`
 	Expires  int64         `json:",omitempty"` // seconds since the epoch, of a withdrawn one
 	Replaces []dots.LegKey `json:",omitempty"`
+	After    dots.LegKey   `json:",omitzero"`
 }
 
 // cuidRecord binds a downstream cuid to a client entry.
@@ -60,12 +62,37 @@ type ownRecord struct {
 // counterRecord is the end of the reserved mids of a scope.
 type counterRecord struct{ Reserved uint32 }
 
+// keySep joins the parts of a key: no name holds a zero byte.
+const keySep = "\x00"
+
 func mitigationRecordKey(k dots.MitigationKey) string {
-	return k.Client.Name + "\x00" + k.Client.CUID + "\x00" + strconv.FormatUint(uint64(k.MID), 10)
+	return k.Client.Name + keySep + k.Client.CUID + keySep + strconv.FormatUint(uint64(k.MID), 10)
 }
 
 func legRecordKey(k dots.LegKey) string {
-	return k.Uplink + "\x00" + k.CUID + "\x00" + strconv.FormatUint(uint64(k.MID), 10)
+	return k.Uplink + keySep + k.CUID + keySep + strconv.FormatUint(uint64(k.MID), 10)
+}
+
+func parseMitigationKey(key string) (dots.MitigationKey, error) {
+	name, cuid, mid, err := parseKey(key)
+	return dots.MitigationKey{Client: dots.Client{Name: name, CUID: cuid}, MID: mid}, err
+}
+
+func parseLegKey(key string) (dots.LegKey, error) {
+	uplink, cuid, mid, err := parseKey(key)
+	return dots.LegKey{Uplink: uplink, CUID: cuid, MID: mid}, err
+}
+
+func parseKey(key string) (first, cuid string, mid uint32, err error) {
+	parts := strings.Split(key, keySep)
+	if len(parts) != 3 {
+		return "", "", 0, fmt.Errorf("key has %d parts, want 3", len(parts))
+	}
+	n, err := strconv.ParseUint(parts[2], 10, 32)
+	if err != nil {
+		return "", "", 0, fmt.Errorf("reading the mid: %w", err)
+	}
+	return parts[0], parts[1], uint32(n), nil
 }
 
 // encode makes a record's value. The types above hold nothing that JSON cannot say, so an error is a mistake of ours.
@@ -85,47 +112,52 @@ func unix(t time.Time) int64 {
 	return t.Unix()
 }
 
-func (c *Core) recordMitigation(m *mitigation, undo func(*Ready)) {
-	m.seq = c.pending()
-	c.put(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
+func (m *mitigation) record() store.Record {
+	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
 		Client: m.key.Client, MID: m.key.MID, Asked: m.asked, Grant: m.grant, HopLimit: m.hopLimit, CDID: m.cdid,
 		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Legs: m.legs, Mirror: m.mirror, Fired: m.fired, Period: m.period,
-	})}, undo)
+	})}
+}
+
+// recordMitigation keeps a live mitigation as it stands now.
+func (c *Core) recordMitigation(m *mitigation, undo func(*Ready)) {
+	m.seq = c.pending()
+	c.put(m.record(), undo)
 }
 
 // dropRecord ends a mitigation on disk.
 func (c *Core) dropRecord(m *mitigation) {
 	m.seq = c.pending()
-	c.putLess(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)}, nil)
-}
-
-// replaceRecord ends a mitigation on disk because a later one takes its place: if that cannot be stored, it goes on.
-func (c *Core) replaceRecord(m *mitigation, undo func(*Ready)) {
-	m.seq = c.pending()
-	c.put(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)}, undo)
+	if b := c.cuids[m.key.Client.CUID]; b != nil {
+		b.gone = c.pending()
+	}
+	c.putLess(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)})
 }
 
 func (l *leg) record() store.Record {
 	return store.Record{Kind: kindLeg, Key: legRecordKey(l.want.Key), Value: encode(legRecord{
 		Of: l.of, Request: l.want.Request, HopLimit: l.want.HopLimit, CDID: l.want.CDID,
-		Withdraw: l.want.Withdraw, Expires: unix(l.expires), Replaces: l.replaces,
+		Withdraw: l.want.Withdraw, Expires: unix(l.expires), Replaces: l.replaces, After: l.after,
 	})}
 }
 
 func (c *Core) deleteLeg(k dots.LegKey) {
-	c.putLess(store.Record{Kind: kindLeg, Key: legRecordKey(k)}, nil)
+	c.putLess(store.Record{Kind: kindLeg, Key: legRecordKey(k)})
+}
+
+func (n *counter) record(s scope) store.Record {
+	return store.Record{Kind: kindCounter, Key: s.uplink + keySep + s.cuid, Value: encode(counterRecord{n.reserved})}
 }
 
 // recordCounter keeps a reservation. If it cannot be kept, the next mid that is taken records it again.
 func (c *Core) recordCounter(s scope, n *counter) {
-	c.put(store.Record{Kind: kindCounter, Key: s.uplink + "\x00" + s.cuid, Value: encode(counterRecord{n.reserved})},
-		func(*Ready) { n.reserved = min(n.reserved, n.next) })
+	c.put(n.record(s), func(*Ready) { n.reserved = min(n.reserved, n.next) })
 }
 
-func (c *Core) recordCUID(cl dots.Client, undo func(*Ready)) {
-	c.put(store.Record{Kind: kindCUID, Key: cl.CUID, Value: encode(cuidRecord{cl.Name})}, undo)
+func (b *binding) record() store.Record {
+	return store.Record{Kind: kindCUID, Key: b.cuid, Value: encode(cuidRecord{b.owner})}
 }
 
-func (c *Core) recordOwn(p policy.Placement, cuid string, undo func(*Ready)) {
-	c.put(store.Record{Kind: kindOwn, Key: p.Uplink + "\x00" + p.Scope, Value: encode(ownRecord{p, cuid})}, undo)
+func ownRecordOf(p policy.Placement, cuid string) store.Record {
+	return store.Record{Kind: kindOwn, Key: p.Uplink + keySep + p.Scope, Value: encode(ownRecord{p, cuid})}
 }

@@ -17,33 +17,64 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 		m.setExpiry(c.now)
 	}
 	m.hopLimit, m.cdid = ask.HopLimit, ask.CDID
-	c.recordMitigation(m, func(out *Ready) {
-		m.lifetime, m.asked.Lifetime, m.expires = before.lifetime, before.asked.Lifetime, before.expires
-		c.refuseAll(out, m, c.busy("cannot store now"))
-		c.due.arm(m)
-	})
+	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
+	c.recordMitigation(m, c.undoRefresh(m, before))
 	c.out.note(slog.LevelInfo, "mitigation refreshed", keyAttrs(m.key, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
-	up := false
+	asked := false
 	for _, k := range m.legs {
-		l := c.leg(k)
-		if l == nil || l.want.Withdraw {
-			continue
+		if l := c.leg(k); l != nil && c.refreshLeg(m, l, ask) {
+			asked = asked || c.up[k.Uplink]
 		}
-		c.refreshLeg(m, l, ask)
-		up = up || c.up[k.Uplink]
 	}
-	c.await(m, tickets, dots.CodeChanged, up)
-	c.due.arm(m)
+	c.await(m, tickets, dots.CodeChanged, asked)
 }
 
-// refreshLeg tells the uplink again how the leg is to stand. The armed leg of a triggered mitigation carries no efficacy.
-func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) {
-	l.want.Request.Lifetime = dots.Some(m.remaining(c.now))
+// undoRefresh takes a refresh back that could not be stored; who waits for something older waits on.
+func (c *Core) undoRefresh(m *mitigation, before mitigation) func(*Ready) {
+	seq := c.pending()
+	return func(out *Ready) {
+		m.lifetime, m.asked.Lifetime, m.expires = before.lifetime, before.asked.Lifetime, before.expires
+		var kept []waiter
+		for _, w := range m.wait {
+			if w.seq >= seq {
+				out.refuse(w.ticket, c.cannotStore())
+			} else {
+				kept = append(kept, w)
+			}
+		}
+		m.wait = kept
+		if len(kept) == 0 {
+			m.answerBy = before.answerBy
+		}
+		for _, k := range m.legs {
+			if l := c.leg(k); l != nil && !l.want.Withdraw {
+				l.want.Request.Lifetime = m.toAsk(c.now)
+				l.want.Efficacy, l.want.Request.Attack = false, 0
+			}
+		}
+		if c.mits[m.key] == m {
+			c.due.arm(m)
+		}
+	}
+}
+
+// refreshLeg tells the uplink again how the leg is to stand, and reports whether it did: a leg that the uplink refused for now is asked
+// for when its time has come, and the armed leg of a triggered mitigation carries no efficacy. Nor does one that was never
+// confirmed: an efficacy update of an unknown mid is not answered (RFC 9132, Section 4.4.3).
+func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) bool {
+	if l.want.Withdraw {
+		return false
+	}
+	l.want.Request.Lifetime = m.toAsk(c.now)
 	l.want.HopLimit, l.want.CDID = m.hopLimit, m.cdid
-	if ask.Efficacy {
+	if l.state == held {
+		return false
+	}
+	if ask.Efficacy && l.state == placed && (!m.fired || l.want.Key != m.mirror) {
 		l.want.Efficacy = true
 		l.want.Request.Attack = ask.Request.Attack
 	}
 	l.want.Revision++
 	c.out.want(l.want)
+	return true
 }

@@ -20,14 +20,19 @@ func compareKeys(a, b dots.MitigationKey) int {
 // told at once; a change on its way to the disk is waited for.
 func (c *Core) inspect(ev Inspect) {
 	var reports []dots.Report
-	for _, m := range c.byClient[ev.Client] {
-		if ev.MID.Set && m.key.MID != ev.MID.Value {
-			continue
+	of := c.byClient[ev.Client]
+	if ev.MID.Set {
+		if m := of[ev.MID.Value]; m != nil {
+			reports = []dots.Report{c.inspectOne(m)}
 		}
-		reports = append(reports, c.report(m))
-		if m.seq > c.durable {
-			c.out.wait(m.seq)
+	} else {
+		reports = make([]dots.Report, 0, len(of))
+		for _, m := range of {
+			reports = append(reports, c.inspectOne(m))
 		}
+	}
+	if b := c.cuids[ev.Client.CUID]; b != nil && (len(reports) == 0 || !ev.MID.Set) {
+		c.waitFor(b.gone)
 	}
 	if len(reports) == 0 {
 		c.out.refuse(ev.Ticket, dots.Refuse(dots.CodeNotFound, "no such mitigation"))
@@ -39,14 +44,24 @@ func (c *Core) inspect(ev Inspect) {
 	}
 }
 
+func (c *Core) inspectOne(m *mitigation) dots.Report {
+	c.waitFor(m.seq)
+	return c.report(m)
+}
+
+// waitFor lets the step wait for a batch that is on its way still.
+func (c *Core) waitFor(seq uint64) {
+	if seq > c.durable {
+		c.out.wait(seq)
+	}
+}
+
 // mitigationsOf lists the mitigations of a client entry under all its cuids, sorted.
 func (c *Core) mitigationsOf(client string) []*mitigation {
 	var found []*mitigation
-	for _, of := range c.byClient {
-		for _, m := range of {
-			if m.key.Client.Name == client {
-				found = append(found, m)
-			}
+	for _, cuid := range c.cuidsOf[client] {
+		for _, m := range c.byClient[dots.Client{Name: client, CUID: cuid}] {
+			found = append(found, m)
 		}
 	}
 	slices.SortFunc(found, func(a, b *mitigation) int { return compareKeys(a.key, b.key) })
@@ -103,7 +118,7 @@ func (c *Core) merged(m *mitigation) dots.Report {
 		parts = append(parts, policy.Part{
 			Report:    dots.Maybe[dots.Report]{Value: l.report, Set: l.report.Status != 0},
 			Shown:     m.shown,
-			Transient: l.state == leaving || l.state == left || l.state == held,
+			Transient: l.state == leaving || l.state == left || l.state == held && !l.vanished,
 			Armed:     m.armed(),
 			Own:       m.grant.Expanded,
 		})
@@ -113,35 +128,35 @@ func (c *Core) merged(m *mitigation) dots.Report {
 
 // changed tells the observers of a mitigation.
 func (c *Core) changed(m *mitigation) {
-	m.shown = c.status(m, c.merged(m).Status)
-	c.out.wait(m.seqIfPending(c))
+	m.shown = c.shows(m)
+	c.waitFor(m.seq)
 	c.out.Changed = append(c.out.Changed, m.key)
 }
 
-// seqIfPending is the mitigation's newest batch while it is not durable yet.
-func (m *mitigation) seqIfPending(c *Core) uint64 {
-	if m.seq > c.durable {
-		return m.seq
-	}
-	return 0
-}
+// shows is the status that a client is told of a mitigation now.
+func (c *Core) shows(m *mitigation) dots.Status { return c.status(m, c.merged(m).Status) }
 
 // reported takes in what an uplink says of our legs there.
 func (c *Core) reported(ev Reported) {
 	s := scope{ev.Uplink, ev.CUID}
-	seen := make(map[uint32]bool, len(ev.Reports))
+	if c.counters[s] == nil { // not, or no longer, a cuid of ours
+		return
+	}
 	for i := range ev.Reports {
-		r := ev.Reports[i]
-		seen[r.MID] = true
-		if l := c.legs[s][r.MID]; l != nil {
-			c.legReported(l, r)
+		if l := c.leg(s.leg(ev.Reports[i].MID)); l != nil {
+			c.legReported(l, ev.Reports[i])
 		} else {
-			c.stranger(s, r)
+			c.stranger(s, ev.Reports[i])
 		}
 	}
-	if ev.Complete {
-		c.missing(s, seen)
+	if !ev.Complete {
+		return
 	}
+	seen := make(map[uint32]bool, len(ev.Reports))
+	for i := range ev.Reports {
+		seen[ev.Reports[i].MID] = true
+	}
+	c.missing(s, seen)
 }
 
 // legReported takes in a report on a leg of ours.
@@ -152,44 +167,56 @@ func (c *Core) legReported(l *leg, r dots.Report) {
 	case (l.state == left || l.state == foreign) && (over || r.Status == dots.StatusWithdrawn):
 		c.legGone(l)
 		return
+	case l.state == foreign:
+		l.report = r
+		l.expires = c.foreignUntil(r)
+		c.due.arm(l)
+		return
 	case m == nil || l.state == leaving || l.state == left:
 		l.report = r
 		return
 	case over && m.phase == live && l.state == placed:
-		c.recreate(m, l)
+		c.vanish(m, l)
 		return
 	}
-	before := c.report(m)
+	before := c.shows(m)
+	same := l.report.Counters == r.Counters && l.report.Conflict.Set == r.Conflict.Set
 	l.report = r
-	after := c.report(m)
-	if before.Status != after.Status || before.Conflict.Set != after.Conflict.Set || before.Counters != after.Counters {
-		if before.Status != after.Status {
-			c.out.note(slog.LevelInfo, "mitigation status", keyAttrs(m.key, slog.String("status", after.Status.String()), slog.String("was", before.Status.String()))...)
-		}
+	now := c.shows(m)
+	if now != before {
+		c.out.note(slog.LevelInfo, "mitigation status", keyAttrs(m.key, slog.String("status", now.String()), slog.String("was", before.String()))...)
+	}
+	if now != before || !same {
 		c.changed(m)
 	}
 }
 
-// stranger adopts a leg that stands under our cuid though we do not know it: after a lost store, say. It is left alone until its
-// lifetime ends, and no mid of ours will be lower.
-func (c *Core) stranger(s scope, r dots.Report) {
-	n := c.counters[s]
-	if n == nil {
-		n = &counter{next: 1, reserved: 1}
-		c.counters[s] = n
+// foreignUntil is when an unknown mitigation at an uplink ends by what the uplink says.
+func (c *Core) foreignUntil(r dots.Report) time.Time {
+	if r.Lifetime > 0 {
+		return c.now.Add(time.Duration(r.Lifetime) * time.Second)
 	}
+	return c.now.Add(foreignKept)
+}
+
+// maxForeign bounds the unknown mitigations that are kept per cuid of ours.
+const maxForeign = 4096
+
+// stranger adopts a leg that stands under our cuid though we do not know it: after a lost store, say. It is left alone until
+// its lifetime ends, and no mid of ours will be lower.
+func (c *Core) stranger(s scope, r dots.Report) {
+	n := c.counterOf(s)
 	if n.seen(r.MID, c.cfg.MIDBlock) {
 		c.recordCounter(s, n)
 	}
-	if !r.Status.Active() || r.Status == dots.StatusClientWithdrawn {
+	switch h := c.legs[s]; {
+	case r.Status == dots.StatusClientWithdrawn, r.Status == dots.StatusTerminated, r.Status == dots.StatusWithdrawn:
+		return
+	case h != nil && h.foreign >= maxForeign:
 		return
 	}
-	l := &leg{state: foreign, report: r}
+	l := &leg{state: foreign, stood: true, report: r, expires: c.foreignUntil(r)}
 	l.want = dots.Leg{Key: s.leg(r.MID), Revision: 1}
-	l.expires = c.now.Add(24 * time.Hour)
-	if r.Lifetime > 0 {
-		l.expires = c.now.Add(time.Duration(r.Lifetime) * time.Second)
-	}
 	c.keepLeg(l)
 	c.due.arm(l)
 	c.out.note(slog.LevelError, "unknown mitigation stands at the uplink under our cuid", legAttrs(l.want.Key, slog.String("status", r.Status.String()))...)
@@ -207,7 +234,7 @@ func (c *Core) missing(s scope, seen map[uint32]bool) {
 			c.legGone(l)
 		case placed:
 			if m := c.carried(l); m != nil && m.phase == live && c.now.Sub(l.placedAt) >= endedVisible {
-				c.recreate(m, l)
+				c.vanish(m, l)
 			}
 		}
 	}
@@ -215,8 +242,12 @@ func (c *Core) missing(s scope, seen map[uint32]bool) {
 
 // sortedScope lists the legs of a scope by mid.
 func (c *Core) sortedScope(s scope) []*leg {
-	of := make([]*leg, 0, len(c.legs[s]))
-	for _, l := range c.legs[s] {
+	h := c.legs[s]
+	if h == nil {
+		return nil
+	}
+	of := make([]*leg, 0, len(h.legs))
+	for _, l := range h.legs {
 		of = append(of, l)
 	}
 	slices.SortFunc(of, func(a, b *leg) int { return cmp.Compare(a.want.Key.MID, b.want.Key.MID) })

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,11 +25,7 @@ func (c *Core) Restore(now time.Time, r store.Record) error {
 	case kindCounter:
 		err = restoreAs(r, func(v counterRecord) error { return c.restoreCounter(r.Key, v) })
 	case kindCUID:
-		err = restoreAs(r, func(v cuidRecord) error {
-			c.cuids[r.Key] = v.Client
-			c.cuidsOf[v.Client]++
-			return nil
-		})
+		err = restoreAs(r, func(v cuidRecord) error { c.enterCUID(&binding{cuid: r.Key, owner: v.Client}); return nil })
 	case kindOwn:
 		err = restoreAs(r, func(v ownRecord) error { c.own[v.Placement] = v.CUID; return nil })
 	default:
@@ -61,22 +57,8 @@ func (c *Core) restoreMitigation(now time.Time, v mitigationRecord) {
 		left := min(time.Duration(v.Expires-now.Unix())*time.Second, time.Duration(v.Lifetime)*time.Second)
 		m.expires = now.Add(max(left, 0))
 	}
-	c.adoptRestored(m)
+	c.enter(m) // its cuid has a record of its own, and Restate asks for the names
 	c.due.arm(m)
-}
-
-// adoptRestored enters a mitigation without asking for its names or binding its cuid: its cuid has a record of its own, and
-// Restate asks for the names.
-func (c *Core) adoptRestored(m *mitigation) {
-	c.mits[m.key] = m
-	of := c.byClient[m.key.Client]
-	if of == nil {
-		of = map[uint32]*mitigation{}
-		c.byClient[m.key.Client] = of
-	}
-	of[m.key.MID] = m
-	c.liveOf[m.key.Client.Name]++
-	c.index.Insert(m.key, m.grant.Domain, m.grant.Expanded)
 }
 
 func (c *Core) restoreLeg(now time.Time, key string, v legRecord) error {
@@ -84,19 +66,20 @@ func (c *Core) restoreLeg(now time.Time, key string, v legRecord) error {
 	if err != nil {
 		return err
 	}
-	l := &leg{of: v.Of, state: placing, replaces: v.Replaces}
+	l := &leg{of: v.Of, state: placing, stood: true, after: v.After}
 	l.want = dots.Leg{Key: k, Request: v.Request, HopLimit: v.HopLimit, CDID: v.CDID, Withdraw: v.Withdraw, Revision: 1}
 	if v.Withdraw {
 		l.state = leaving
 		l.expires = now.Add(max(time.Duration(v.Expires-now.Unix())*time.Second, 0))
 	}
 	c.keepLeg(l)
+	c.takeOver(l, v.Replaces)
 	c.due.arm(l)
 	return nil
 }
 
 func (c *Core) restoreCounter(key string, v counterRecord) error {
-	uplink, cuid, ok := strings.Cut(key, "\x00")
+	uplink, cuid, ok := strings.Cut(key, keySep)
 	if !ok {
 		return fmt.Errorf("key without a cuid")
 	}
@@ -104,25 +87,14 @@ func (c *Core) restoreCounter(key string, v counterRecord) error {
 	return nil
 }
 
-func parseLegKey(key string) (dots.LegKey, error) {
-	parts := strings.Split(key, "\x00")
-	if len(parts) != 3 {
-		return dots.LegKey{}, fmt.Errorf("key has %d parts, want 3", len(parts))
-	}
-	mid, err := strconv.ParseUint(parts[2], 10, 32)
-	if err != nil {
-		return dots.LegKey{}, fmt.Errorf("reading the mid: %w", err)
-	}
-	return dots.LegKey{Uplink: parts[0], CUID: parts[1], MID: uint32(mid)}, nil
-}
-
 // restate makes the restored state consistent with today's policy and states the whole wanted set.
 func (c *Core) restate() {
-	keys := make([]dots.MitigationKey, 0, len(c.mits))
-	for k := range c.mits {
-		keys = append(keys, k)
+	for _, cuid := range slices.Sorted(maps.Keys(c.cuids)) {
+		if b := c.cuids[cuid]; len(c.byClient[dots.Client{Name: b.owner, CUID: cuid}]) == 0 {
+			c.idleCUID(cuid)
+		}
 	}
-	slices.SortFunc(keys, compareKeys)
+	keys := slices.SortedFunc(maps.Keys(c.mits), compareKeys)
 	for _, k := range keys {
 		c.reconsider(c.mits[k])
 	}
@@ -131,7 +103,8 @@ func (c *Core) restate() {
 	}
 }
 
-// reconsider ends a restored mitigation that its client may not ask for any more, and completes what a crash cut short.
+// reconsider brings a restored mitigation to life, completes what a crash cut short, and lets one expire at once that its client
+// may not ask for any more: the Tick that follows ends it.
 func (c *Core) reconsider(m *mitigation) {
 	if m == nil || m.phase != live {
 		return
@@ -140,31 +113,52 @@ func (c *Core) reconsider(m *mitigation) {
 	if !c.policy.MayMitigate(m.key.Client.Name) {
 		err = dots.Refuse(dots.CodeUnauthorized, "client may not mitigate")
 	}
+	c.out.Live = append(c.out.Live, m.key)
 	if err != nil {
 		c.out.note(slog.LevelWarn, "stored mitigation no longer allowed", keyAttrs(m.key, slog.String("reason", err.Text))...)
-		c.end(m)
+		m.expires = c.now
+		c.due.arm(m)
 		return
 	}
-	c.out.Live = append(c.out.Live, m.key)
 	c.watch(m)
-	c.supersede(m)
+	if c.supersede(m) {
+		c.recordMitigation(m, nil)
+	}
+	c.complete(m)
+}
+
+// complete places a restored mitigation that has lost its legs.
+func (c *Core) complete(m *mitigation) {
+	kept := slices.DeleteFunc(slices.Clone(m.legs), func(k dots.LegKey) bool { return c.leg(k) == nil })
+	if len(kept) == len(m.legs) && (len(kept) > 0 || c.cfg.NoMirror && m.armed()) || passed(m.expires, c.now) {
+		return
+	}
+	m.legs = kept
+	for _, p := range c.policy.Route(m.grant) {
+		if len(kept) == 0 {
+			c.addLeg(m, c.scopeFor(p), m.armed(), nil)
+		}
+	}
+	c.recordMitigation(m, nil)
 }
 
 // restateLeg states a leg, with the lifetime that its mitigation has left; one that carries nothing any more is withdrawn.
+// That of a mitigation whose time is over is left to its end.
 func (c *Core) restateLeg(l *leg) {
+	m := c.carried(l)
 	switch {
-	case l.state == left || l.state == foreign:
+	case l.state == left || l.state == foreign || m != nil && passed(m.expires, c.now):
 		return
-	case !l.want.Withdraw && c.carried(l) == nil && !c.isReplaced(l):
+	case l.want.Withdraw:
+	case m == nil && !c.newerThan(l).Set:
 		c.leave(l)
 		return
-	case !l.want.Withdraw:
-		if m := c.carried(l); m != nil {
-			l.want.Request.Lifetime = dots.Some(m.remaining(c.now))
-		}
+	case c.leg(l.after) != nil:
+		l.state = held
+		c.blocks[l.after] = l.want.Key
+		return
+	case m != nil:
+		l.want.Request.Lifetime = m.toAsk(c.now)
 	}
 	c.out.want(l.want)
 }
-
-// isReplaced reports whether another leg is to withdraw this one once it stands.
-func (c *Core) isReplaced(l *leg) bool { return c.newerThan(l).Set }

@@ -38,22 +38,35 @@ type mitigation struct {
 	shown  dots.Status               // last status told of
 	wait   []waiter                  // callers that wait for the uplink
 	seq    uint64                    // its newest batch
+	born   uint64                    // the batch that made it
+
+	// fresh: nobody was told yet that it is accepted, so that a refusal takes it back as if it had never been asked for.
+	fresh bool
+	// prior is what a fresh one replaced under its own key (draft04), to be put back when it is refused.
+	prior *mitigation
+	// ousted are those that it superseded before it was durable.
+	ousted []*mitigation
 
 	answerBy, termUntil, forgetAt, sevenAt time.Time
+
+	alarm
 }
 
 // waiter is a caller that waits for the uplink's answer.
 type waiter struct {
 	ticket Ticket
 	code   dots.Code // what it is told on success
+	seq    uint64    // the batch of its request
 }
 
 func (m *mitigation) dueAt() time.Time {
-	var expires time.Time
-	if m.phase == live {
-		expires = m.expires
+	switch m.phase {
+	case live:
+		return earliest(m.answerBy, m.expires, m.sevenAt)
+	case terminating:
+		return earliest(m.answerBy, m.termUntil)
 	}
-	return earliest(m.answerBy, expires, m.termUntil, m.forgetAt, m.sevenAt)
+	return m.forgetAt
 }
 
 // armed reports a request that waits for the loss of its client's sessions.
@@ -93,13 +106,19 @@ type leg struct {
 	want     dots.Leg
 	state    legState
 	of       dots.MitigationKey // the mitigation that it carries
-	expires  time.Time          // by what the uplink granted; zero: indefinite or not known
+	expires  time.Time          // of one that carries nothing any more: when it is over by itself; zero: not known
 	placedAt time.Time
 	report   dots.Report   // the uplink's newest; Status 0: none yet
 	replaces []dots.LegKey // withdrawn once this one stands
-	lost     bool          // its record could not be stored and is to be written again
+	after    dots.LegKey   // asked for only when that one is gone; zero: at once
+
+	stood    bool // it may stand at the uplink: it was confirmed once, or comes from the store
+	lost     bool // its record could not be stored and is to be written again
+	vanished bool // it went without our will: asked for again under a new mid at retryAt
 
 	refreshAt, retryAt time.Time
+
+	alarm
 }
 
 func (l *leg) dueAt() time.Time {
@@ -110,12 +129,32 @@ func (l *leg) dueAt() time.Time {
 	return earliest(l.refreshAt, l.retryAt, expires)
 }
 
+// holding is what the gateway has under one of its cuids at an uplink.
+type holding struct {
+	legs    map[uint32]*leg
+	stood   int // legs that may stand there
+	foreign int
+}
+
+// binding ties a downstream cuid to the client entry that uses it.
+type binding struct {
+	cuid, owner string
+	freeAt      time.Time // nothing is left under it: when it is given back
+	gone        uint64    // the newest batch that took something of it away
+
+	alarm
+}
+
+func (b *binding) dueAt() time.Time { return b.freeAt }
+
 // asking is a request that waits for names to be resolved.
 type asking struct {
 	ask     dots.Ask
 	tickets []Ticket
 	names   map[string]bool
 	until   time.Time
+
+	alarm
 }
 
 func (a *asking) dueAt() time.Time { return a.until }

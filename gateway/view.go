@@ -17,7 +17,7 @@ func (v view) Resolved(n string) (policy.Resolution, bool) {
 
 func (v view) Mitigations(c dots.Client) int { return v.c.liveOf[c.Name] }
 
-func (v view) CUIDs(client string) int { return v.c.cuidsOf[client] }
+func (v view) CUIDs(client string) int { return len(v.c.cuidsOf[client]) }
 
 func (v view) Overlaps(domain string, t policy.Expanded) []policy.Overlap {
 	var found []policy.Overlap

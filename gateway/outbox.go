@@ -1,0 +1,100 @@
+package gateway
+
+import "github.com/dotsgate/dotsgate/dots"
+
+// outbox holds back what must not be visible before its commit. Wants and forgets keep their order leg by leg, because a
+// later one replaces an earlier one; nothing else waits for more than it rests on.
+type outbox struct {
+	held []Ready
+	legs map[dots.LegKey]uint64 // the batch that the newest thing held of a leg waits for
+}
+
+// hold takes a Ready in and returns those parts of it that may be seen now.
+func (o *outbox) hold(r Ready, durable uint64) []Ready {
+	r.Records, r.Notes, r.Questions, r.Live, r.Over = nil, nil, nil, nil, nil
+	if r.empty() {
+		return nil
+	}
+	if r.After <= durable && len(o.legs) == 0 {
+		return []Ready{r}
+	}
+	var seen []Ready
+	legs := Ready{Wants: r.Wants, Forgets: r.Forgets, After: o.legsAfter(r)}
+	r.Wants, r.Forgets = nil, nil
+	for _, part := range []Ready{legs, r} {
+		switch {
+		case part.empty():
+		case part.After <= durable:
+			seen = append(seen, part)
+		default:
+			o.held = append(o.held, part)
+		}
+	}
+	if legs.After > durable {
+		o.remember(legs)
+	}
+	return seen
+}
+
+// legsAfter is the batch that the wants and forgets of a Ready must wait for.
+func (o *outbox) legsAfter(r Ready) uint64 {
+	after := r.After
+	for _, w := range r.Wants {
+		after = max(after, o.legs[w.Key])
+	}
+	for _, k := range r.Forgets {
+		after = max(after, o.legs[k])
+	}
+	return after
+}
+
+func (o *outbox) remember(r Ready) {
+	if o.legs == nil {
+		o.legs = map[dots.LegKey]uint64{}
+	}
+	for _, w := range r.Wants {
+		o.legs[w.Key] = r.After
+	}
+	for _, k := range r.Forgets {
+		o.legs[k] = r.After
+	}
+}
+
+// release returns what may be seen now that everything up to durable is durable, in order.
+func (o *outbox) release(durable uint64) []Ready {
+	var seen []Ready
+	kept := o.held[:0]
+	for _, r := range o.held {
+		if r.After <= durable {
+			seen = append(seen, r)
+			o.drop(r)
+		} else {
+			kept = append(kept, r)
+		}
+	}
+	clear(o.held[len(kept):])
+	o.held = kept
+	return seen
+}
+
+// drop forgets the order of legs that waited for a part's commit.
+func (o *outbox) drop(r Ready) {
+	for _, w := range r.Wants {
+		if o.legs[w.Key] <= r.After {
+			delete(o.legs, w.Key)
+		}
+	}
+	for _, k := range r.Forgets {
+		if o.legs[k] <= r.After {
+			delete(o.legs, k)
+		}
+	}
+}
+
+// fail empties the outbox after a failed commit. All that is held waits for the batch that failed or for a later one, since what
+// waited for an earlier one was released.
+func (o *outbox) fail() []Ready {
+	unsaid := o.held
+	o.held, o.legs = nil, nil
+	return unsaid
+}

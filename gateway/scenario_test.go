@@ -1,0 +1,321 @@
+package gateway
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+var update = flag.Bool("update", false, "write what the scenarios give into their files")
+
+// TestScenarios plays the files of testdata. A line without indentation is a command (or a comment after #), the indented
+// lines below it are the expected trace. Every command is committed at once unless "manual" was said.
+//
+//	config [refuse] [nomirror] [per-client] [block=N]     before anything else
+//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [efficacy=N] [update]
+//	delete CLIENT MID [cuid=C] / get CLIENT [MID] [cuid=C]
+//	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [text=T] [rev=N] [g=N]
+//	report MID=STATUS[:BYTES]... [cause=N] [complete] [g=N]
+//	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
+//	manual / commit / fail [full] [kept] / auto / restart [after D] / mids N
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(want), "RFC ") {
+				t.Error("no rule is cited")
+			}
+			got := play(t, string(want))
+			if again := play(t, string(want)); again != got {
+				t.Fatalf("two runs differ:\n%s", cmp.Diff(got, again))
+			}
+			if *update {
+				if err := os.WriteFile(f, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); d != "" {
+				t.Errorf("trace (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// play runs a file and returns it with the traces that its commands give.
+func play(t *testing.T, text string) string {
+	t.Helper()
+	var out strings.Builder
+	var r *rig
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, "    ") {
+			continue
+		}
+		fmt.Fprintln(&out, line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		c := parseCommand(line)
+		if c.verb == "config" || r == nil {
+			r = newRig(t, c.config(t))
+		}
+		r.lines = nil
+		if c.verb != "config" {
+			r.run(c)
+			r.check()
+		}
+		for _, l := range r.lines {
+			fmt.Fprintln(&out, "    "+l)
+		}
+	}
+	return out.String()
+}
+
+// command is a line of a scenario.
+type command struct {
+	line, verb string
+	args       []string
+	opts       map[string]string
+}
+
+func parseCommand(line string) command {
+	words := strings.Fields(line)
+	c := command{line: line, verb: words[0], opts: map[string]string{}}
+	for _, w := range words[1:] {
+		k, v, ok := strings.Cut(w, "=")
+		if _, err := strconv.Atoi(k); ok && err != nil {
+			c.opts[k] = v
+		} else {
+			c.args = append(c.args, w)
+		}
+	}
+	return c
+}
+
+func (c command) has(flag string) bool { return slices.Contains(c.args, flag) }
+
+func (c command) num(key string) int {
+	n, err := strconv.Atoi(c.opts[key])
+	if err != nil && c.opts[key] != "" {
+		panic(c.line)
+	}
+	return n
+}
+
+func number(s string) uint32 {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		panic(err)
+	}
+	return uint32(n)
+}
+
+func duration(s string) time.Duration {
+	if s == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func (c command) config(t testing.TB) CoreConfig {
+	cfg := CoreConfig{}
+	if c.verb != "config" {
+		return cfg
+	}
+	if c.has("refuse") {
+		cfg.WhenDown = WhenDownRefuse
+	}
+	cfg.NoMirror = c.has("nomirror")
+	cfg.MIDBlock = uint32(c.num("block"))
+	if c.has("per-client") {
+		cfg.Policy = testPolicyWith(t, policy.CUIDPerClient)
+	}
+	return cfg
+}
+
+func (c command) client() dots.Client {
+	cl := dots.Client{Name: c.args[0], CUID: "cuid-" + c.args[0]}
+	if s := c.opts["cuid"]; s != "" {
+		cl.CUID = s
+	}
+	return cl
+}
+
+func (c command) key() dots.MitigationKey {
+	return dots.MitigationKey{Client: c.client(), MID: number(c.args[1])}
+}
+
+// run plays one command.
+func (r *rig) run(c command) {
+	switch c.verb {
+	case "put":
+		r.step(Mitigate{r.ticket(c.label()), c.ask()})
+	case "delete":
+		r.step(Withdraw{r.ticket(c.label()), c.key()})
+	case "get":
+		in := Inspect{Ticket: r.ticket(c.label()), Client: c.client()}
+		if len(c.args) > 1 {
+			in.MID = dots.Some(number(c.args[1]))
+		}
+		r.step(in)
+	case "answer":
+		r.step(Answered{r.answer(c)})
+	case "report":
+		r.step(r.report(c))
+	case "resolved":
+		r.step(c.resolved())
+	case "link":
+		if c.has("up") {
+			r.step(LinkUp{"up"})
+		} else {
+			r.step(LinkDown{"up", "test"})
+		}
+	case "lost":
+		r.step(ClientLost{c.args[0]})
+	case "advance":
+		r.advance(duration(c.args[0]))
+	default:
+		r.runDisk(c)
+	}
+}
+
+// runDisk plays a command that concerns the disk.
+func (r *rig) runDisk(c command) {
+	switch c.verb {
+	case "manual":
+		r.manual = true
+	case "auto":
+		r.manual = false
+		r.commit()
+	case "commit":
+		r.commit()
+	case "fail":
+		r.fail(c.has("full"), c.has("kept"))
+	case "restart":
+		if len(c.args) > 1 {
+			r.now = r.now.Add(duration(c.args[1]))
+		}
+		r.boot()
+	case "mids":
+		for id := range r.disk {
+			if id.kind == kindCounter {
+				r.disk[id] = encode(counterRecord{number(c.args[0])})
+			}
+		}
+	default:
+		r.t.Fatalf("unknown command %q", c.line)
+	}
+}
+
+func (c command) label() string {
+	words := []string{c.verb}
+	return strings.Join(append(words, c.args[:min(2, len(c.args))]...), " ")
+}
+
+func (c command) ask() dots.Ask {
+	ask := dots.Ask{Client: c.client(), HopLimit: 15, Update: c.has("update")}
+	ask.Request = dots.Request{MID: number(c.args[1]), Lifetime: dots.Some(dots.Lifetime(3600)), OnSignalLoss: c.has("armed")}
+	if _, ok := c.opts["life"]; ok {
+		ask.Request.Lifetime = dots.Some(dots.Lifetime(c.num("life")))
+	}
+	if n := c.num("efficacy"); n != 0 {
+		ask.Efficacy = true
+		ask.Request.Attack = dots.AttackStatus(n)
+	}
+	for _, a := range c.args[2:] {
+		if p, err := netip.ParsePrefix(a); err == nil {
+			ask.Request.Target.Prefixes = append(ask.Request.Target.Prefixes, p)
+		} else if a != "armed" && a != "update" {
+			ask.Request.Target.FQDNs = append(ask.Request.Target.FQDNs, a)
+		}
+	}
+	return ask
+}
+
+// scope is the cuid of ours that a command means; the first unless it says g=N.
+func (r *rig) scope(c command) string {
+	if len(r.cuids) == 0 {
+		return "none"
+	}
+	return r.cuids[max(c.num("g"), 1)-1]
+}
+
+func (r *rig) answer(c command) dots.LegAnswer {
+	key := dots.LegKey{Uplink: "up", CUID: r.scope(c), MID: number(c.args[0])}
+	l, ok := r.wanted[key]
+	if !ok {
+		r.say("(the uplink was never asked for it)")
+	}
+	class, detail, _ := strings.Cut(c.args[1], ".")
+	a := dots.LegAnswer{
+		Key: key, Revision: l.Revision, Withdraw: l.Withdraw, Text: c.opts["text"], MaxAge: duration(c.opts["maxage"]),
+		Code: dots.Code(number(class)<<5 | number(detail)),
+	}
+	if n := c.num("rev"); n != 0 {
+		a.Revision = uint64(n)
+	}
+	if n := c.num("life"); n != 0 {
+		a.Lifetime = dots.Some(dots.Lifetime(n))
+	}
+	if n := c.num("cause"); n != 0 {
+		a.Conflict = dots.Some(dots.Conflict{Cause: dots.ConflictCause(n)})
+		if m := c.num("cmid"); m != 0 {
+			a.Conflict.Value.MID = dots.Some(uint32(m))
+		}
+	}
+	return a
+}
+
+func (r *rig) report(c command) Reported {
+	ev := Reported{Uplink: "up", CUID: r.scope(c), Complete: c.has("complete")}
+	for _, a := range c.args {
+		mid, status, ok := strings.Cut(a, "=")
+		if !ok {
+			continue
+		}
+		status, bytes, ok := strings.Cut(status, ":")
+		rep := dots.Report{MID: number(mid), Status: dots.Status(number(status)), Lifetime: 600}
+		if ok {
+			rep.Counters.BytesDropped = dots.Some(uint64(number(bytes)))
+		}
+		if n := c.num("cause"); n != 0 {
+			rep.Conflict = dots.Some(dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.ConflictCause(n)})
+		}
+		ev.Reports = append(ev.Reports, rep)
+	}
+	return ev
+}
+
+func (c command) resolved() Resolved {
+	ev := Resolved{Name: c.args[0], TTL: duration(c.opts["ttl"]), Failed: c.has("failed")}
+	for _, a := range c.args[1:] {
+		if addr, err := netip.ParseAddr(a); err == nil {
+			ev.Addresses = append(ev.Addresses, addr)
+		}
+	}
+	return ev
+}

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/store"
+)
+
+// adopt enters a mitigation in the tables, in place of old where there was one under its key.
+func (c *Core) adopt(m, old *mitigation) {
+	if old != nil {
+		c.expel(old)
+	}
+	c.enter(m)
+	if m.phase == live {
+		c.out.Live = append(c.out.Live, m.key)
+		c.watch(m)
+	}
+	c.bindCUID(m.key.Client)
+	c.due.arm(m)
+}
+
+// enter puts a mitigation into the tables that find it.
+func (c *Core) enter(m *mitigation) {
+	c.mits[m.key] = m
+	of := c.byClient[m.key.Client]
+	if of == nil {
+		of = map[uint32]*mitigation{}
+		c.byClient[m.key.Client] = of
+	}
+	of[m.key.MID] = m
+	if m.phase == live {
+		c.liveOf[m.key.Client.Name]++
+	}
+	c.index.Insert(m.key, m.grant.Domain, m.grant.Expanded)
+}
+
+// expel takes a mitigation out of the tables.
+func (c *Core) expel(m *mitigation) {
+	if c.mits[m.key] != m {
+		return
+	}
+	delete(c.mits, m.key)
+	of := c.byClient[m.key.Client]
+	delete(of, m.key.MID)
+	if len(of) == 0 {
+		delete(c.byClient, m.key.Client)
+		c.idleCUID(m.key.Client.CUID)
+	}
+	if m.phase == live {
+		c.over(m)
+	}
+	c.index.Delete(m.key)
+	c.due.disarm(m)
+}
+
+// retire moves a live mitigation to a later phase.
+func (c *Core) retire(m *mitigation, to phase) {
+	if m.phase == live && to != live {
+		c.over(m)
+	}
+	m.phase = to
+}
+
+// over takes a live mitigation out of what counts the live ones.
+func (c *Core) over(m *mitigation) {
+	name := m.key.Client.Name
+	if c.liveOf[name]--; c.liveOf[name] == 0 {
+		delete(c.liveOf, name)
+	}
+	c.out.Over = append(c.out.Over, m.key)
+	c.unwatch(m)
+}
+
+// bindCUID ties a cuid to the client entry that uses it: another one that comes with it is told of a collision, and the
+// owner is never put out (RFC 9132, Section 4.4.1.1).
+//
+// The binding is given back cuidKept after nothing was left under it; a restart of ours begins that time anew.
+func (c *Core) bindCUID(cl dots.Client) {
+	if b := c.cuids[cl.CUID]; b != nil {
+		b.freeAt = time.Time{}
+		c.due.disarm(b)
+		return
+	}
+	b := &binding{cuid: cl.CUID, owner: cl.Name}
+	c.enterCUID(b)
+	c.put(b.record(), func(*Ready) { c.dropCUID(b) })
+}
+
+func (c *Core) enterCUID(b *binding) {
+	c.cuids[b.cuid] = b
+	c.cuidsOf[b.owner] = append(c.cuidsOf[b.owner], b.cuid)
+}
+
+// dropCUID gives a binding back.
+func (c *Core) dropCUID(b *binding) {
+	if c.cuids[b.cuid] != b {
+		return
+	}
+	delete(c.cuids, b.cuid)
+	of := slices.DeleteFunc(c.cuidsOf[b.owner], func(s string) bool { return s == b.cuid })
+	c.cuidsOf[b.owner] = of
+	if len(of) == 0 {
+		delete(c.cuidsOf, b.owner)
+	}
+	c.due.disarm(b)
+}
+
+// idleCUID starts the time after which a cuid is given back.
+func (c *Core) idleCUID(cuid string) {
+	if b := c.cuids[cuid]; b != nil {
+		b.freeAt = c.now.Add(cuidKept)
+		c.due.arm(b)
+	}
+}
+
+// bindingDue gives a cuid back that nothing is left under.
+func (c *Core) bindingDue(b *binding) {
+	c.dropCUID(b)
+	c.putLess(store.Record{Kind: kindCUID, Key: b.cuid})
+}
