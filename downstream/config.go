@@ -9,8 +9,13 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
+
+// SessionLimits returns the limits of sessions that are to be attached: the defaults, without the pacing of
+// notifications, because the Server paces them itself (Config.MinNotifyGap) and the state would be older for it.
+func SessionLimits() coap.Limits { return coap.Limits{NotifyInterval: -1} }
 
 // Config is what a Server is made of.
 type Config struct {

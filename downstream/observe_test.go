@@ -56,6 +56,13 @@ func (w *watching) tell(m *coap.Message) {
 	}
 }
 
+// sofar is what it was told until now.
+func (w *watching) sofar() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.told)
+}
+
 func (w *watching) expect(want ...string) {
 	w.r.t.Helper()
 	synctest.Wait()
@@ -75,6 +82,32 @@ func status(s dots.Status) dots.Report {
 }
 
 var keyA1 = dots.MitigationKey{Client: dots.Client{Name: "a", CUID: "c1"}, MID: 1}
+
+// Notifications are paced once: nothing below adds to the gap, even where that is shorter than a session's own.
+func TestNotificationAfterExactlyTheGap(t *testing.T) {
+	for _, gap := range []time.Duration{time.Second, 3 * time.Second, 4 * time.Second} {
+		for _, tcp := range []bool{false, true} {
+			inRig(t, func(c *Config) { c.MinNotifyGap = gap }, func(r *rig) {
+				r.core.report(status(dots.StatusInProgress))
+				w := r.join(clientConfig{name: "a.example", tcp: tcp}).observe(pathMID1)
+				want := []string{"0 2.05 1"}
+				for i := range 5 {
+					r.core.report(status(dots.Status(i%2 + 1)))
+					r.srv.Changed(keyA1)
+					r.wait(gap - 1)
+					if got := w.sofar(); len(got) != len(want) {
+						t.Errorf("gap %v: told %q before it was over", gap, got)
+					}
+					r.wait(1)
+					want = append(want, fmt.Sprintf("%v 2.05 %d", (time.Duration(i+1)*gap).Seconds(), i%2+1))
+				}
+				if got := w.sofar(); !slices.Equal(got, want) {
+					t.Errorf("gap %v, TCP %v: told %q; want %q", gap, tcp, got, want)
+				}
+			})
+		}
+	}
+}
 
 // RFC 9132, Section 4.4.2.1: told on a change, at most once in 3 s, the newest state, and periodically while active.
 func TestNotificationPacing(t *testing.T) {

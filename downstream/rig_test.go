@@ -174,7 +174,7 @@ func (r *rig) join(cfg clientConfig) *client {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c.served, err = coap.NewSession(coap.SessionConfig{Link: c.links[1], Timers: r.timers, Handler: r.srv, Peer: identity})
+	c.served, err = coap.NewSession(coap.SessionConfig{Link: c.links[1], Timers: r.timers, Handler: r.srv, Peer: identity, Limits: SessionLimits()})
 	if err != nil {
 		r.t.Fatal(err)
 	}

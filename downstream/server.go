@@ -63,7 +63,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Attach takes a new session, before its first request is served. Profiles are the names of the dialects its listener
+// Attach takes a new session, made with SessionLimits, before its first request is served. Profiles are the names of the dialects its listener
 // speaks; none means the first of the config only. It keeps the session until that is done.
 // The error is ErrProfile, or that the session has ended already.
 func (s *Server) Attach(sess *coap.Session, profiles ...string) error {

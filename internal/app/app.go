@@ -176,7 +176,9 @@ func (a *App) listen(context.Context) error {
 	for _, l := range a.cfg.Listeners {
 		s, err := coap.Listen(coap.ServerConfig{
 			Network: network(l.Transport), Address: l.Address, Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
-			Session:   coap.SessionConfig{Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked},
+			Session: coap.SessionConfig{
+				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),
+			},
 			OnSession: func(s *coap.Session) error { return a.downstream.Attach(s, l.Profiles...) },
 			OnFailure: func(remote net.Addr, err error) {
 				a.log.Info("handshake failed", "peer", remote.String(), "error", err.Error())
