@@ -18,7 +18,8 @@ func modules() []module {
 }
 
 func protocolModules() []module {
-	sessions := []string{"internal/coap", "internal/front"}
+	// The bench measures a bare echo beside ours, and interop sends what no client of ours would.
+	sessions := []string{"internal/coap", "internal/front", "internal/bench", "internal/interop"}
 	coap := []string{"internal/coap"}
 	return []module{
 		{path: "github.com/pion", rooms: sessions, why: "the DTLS stack can be exchanged only while one room knows it"},

@@ -24,7 +24,7 @@ func TestScenarios(t *testing.T) {
 	fsys["downstream/testdata/observe.txtar"] = text(11)
 	fsys["testdata/whole.txtar"] = text(2)
 	for _, none := range []string{
-		"wire/testdata/dump.txt", "gateway/notes.txt", "gateway/play.txtar", "gateway/testdata/fuzz/FuzzStep/0a1b",
+		"wire/testdata/dump.txt", "gateway/sub/testdata/a.txt", "gateway/notes.txt", "gateway/play.txtar", "gateway/testdata/fuzz/FuzzStep/0a1b",
 		"gateway/testdata/broken.go", "gateway/testdata/table.csv", "internal/tools/t/testdata/a.txtar",
 		".git/testdata/a.txtar", "build/testdata/a.txtar",
 	} {
