@@ -456,6 +456,20 @@ func (r *recorder) take(t *testing.T, want ...string) {
 	}
 }
 
+// drain forgets what was told, and returns what of it has a text in it.
+func (r *recorder) drain(text string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []string
+	for _, m := range r.told {
+		if strings.Contains(m.What, text) {
+			found = append(found, m.What)
+		}
+	}
+	r.told = nil
+	return found
+}
+
 // isLink tells what is said of the link from what is said over it.
 func isLink(what string) bool {
 	return strings.HasPrefix(what, "up ") || strings.HasPrefix(what, "down ")

@@ -15,11 +15,9 @@ func (s *session) do(ctx context.Context, j job) {
 	req := j.request()
 	out, err := s.link.profile.EncodeRequest(req)
 	if err != nil {
-		// What cannot be said in the uplink's dialect is as good as refused.
-		e := dots.AsError(err)
 		s.link.log.Warn("request cannot be said to the uplink", "mid", j.leg.Key.MID, "err", err)
 		s.done(j, func(p *plan, now time.Time) ([]event, bool) {
-			return p.answered(now, j, wire.Response{Code: e.Code, Diagnostic: e.Text})
+			return p.answered(now, j, unsayable(err))
 		})
 		return
 	}
@@ -38,6 +36,16 @@ func (s *session) do(ctx context.Context, j job) {
 		}
 		return p.answered(now, j, resp)
 	})
+}
+
+// unsayable is the answer to a request that cannot be said in the uplink's dialect: as good as refused. It is 4.00 where the
+// dialect has no word of its own for it, because asking again would never help, as it might after a 5.00.
+func unsayable(err error) wire.Response {
+	e := dots.AsError(err)
+	if e.Code == dots.CodeInternal {
+		e = dots.Refuse(dots.CodeBadRequest, "cannot be said to the uplink")
+	}
+	return wire.Response{Code: e.Code, Diagnostic: e.Text}
 }
 
 // exchange sends a request and waits for its response.
