@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -51,7 +50,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ctl": runCtl, "mode": fileMode,
+			"ctl": runCtl, "await": awaitCtl, "mode": fileMode,
 		},
 	})
 }
@@ -113,8 +112,29 @@ func exists(name string) bool {
 
 // runCtl runs dotsctl as client1 and checks its exit code: ctl CODE ARGUMENTS.
 func runCtl(ts *testscript.TestScript, neg bool, args []string) {
+	if got, want := ctlOnce(ts, neg, args); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// awaitCtl runs dotsctl again and again until it has the exit code: await CODE ARGUMENTS. Each try is a round trip to the
+// server, and as good as a pause.
+func awaitCtl(ts *testscript.TestScript, neg bool, args []string) {
+	for deadline := time.Now().Add(time.Minute); ; {
+		got, want := ctlOnce(ts, neg, args)
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("exit code %d still, want %d", got, want)
+		}
+	}
+}
+
+// ctlOnce runs dotsctl in this process. Files need absolute names.
+func ctlOnce(ts *testscript.TestScript, neg bool, args []string) (got, want int) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: ctl CODE ARGUMENTS")
+		ts.Fatalf("usage: ctl|await CODE ARGUMENTS")
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -122,17 +142,9 @@ func runCtl(ts *testscript.TestScript, neg bool, args []string) {
 	all := append([]string{
 		"--server", ts.Getenv("DTLS"), "--transport", "dtls", "--cert", base + ".pem", "--key", base + ".key", "--ca", ts.MkAbs("pki/ca.pem"),
 	}, args[1:]...)
-	err = ts.Exec("dotsctl", all...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return ctl.Main(ctx, all, "v1.2.3", ctl.IO{Out: ts.Stdout(), Err: ts.Stderr()}), want
 }
 
 // fileMode checks a file's permissions: mode 600 FILE.
