@@ -4,12 +4,13 @@ package interop
 
 import (
 	"context"
+	"encoding/json"
+	"os/exec"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/dotsgate/dotsgate/internal/admin"
 	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
@@ -18,7 +19,7 @@ type oddServer struct {
 	mu     sync.Mutex
 	puts   []*coap.Message
 	dels   []*coap.Message
-	seen   []coap.Code // methods of the PUTs and DELETEs
+	seen   []coap.Code   // methods of the PUTs and DELETEs
 	answer chan struct{} // room for all of them: a handler must not block
 }
 
@@ -92,12 +93,18 @@ func (o *oddServer) answered(t *testing.T, n int) {
 	}
 }
 
-// legs returns the states of the legs, as the operator sees them.
+// legs returns the states of the legs, as the operator's command shows them.
 func (r *rig) legs() []string {
 	r.t.Helper()
-	list, err := admin.NewClient(r.dir + "/admin.sock").Mitigations(r.t.Context())
+	out, err := exec.Command(program, "mitigations", "-o", "json", "--socket", r.dir+"/admin.sock").Output()
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	var list []struct {
+		Legs []struct{ State string }
+	}
+	if err := json.Unmarshal(out, &list); err != nil {
+		r.t.Fatalf("reading the mitigations %s: %v", out, err)
 	}
 	var states []string
 	for _, m := range list {

@@ -26,10 +26,10 @@ const nodeID = "gw.interop.example"
 
 // setup says how a rig differs from the usual one.
 type setup struct {
-	scenario   lab.Scenario
-	psk        bool   // a pre-shared key for client1
-	plainPSK   bool   // allow the suites without Diffie-Hellman too
-	more       string // further lines of the gateway's configuration
+	scenario lab.Scenario
+	psk      bool   // a pre-shared key for client1
+	plainPSK bool   // allow the suites without Diffie-Hellman too
+	more     string // further lines of the gateway's configuration
 	// upstream starts another upstream server than the simulated one, and returns its address
 	upstream func(*rig) string
 	tls      bool // TLS to the upstream server
