@@ -40,10 +40,11 @@ func (c *call) putConfig() {
 	c.srv.watchers.changed(resource{config: c.peer})
 }
 
-// deleteConfig goes back to the defaults. RFC 9132, Section 4.5.4: always 2.02.
+// deleteConfig goes back to the defaults. RFC 9132, Section 4.5.4: 2.02 in any case; the older dialect wants to know
+// whether there was one.
 func (c *call) deleteConfig() {
 	changed := c.peer.unconfigure(c.req.SID)
-	c.respond(wire.Response{Code: dots.CodeDeleted})
+	c.respond(wire.Response{Code: dots.CodeDeleted, Unknown: !changed})
 	if changed {
 		c.srv.watchers.changed(resource{config: c.peer})
 	}

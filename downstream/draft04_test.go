@@ -137,6 +137,31 @@ func TestOlderDialectTriggerMitigation(t *testing.T) {
 	})
 }
 
+// draft-ietf-dots-signal-channel-04, Section 5.4.3: a DELETE of a configuration that is not there is 4.04, where
+// RFC 9132, Section 4.5.4 has 2.02 for it.
+func TestDialectsOfDeletingAConfiguration(t *testing.T) {
+	inRig(t, bothDialects, func(r *rig) {
+		c := r.join(clientConfig{name: "a.example", profiles: []string{"draft04", "rfc9132"}})
+		const one, two = "a10ea1181a01", "a10ea1181a02" // {14: {26: 1}}
+		for _, step := range []struct {
+			m    *coap.Message
+			want string
+		}{
+			{older(deleteCode, pathOlderCfg, one), "4.04"},
+			{older(putCode, pathOlderCfg, "a10ea2181a010f183c"), "2.01"},
+			{older(deleteCode, pathOlderCfg, two), "4.04"},
+			{older(deleteCode, pathOlderCfg, one), "2.02"},
+			{older(deleteCode, pathOlderCfg, one), "4.04"},
+			{request(deleteCode, pathConfig+"/sid=1", ""), "2.02"},
+			{request(deleteCode, pathConfig, ""), "2.02"},
+		} {
+			if got := c.do(step.m); got == nil || got.Code.String() != step.want {
+				t.Errorf("%x: %s; want %s", step.m.Payload, code(got), step.want)
+			}
+		}
+	})
+}
+
 // The older dialect has no status 6: its observers are told 4.04 then, and that ends it.
 func TestOlderDialectObservation(t *testing.T) {
 	inRig(t, bothDialects, func(r *rig) {

@@ -110,6 +110,9 @@ type Response struct {
 	Redirect dots.Maybe[dots.Redirect]
 	// Diagnostic is the text payload of an error, at most dots.MaxDiagnostic bytes when sent.
 	Diagnostic string
+	// Unknown says of a 2.02 that there was nothing to delete. draft04 has 4.04 for it where that was a configuration; else it
+	// is not shown.
+	Unknown bool
 	// ACLs are those that a 5.03 says could not be applied (RFC 9133, Section 3.3).
 	ACLs []dots.ACLControl
 }

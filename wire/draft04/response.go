@@ -71,7 +71,7 @@ func conflictText(cause dots.ConflictCause) string {
 }
 
 // writeSuccess writes the body of a success and returns its code, which is 4.04 where all that was asked for
-// is in a state that this dialect does not have.
+// is in a state that this dialect does not have, or where there was no configuration to delete.
 func writeSuccess(w *wire.Writer, req wire.Request, resp wire.Response) dots.Code {
 	switch req.Op {
 	case wire.PutMitigation:
@@ -84,6 +84,11 @@ func writeSuccess(w *wire.Writer, req wire.Request, resp wire.Response) dots.Cod
 		}
 	case wire.GetConfig:
 		writeConfigAnswer(w, resp.Config)
+	case wire.DeleteConfig:
+		if resp.Unknown {
+			// draft-ietf-dots-signal-channel-04, Section 5.4.3: 4.04 for a session-id that is not known.
+			return dots.CodeNotFound
+		}
 	}
 	return resp.Code
 }

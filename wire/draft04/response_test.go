@@ -46,6 +46,26 @@ func TestGranted(t *testing.T) {
 	equal(t, understood(t, figureRequest(), bare), wire.Response{Code: dots.CodeChanged})
 }
 
+// draft-ietf-dots-signal-channel-04, Section 5.4.3 and Section 5.3.2: a configuration that is not there is 4.04, a
+// mitigation that is not there 2.02.
+func TestDeletedUnknown(t *testing.T) {
+	for _, tt := range []struct {
+		op      wire.Op
+		unknown bool
+		want    dots.Code
+	}{
+		{wire.DeleteConfig, false, dots.CodeDeleted},
+		{wire.DeleteConfig, true, dots.CodeNotFound},
+		{wire.DeleteMitigation, false, dots.CodeDeleted},
+		{wire.DeleteMitigation, true, dots.CodeDeleted},
+	} {
+		got := answered(t, wire.Request{Op: tt.op}, wire.Response{Code: dots.CodeDeleted, Unknown: tt.unknown})
+		if got.Code != tt.want || (len(got.Payload) > 0) != (tt.want == dots.CodeNotFound) {
+			t.Errorf("%d, unknown %v: %v %q; want %v", tt.op, tt.unknown, got.Code, got.Payload, tt.want)
+		}
+	}
+}
+
 func TestReports(t *testing.T) {
 	resp := wire.Response{Code: dots.CodeContent, Reports: fullReports()}
 	equal(t, understood(t, getAll(), answered(t, getAll(), resp)), resp)
