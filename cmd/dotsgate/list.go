@@ -2,51 +2,69 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/dotsgate/dotsgate/internal/admin"
 	"github.com/dotsgate/dotsgate/internal/config"
-	"github.com/spf13/cobra"
 )
 
 // listCommands are the views of a running gateway.
 func listCommands() []*cobra.Command {
-	return []*cobra.Command{
-		listCommand("mitigations", "List what clients asked for and what stands upstream",
-			func(ctx context.Context, c *admin.Client, w io.Writer, format string) error {
-				items, err := c.Mitigations(ctx)
-				if err != nil {
-					return err
-				}
-				return admin.WriteMitigations(w, format, items)
-			}),
-		listCommand("sessions", "List the clients' sessions",
-			func(ctx context.Context, c *admin.Client, w io.Writer, format string) error {
-				items, err := c.Sessions(ctx)
-				if err != nil {
-					return err
-				}
-				return admin.WriteSessions(w, format, time.Now(), items)
-			}),
-		listCommand("uplinks", "List the upstream servers",
-			func(ctx context.Context, c *admin.Client, w io.Writer, format string) error {
-				items, err := c.Uplinks(ctx)
-				if err != nil {
-					return err
-				}
-				return admin.WriteUplinks(w, format, time.Now(), items)
-			}),
+	mitigations := list[admin.Mitigation]{
+		name: "mitigations", short: "List what clients asked for and what stands upstream", filters: []string{"client", "uplink", "status"},
+		get: (*admin.Client).Mitigations, write: admin.WriteMitigations,
 	}
+	sessions := list[admin.Session]{
+		name: "sessions", short: "List the clients' sessions", filters: []string{"client"},
+		get: (*admin.Client).Sessions, write: func(w io.Writer, format string, items []admin.Session) error {
+			return admin.WriteSessions(w, format, time.Now(), items)
+		},
+	}
+	uplinks := list[admin.Uplink]{
+		name: "uplinks", short: "List the upstream servers", filters: []string{"uplink"},
+		get: (*admin.Client).Uplinks, write: func(w io.Writer, format string, items []admin.Uplink) error {
+			return admin.WriteUplinks(w, format, time.Now(), items)
+		},
+	}
+	return []*cobra.Command{mitigations.command(), sessions.command(), uplinks.command()}
 }
 
-// listCommand makes a command that asks the gateway over its socket.
-func listCommand(name, short string, show func(context.Context, *admin.Client, io.Writer, string) error) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+// list is a command that asks the gateway over its socket.
+type list[T any] struct {
+	name, short string
+	filters     []string
+	get         func(*admin.Client, context.Context, admin.Filter) ([]T, error)
+	write       func(w io.Writer, format string, items []T) error
+}
+
+func (l list[T]) command() *cobra.Command {
+	c := &cobra.Command{Use: l.name, Short: l.short, Args: cobra.NoArgs}
 	format := c.Flags().StringP("output", "o", admin.FormatTable, "output: table or json")
 	socket := c.Flags().String("socket", config.DefaultSocket, "the gateway's admin socket")
+	var f admin.Filter
+	for _, name := range l.filters {
+		switch name {
+		case "client":
+			c.Flags().StringVar(&f.Client, name, "", "only of this client")
+		case "uplink":
+			c.Flags().StringVar(&f.Uplink, name, "", "only of this uplink")
+		case "status":
+			c.Flags().StringVar(&f.Status, name, "", "only with this status, such as mitigated")
+		}
+	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return show(c.Context(), admin.NewClient(*socket), c.OutOrStdout(), *format)
+		if *format != admin.FormatTable && *format != admin.FormatJSON {
+			return fmt.Errorf("-o %q: use %s or %s: %w", *format, admin.FormatTable, admin.FormatJSON, errUsage)
+		}
+		items, err := l.get(admin.NewClient(*socket), c.Context(), f)
+		if err != nil {
+			return err
+		}
+		return l.write(c.OutOrStdout(), *format, items)
 	}
 	return c
 }

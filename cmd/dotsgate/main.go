@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/spf13/cobra"
+
+	"github.com/dotsgate/dotsgate/internal/config"
 )
 
 // Exit codes.
@@ -22,32 +24,33 @@ const (
 // version is set when the program is built.
 var version = "dev"
 
-// errUsage marks errors of the command line.
-var errUsage = errors.New("usage")
-
 func main() {
 	// The first signal stops in order; a second one ends at once, because the handler is gone by then.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run runs the command line and returns its exit code.
-func run(ctx context.Context) int {
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	understood := false
 	root := &cobra.Command{
 		Use: "dotsgate", Short: "A DOTS gateway: asks upstream for DDoS mitigation on behalf of its clients",
 		SilenceUsage: true, SilenceErrors: true, Version: version,
+		PersistentPreRun: func(*cobra.Command, []string) { understood = true },
 	}
-	root.AddCommand(serveCommand(), checkCommand(), configCommand())
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.AddCommand(serveCommand(), checkCommand(), configCommand(), versionCommand())
 	root.AddCommand(listCommands()...)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, err)
+	fmt.Fprintln(errOut, err) //nolint:errcheck // there is nobody else to tell
 	var bad config.Errors
-	if errors.As(err, &bad) || errors.Is(err, errUsage) {
+	if !understood || errors.As(err, &bad) || errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFailure

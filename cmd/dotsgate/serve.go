@@ -1,16 +1,23 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"github.com/dotsgate/dotsgate/internal/app"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/logging"
-	"github.com/spf13/cobra"
 )
+
+// errUsage marks what is wrong with a command line that could be read.
+var errUsage = errors.New("see --help")
 
 // fileFlag adds the flag that names the configuration.
 func fileFlag(c *cobra.Command) *string {
@@ -18,28 +25,40 @@ func fileFlag(c *cobra.Command) *string {
 }
 
 func serveCommand() *cobra.Command {
-	c := &cobra.Command{Use: "serve", Short: "Run the gateway until it is told to stop", Args: cobra.NoArgs}
-	file := fileFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, err := config.Load(*file)
-		if err != nil {
-			return err
-		}
-		log, err := logging.New(os.Stderr, cfg.Log.Level, cfg.Log.Format)
-		if err != nil {
-			return err
-		}
-		a, err := app.Build(c.Context(), cfg, log, version)
-		if err != nil {
-			return err
-		}
-		hup := make(chan os.Signal, 1)
-		signal.Notify(hup, syscall.SIGHUP)
-		defer signal.Stop(hup)
-		go a.ReloadOn(c.Context(), hup)
-		return a.Run(c.Context())
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the gateway until it is told to stop", Args: cobra.NoArgs,
+		Long: "Run the gateway. SIGTERM or SIGINT stops it in order, a second one at once; SIGHUP reads certificates, revocation lists " +
+			"and pre-shared keys again. Exits 0 after an orderly stop, 1 when something failed, 2 when the configuration is wrong.",
 	}
+	file := fileFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error { return serve(c, *file) }
 	return c
+}
+
+func serve(c *cobra.Command, file string) error {
+	// From here on a SIGHUP that comes early waits, and does not end the process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	cfg, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	log, err := logging.New(c.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return err
+	}
+	a, err := app.Build(c.Context(), cfg, log, version)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(c.Context())
+	var reloads sync.WaitGroup
+	reloads.Go(func() { a.ReloadOn(ctx, hup) })
+	err = a.Run(ctx)
+	end()
+	reloads.Wait()
+	return err
 }
 
 func checkCommand() *cobra.Command {
@@ -61,9 +80,21 @@ func checkCommand() *cobra.Command {
 
 func configCommand() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Show configurations", Args: cobra.NoArgs}
-	c.Flags().Bool("example", true, "write the shortest configuration that works, with comments")
+	example := c.Flags().Bool("example", false, "write the shortest configuration that works, with comments")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if !*example {
+			return fmt.Errorf("say what to show: dotsgate config --example: %w", errUsage)
+		}
 		_, err := fmt.Fprint(c.OutOrStdout(), config.Example)
+		return err
+	}
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	c := &cobra.Command{Use: "version", Short: "Show which version this is", Args: cobra.NoArgs}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		_, err := fmt.Fprintln(c.OutOrStdout(), "dotsgate", version)
 		return err
 	}
 	return c

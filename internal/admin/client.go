@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -27,22 +28,23 @@ func NewClient(path string) *Client {
 }
 
 // Mitigations lists the gateway's mitigations.
-func (c *Client) Mitigations(ctx context.Context) ([]Mitigation, error) {
-	return get[Mitigation](ctx, c, "/v1/mitigations")
+func (c *Client) Mitigations(ctx context.Context, f Filter) ([]Mitigation, error) {
+	return get[Mitigation](ctx, c, "/v1/mitigations", f)
 }
 
 // Sessions lists the clients' sessions.
-func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
-	return get[Session](ctx, c, "/v1/sessions")
+func (c *Client) Sessions(ctx context.Context, f Filter) ([]Session, error) {
+	return get[Session](ctx, c, "/v1/sessions", f)
 }
 
 // Uplinks lists the upstream servers.
-func (c *Client) Uplinks(ctx context.Context) ([]Uplink, error) {
-	return get[Uplink](ctx, c, "/v1/uplinks")
+func (c *Client) Uplinks(ctx context.Context, f Filter) ([]Uplink, error) {
+	return get[Uplink](ctx, c, "/v1/uplinks", f)
 }
 
-func get[T any](ctx context.Context, c *Client, path string) ([]T, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://dotsgate"+path, nil)
+func get[T any](ctx context.Context, c *Client, path string, f Filter) ([]T, error) {
+	at := url.URL{Scheme: "http", Host: "dotsgate", Path: path, RawQuery: f.query().Encode()}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
@@ -54,7 +56,7 @@ func get[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	body := io.LimitReader(answer.Body, maxAnswer)
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(body, 512)) // what cannot be read is not shown
-		return nil, fmt.Errorf("the gateway answered %s: %s", answer.Status, strings.TrimSpace(string(text)))
+		return nil, fmt.Errorf("the gateway answered %s: %s", answer.Status, Printable(strings.TrimSpace(string(text))))
 	}
 	var items []T
 	if err := json.NewDecoder(body).Decode(&items); err != nil {

@@ -34,7 +34,7 @@ type Server struct {
 
 // Listen takes the socket's path. A socket that is left over from a dead process is removed; one that somebody answers on is not.
 func Listen(path string, from Source) (*Server, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the folder holds only the socket, which has rights of its own
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the socket's folder: %w", err)
 	}
 	if err := removeStale(path); err != nil {
@@ -85,7 +85,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.http.Close()
-	<-done
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	if err != nil {
 		return fmt.Errorf("closing the admin socket: %w", err)
 	}
@@ -95,24 +97,32 @@ func (s *Server) Run(ctx context.Context) error {
 // routes are the paths of the API.
 func routes(from Source) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/mitigations", list(from.Mitigations))
-	mux.HandleFunc("GET /v1/sessions", list(from.Sessions))
-	mux.HandleFunc("GET /v1/uplinks", list(from.Uplinks))
+	mux.HandleFunc("GET /v1/mitigations", list(from.Mitigations, Filter.mitigation))
+	mux.HandleFunc("GET /v1/sessions", list(from.Sessions, Filter.session))
+	mux.HandleFunc("GET /v1/uplinks", list(from.Uplinks, Filter.uplink))
 	return mux
 }
 
-// list answers with what get returns, as a JSON array.
-func list[T any](get func(context.Context) ([]T, error)) http.HandlerFunc {
+// list answers with what get returns and the query's filter keeps, as a JSON array.
+func list[T any](get func(context.Context) ([]T, error), keep func(Filter, T) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		f, err := readFilter(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		items, err := get(r.Context())
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		if items == nil {
-			items = []T{}
+		kept := []T{} // never null
+		for _, i := range items {
+			if keep(f, i) {
+				kept = append(kept, i)
+			}
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(items) // an error here is the reader's going away
+		_ = json.NewEncoder(w).Encode(kept) // an error here is the reader's going away
 	}
 }

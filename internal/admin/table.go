@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Formats of the output.
@@ -29,25 +31,24 @@ func write[T any](w io.Writer, format string, items []T, head string, row func(T
 		return fmt.Errorf("unknown format %q: use %s or %s", format, FormatTable, FormatJSON)
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, head)
+	_, _ = fmt.Fprintln(t, head) // Flush tells what could not be written
 	for _, i := range items {
 		cells := row(i)
 		for j := range cells {
 			cells[j] = Printable(cells[j])
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
+		_, _ = fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
 }
 
 // Printable escapes what could move the cursor or change the colours of a terminal: some words come from peers.
 func Printable(s string) string {
-	quoted := strconv.QuoteToGraphic(s)
-	inner := quoted[1 : len(quoted)-1]
-	if inner == s {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
 		return s
 	}
-	return strings.ReplaceAll(inner, `\"`, `"`)
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // WriteMitigations writes mitigations as a table or as JSON.
@@ -62,7 +63,7 @@ func WriteMitigations(w io.Writer, format string, items []Mitigation) error {
 			legs[i] = fmt.Sprintf("%s/%d:%s", l.Uplink, l.MID, l.State)
 		}
 		return []string{m.Client, m.CUID, strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
-			strings.Join(m.Targets, ","), strings.Join(legs, ",")}
+			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ","))}
 	})
 }
 
@@ -73,7 +74,7 @@ func WriteSessions(w io.Writer, format string, now time.Time, items []Session) e
 		if client == "" {
 			client = "(unknown)"
 		}
-		return []string{strconv.FormatUint(s.ID, 10), client, s.Peer, s.Transport, s.Profile, age(s.Since, now), age(s.LastHeard, now)}
+		return []string{strconv.FormatUint(s.ID, 10), client, s.Peer, s.Transport, orDash(s.Profile), age(s.Since, now), age(s.LastHeard, now)}
 	})
 }
 

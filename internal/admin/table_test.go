@@ -1,0 +1,148 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTables(t *testing.T) {
+	f := example()
+	now := time.Date(2030, 1, 2, 4, 4, 5, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		write func(*bytes.Buffer) error
+		want  []string
+	}{
+		"mitigations": {func(b *bytes.Buffer) error { return WriteMitigations(b, FormatTable, f.mitigations) }, []string{
+			"CLIENT CUID MID STATUS LIFETIME TARGETS LEGS",
+			"a x 1 mitigated 60s 192.0.2.1/32,port:443 one/9:placed",
+			"b y 2 in-progress indefinite example.com -",
+		}},
+		"sessions": {func(b *bytes.Buffer) error { return WriteSessions(b, FormatTable, now, f.sessions) }, []string{
+			"ID CLIENT PEER TRANSPORT PROFILE AGE HEARD",
+			"5 a 192.0.2.9:4646 dtls rfc9132 1h0m0s 59m0s",
+			"6 (unknown) 192.0.2.10:4646 tls - 1h0m0s 1h0m0s",
+		}},
+		"uplinks": {func(b *bytes.Buffer) error { return WriteUplinks(b, FormatTable, now, f.uplinks) }, []string{
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
+			"one up 198.51.100.1:4646 dtls rfc9132 1h0m0s 1h0m0s placed:3,refused:1 -",
+			"two down - - draft04 - - - no route",
+		}},
+		"nothing": {func(b *bytes.Buffer) error { return WriteUplinks(b, FormatTable, now, nil) }, []string{
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := tt.write(&b); err != nil {
+				t.Fatal(err)
+			}
+			var lines []string
+			for line := range strings.Lines(b.String()) {
+				lines = append(lines, strings.Join(strings.Fields(line), " "))
+			}
+			if diff := cmp.Diff(tt.want, lines); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestColumnsStandBelowEachOther holds that a table is one.
+func TestColumnsStandBelowEachOther(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteMitigations(&b, FormatTable, example().mitigations); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(b.String(), "\n")
+	at := strings.Index(lines[0], "STATUS")
+	if !strings.HasPrefix(lines[1][at:], "mitigated") || !strings.HasPrefix(lines[2][at:], "in-progress") {
+		t.Errorf("columns are not below each other:\n%s", b.String())
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var b bytes.Buffer
+	f := example()
+	if err := WriteMitigations(&b, FormatJSON, f.mitigations); err != nil {
+		t.Fatal(err)
+	}
+	var back []Mitigation
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(f.mitigations, back); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
+	}
+	for _, word := range []string{`"client": "a"`, `"status_code": 2`, `"bytes_dropped": 7`, `"lifetime": -1`} {
+		if !strings.Contains(b.String(), word) {
+			t.Errorf("JSON has no %s:\n%s", word, b.String())
+		}
+	}
+}
+
+func TestUnknownFormat(t *testing.T) {
+	if err := WriteSessions(&bytes.Buffer{}, "xml", time.Now(), nil); err == nil || !strings.Contains(err.Error(), `"xml"`) {
+		t.Errorf("format xml: %v", err)
+	}
+}
+
+// full refuses everything, as a full disk does.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
+
+func TestWriteFails(t *testing.T) {
+	for _, format := range []string{FormatTable, FormatJSON} {
+		if err := WriteMitigations(full{}, format, example().mitigations); err == nil {
+			t.Errorf("%s: a failure to write is not told", format)
+		}
+	}
+}
+
+// TestPrintable holds that words of peers cannot move the cursor, change colours or make lines and columns of their own.
+func TestPrintable(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"plain-cuid_1.2", "plain-cuid_1.2"},
+		{`quote " and \ stay`, `quote " and \ stay`},
+		{"umläut 漢字", "umläut 漢字"},
+		{"\x1b[31mred\x1b[0m", `\x1b[31mred\x1b[0m`},
+		{"a\nb", `a\nb`},
+		{"a\tb", `a\tb`},
+		{"a\rb\x00", `a\rb\x00`},
+		{"\u202eabc", `\u202eabc`},
+		{"\u009b31m", `\u009b31m`},
+		{"bad \xff utf", `bad \xff utf`},
+	} {
+		if got := Printable(tt.in); got != tt.want {
+			t.Errorf("Printable(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+// TestTableEscapes holds that every cell goes through Printable.
+func TestTableEscapes(t *testing.T) {
+	const evil = "x\x1b[2J\ny\tz"
+	f := fake{
+		mitigations: []Mitigation{{Client: evil, CUID: evil, Status: evil, Targets: []string{evil}, Legs: []Leg{{Uplink: evil, State: evil}}}},
+		sessions:    []Session{{Client: evil, Peer: evil, Transport: evil, Profile: evil}},
+		uplinks:     []Uplink{{Name: evil, Profile: evil, Transport: evil, Remote: evil, LastError: evil, Legs: map[string]int{evil: 1}}},
+	}
+	var b bytes.Buffer
+	for _, err := range []error{
+		WriteMitigations(&b, FormatTable, f.mitigations), WriteSessions(&b, FormatTable, time.Now(), f.sessions), WriteUplinks(&b, FormatTable, time.Now(), f.uplinks),
+		WriteMitigations(&b, FormatJSON, f.mitigations), WriteSessions(&b, FormatJSON, time.Now(), f.sessions), WriteUplinks(&b, FormatJSON, time.Now(), f.uplinks),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.ContainsAny(b.String(), "\x1b\t") {
+		t.Errorf("an escape reached the terminal: %q", b.String())
+	}
+}
