@@ -57,10 +57,10 @@ func shown(language, line string) string {
 	return command
 }
 
-// links checks the targets of [text](target) that are files of the project.
+// links checks the targets of [text](target) and [text](target "title") that are files of the project.
 func (c *checker) links(name string, n int, line string) []string {
 	var faults []string
-	for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(line, -1) {
+	for _, m := range regexp.MustCompile(`\]\(([^)\s]+)(?:\s[^)]*)?\)`).FindAllStringSubmatch(line, -1) {
 		target, _, _ := strings.Cut(m[1], "#")
 		if target == "" || strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
 			continue

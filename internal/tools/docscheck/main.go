@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -93,7 +94,7 @@ func documents(root string) ([]string, error) {
 func help(path string, args []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), helpTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append(args, "--help")...)
+	cmd := exec.CommandContext(ctx, path, append(slices.Clip(args), "--help")...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
