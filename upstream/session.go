@@ -20,6 +20,7 @@ type session struct {
 	tasks sync.WaitGroup     // everything that run has started
 	spare chan *coap.Session // capacity 1: a session to go on with
 	fresh chan struct{}      // capacity 1: notices hold something
+	hands chan task          // to a worker that has nothing to do
 
 	// under link.mu
 	cancels map[uint64]context.CancelFunc // of the jobs in flight
@@ -36,7 +37,7 @@ func newSession(l *link, conn *coap.Session) *session {
 	conn.SetParameters(p)
 	return &session{
 		link: l, conn: conn, pulse: newPulse(l, conn),
-		spare: make(chan *coap.Session, 1), fresh: make(chan struct{}, 1),
+		spare: make(chan *coap.Session, 1), fresh: make(chan struct{}, 1), hands: make(chan task),
 		cancels: map[uint64]context.CancelFunc{}, notices: map[string]*coap.Message{}, watches: map[string]*coap.Observation{},
 	}
 }
@@ -95,9 +96,9 @@ func (s *session) start(ctx context.Context) {
 		if !ok {
 			break
 		}
-		ctx, cancel := context.WithTimeout(ctx, l.cfg.turn())
+		turn, cancel := context.WithTimeout(ctx, l.cfg.turn())
 		s.cancels[j.id] = cancel
-		s.tasks.Go(func() { s.do(ctx, j) })
+		s.hand(ctx, task{turn, j})
 	}
 	s.unwatch(ctx)
 	counts := l.plan.counts
@@ -106,6 +107,34 @@ func (s *session) start(ctx context.Context) {
 	l.mu.Unlock()
 	if changed {
 		l.cfg.Meter.Legs(l.name, counts)
+	}
+}
+
+// task is a job with its turn.
+type task struct {
+	turn context.Context // ends when the job is given up, too
+	job  job
+}
+
+// hand gives a job to a worker that has nothing to do, else to a new one: there are as many as there were ever jobs at
+// once. They stay, because a new goroutine's stack would have to grow several times for each request.
+func (s *session) hand(ctx context.Context, t task) {
+	select {
+	case s.hands <- t:
+	default:
+		s.tasks.Go(func() { s.work(ctx, t) })
+	}
+}
+
+// work does a job, and whatever it is handed until ctx ends.
+func (s *session) work(ctx context.Context, t task) {
+	for {
+		s.do(t.turn, t.job)
+		select {
+		case t = <-s.hands:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
