@@ -43,7 +43,7 @@ func Main(ctx context.Context, args []string, version string, to IO) int {
 	if !t.ran && !errors.Is(err, ErrUsage) {
 		err = fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	fmt.Fprintln(to.Err, "dotsctl:", Clean(err.Error()))
+	t.note("%v", err)
 	return ExitCode(err)
 }
 
@@ -98,5 +98,5 @@ func (t *tool) waiting(ctx context.Context) (context.Context, context.CancelFunc
 
 // note tells the user something that is no answer.
 func (t *tool) note(format string, args ...any) {
-	fmt.Fprintln(t.err, "dotsctl:", Clean(fmt.Sprintf(format, args...)))
+	_, _ = fmt.Fprintln(t.err, "dotsctl:", Clean(fmt.Sprintf(format, args...))) // nobody is left to be told
 }

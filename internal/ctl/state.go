@@ -77,7 +77,7 @@ func replaceFile(name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("writing the state file: %w", err)
 	}
-	defer os.Remove(f.Name()) // of no effect once it is renamed
+	defer func() { _ = os.Remove(f.Name()) }() // of no effect once it is renamed
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync()

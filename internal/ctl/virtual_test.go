@@ -377,7 +377,7 @@ func TestWatchFails(t *testing.T) {
 	}{
 		{"not there", nil, 0, func(*fake, *pair) {}, ExitRefused},
 		{"gone too early", []dots.Report{report(1, dots.StatusInProgress)}, dots.StatusMitigated, func(f *fake, _ *pair) { f.change() }, ExitRefused},
-		{"no answer", nil, 0, func(f *fake, _ *pair) { time.Sleep(time.Minute) }, ExitNoSession},
+		{"no answer", nil, 0, func(*fake, *pair) { time.Sleep(time.Minute) }, ExitNoSession},
 		{"the session ends", []dots.Report{report(1, dots.StatusInProgress)}, 0, func(_ *fake, p *pair) { p.conn.Session().InputClosed(nil) }, ExitNoSession},
 	}
 	for _, tt := range tests {

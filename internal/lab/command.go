@@ -49,12 +49,15 @@ func Main(ctx context.Context, args []string, version string, to IO) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(to.Err, "dotslab:", err)
+	say(to.Err, "dotslab: %v\n", err)
 	if !t.ran || errors.Is(err, errUsage) {
 		return 2
 	}
 	return 1
 }
+
+// say tells the user something. When it cannot be told, nobody is left to be told that.
+func say(to io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(to, format, args...) }
 
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -158,7 +161,7 @@ func (t *tool) serve(ctx context.Context, f serverFlags) error {
 		return errors.Join(err, closeJournal())
 	}
 	for i, a := range server.Addrs() {
-		fmt.Fprintln(t.io.Err, "dotslab: listening on", a, "over", transportName(f.cfg.Listeners[i].Network))
+		say(t.io.Err, "dotslab: listening on %v over %s\n", a, transportName(f.cfg.Listeners[i].Network))
 	}
 	err = server.Run(ctx)
 	if journal != nil {

@@ -34,7 +34,8 @@ func target() netip.Prefix { return netip.MustParsePrefix("192.0.2.0/24") }
 
 // Demo plays one attack through: client1 asks the gateway for a mitigation, the gateway asks the simulated server, the
 // status comes back, the client withdraws. Every scene is checked at both ends; an error says which one was not as it must
-// be. What happens is told to the writer, a line each. cfg.Dir is made and removed again when it is empty.
+// be. What happens is told to the writer, a line each. Where
+// cfg.Dir is empty it works in a temporary folder, which it removes.
 func Demo(ctx context.Context, cfg StageConfig, to io.Writer) (err error) {
 	if cfg.Dir == "" {
 		dir, err := os.MkdirTemp("", "dotslab-")
@@ -42,7 +43,7 @@ func Demo(ctx context.Context, cfg StageConfig, to io.Writer) (err error) {
 			return fmt.Errorf("making the lab's folder: %w", err)
 		}
 		cfg.Dir = dir
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // it is a temporary one
 	}
 	cfg.FreePorts = true
 	s, err := newStage(cfg)
@@ -69,7 +70,7 @@ func Demo(ctx context.Context, cfg StageConfig, to io.Writer) (err error) {
 
 // tell adds a row to the table.
 func (p *play) tell(who, what string) {
-	fmt.Fprintf(p.to, "%6.2f s  %-9s %s\n", time.Since(p.began).Seconds(), who, what)
+	say(p.to, "%6.2f s  %-9s %s\n", time.Since(p.began).Seconds(), who, what)
 }
 
 // act plays the client's part over one session.

@@ -16,7 +16,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-
 // testLife is how long a test over the loopback waits for what should take milliseconds.
 const testLife = 20 * time.Second
 

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -179,10 +180,10 @@ func ReadJournal(r io.Reader) ([]Entry, error) {
 	for {
 		var e Entry
 		err := d.Decode(&e)
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			entries = append(entries, e)
-		case io.EOF, io.ErrUnexpectedEOF:
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return entries, nil
 		default:
 			return entries, fmt.Errorf("reading the journal: %w", err)

@@ -59,29 +59,9 @@ func (t *tool) loadCommand() *cobra.Command {
 }
 
 func (t *tool) load(ctx context.Context, f loadFlags) error {
-	cfg := f.cfg
-	switch f.transport {
-	case "dtls":
-		cfg.Network = coap.NetworkUDP
-	case "tls":
-		cfg.Network = coap.NetworkTCP
-	default:
-		return fmt.Errorf("%w: unknown transport %q: dtls or tls", errUsage, f.transport)
-	}
-	var err error
-	if cfg.Profile, err = ctl.Profile(f.profile); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if cfg.Prefix, err = netip.ParsePrefix(f.prefix); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if cfg.Credentials, err = f.files.load(); err != nil {
+	cfg, err := f.config()
+	if err != nil {
 		return err
-	}
-	if cfg.CUID == "" {
-		if cfg.CUID, err = cuidOf(f.files.cert); err != nil {
-			return err
-		}
 	}
 	journal, closeJournal, err := t.openJournal(f.journal)
 	if err != nil {
@@ -95,7 +75,7 @@ func (t *tool) load(ctx context.Context, f loadFlags) error {
 	}
 	result, err := Load(ctx, cfg)
 	if err == nil {
-		fmt.Fprint(t.io.Out, result.String())
+		say(t.io.Out, "%v", result)
 	}
 	if journal != nil {
 		err = errors.Join(err, journal.Err())
@@ -103,11 +83,37 @@ func (t *tool) load(ctx context.Context, f loadFlags) error {
 	return errors.Join(err, closeJournal())
 }
 
+// config makes the load that the flags ask for.
+func (f loadFlags) config() (cfg LoadConfig, err error) {
+	cfg = f.cfg
+	switch f.transport {
+	case ctl.TransportDTLS:
+		cfg.Network = coap.NetworkUDP
+	case ctl.TransportTLS:
+		cfg.Network = coap.NetworkTCP
+	default:
+		return cfg, fmt.Errorf("%w: unknown transport %q: dtls or tls", errUsage, f.transport)
+	}
+	if cfg.Profile, err = ctl.Profile(f.profile); err != nil {
+		return cfg, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if cfg.Prefix, err = netip.ParsePrefix(f.prefix); err != nil {
+		return cfg, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if cfg.Credentials, err = f.files.load(); err != nil {
+		return cfg, err
+	}
+	if cfg.CUID == "" {
+		cfg.CUID, err = cuidOf(f.files.cert)
+	}
+	return cfg, err
+}
+
 // everySecond returns what prints a line for the second that has passed.
 func (t *tool) everySecond() func(LoadResult) {
 	var last LoadResult
 	return func(r LoadResult) {
-		fmt.Fprintf(t.io.Err, "%4.0f s  %7d answers/s  p50 %v  p99 %v  %d sessions made\n",
+		say(t.io.Err, "%4.0f s  %7d answers/s  p50 %v  p99 %v  %d sessions made\n",
 			r.Elapsed.Seconds(), r.Requests-last.Requests, r.P50.Round(time.Microsecond), r.P99.Round(time.Microsecond), r.Dials)
 		last = r
 	}

@@ -177,7 +177,7 @@ func writeWhole(name string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
-	defer os.Remove(f.Name()) // of no effect once it is renamed
+	defer func() { _ = os.Remove(f.Name()) }() // of no effect once it is renamed
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Chmod(perm)

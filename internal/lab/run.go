@@ -28,10 +28,10 @@ func Run(ctx context.Context, cfg StageConfig, to io.Writer) (err error) {
 		}
 		return err
 	}
-	fmt.Fprint(to, s.hints())
+	say(to, "%s", s.hints())
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(to, "ending the lab")
+		say(to, "ending the lab\n")
 		return nil
 	case <-s.children[0].gone:
 		return fmt.Errorf("%s has ended:\n%s", s.children[0].name, s.children[0].tail())

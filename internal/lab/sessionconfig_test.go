@@ -38,7 +38,9 @@ func TestHeartbeatFollowsTheConfiguration(t *testing.T) {
 // TestRanges: RFC 9132, Section 4.5.2: each parameter is held to its range.
 func TestRanges(t *testing.T) {
 	number := func(v uint16) dots.Bounds[uint16] { return dots.Bounds[uint16]{Current: dots.Some(v)} }
-	decimal := func(v dots.Decimal) dots.Bounds[dots.Decimal] { return dots.Bounds[dots.Decimal]{Current: dots.Some(v)} }
+	decimal := func(v dots.Decimal) dots.Bounds[dots.Decimal] {
+		return dots.Bounds[dots.Decimal]{Current: dots.Some(v)}
+	}
 	tests := []struct {
 		set  dots.ConfigSet
 		want bool
