@@ -34,7 +34,7 @@ func TestInteropTorture(t *testing.T) {
 			count++
 			t.Run(group+"/"+m.name, func(t *testing.T) {
 				p.t = t
-				checkAnswer(t, p.send(m.datagram), m.want)
+				checkAnswer(t, p.send(m.datagram, m.want != "silence"), m.want)
 			})
 		}
 	}
@@ -53,7 +53,7 @@ func TestInteropTorture(t *testing.T) {
 	}
 	// The same session still serves what is right.
 	good := put(pathMID, goodBody)
-	if got := p.send(good); len(got) != 1 || got[0].String() != "2.01" {
+	if got := p.send(good, true); len(got) != 1 || got[0].String() != "2.01" {
 		t.Errorf("a good PUT afterwards: %v", got)
 	}
 	r.upstream("the good one", isPut("192.0.2.1/32"))
