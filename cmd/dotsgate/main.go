@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,9 +21,6 @@ const (
 	exitFailure = 1 // the gateway or the command failed
 	exitUsage   = 2 // the command line or the configuration is wrong
 )
-
-// version is set when the program is built.
-var version = "dev"
 
 func main() {
 	// The first signal stops in order; a second one ends at once, because the handler is gone by then.
@@ -48,9 +46,13 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errOut, err) //nolint:errcheck // there is nobody else to tell
 	var bad config.Errors
-	if !understood || errors.As(err, &bad) || errors.Is(err, errUsage) {
+	text := err.Error()
+	if !errors.As(err, &bad) { // a mistake has a line of its own, anything else is one line
+		text = strings.Join(strings.Fields(text), " ")
+	}
+	_, _ = fmt.Fprintln(errOut, text) // there is nobody else to tell
+	if !understood || bad != nil || errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFailure

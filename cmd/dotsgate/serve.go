@@ -16,6 +16,9 @@ import (
 	"github.com/dotsgate/dotsgate/internal/logging"
 )
 
+// version is set when the program is built.
+var version = "dev"
+
 // errUsage marks what is wrong with a command line that could be read.
 var errUsage = errors.New("see --help")
 
