@@ -262,7 +262,9 @@ type begun struct {
 }
 
 // startObserving registers beside the test and returns the header of the request.
-func startObserving(r *rig, req *Message) (*begun, packet, chan struct{}) { return startWith(r, r.Observe, req) }
+func startObserving(r *rig, req *Message) (*begun, packet, chan struct{}) {
+	return startWith(r, r.Observe, req)
+}
 
 // observe is Session.Observe or Session.ObserveAnyway.
 type observe func(context.Context, *Message, func(*Message)) (*Observation, error)

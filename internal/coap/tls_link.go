@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,7 +18,9 @@ const (
 	maxSendQueue = 256 << 10
 	// keptSendBuffer is the largest send buffer that an idle session keeps, in bytes.
 	keptSendBuffer = 4 << 10
-	// tlsWriteTimeout is how long the peer may take none of it.
+	// tlsWriteSize is how much of it is written at a time, in bytes.
+	tlsWriteSize = 16 << 10
+	// tlsWriteTimeout is how long the peer may take for that much.
 	tlsWriteTimeout = 10 * time.Second
 	// tlsDrainTimeout is how long what is queued at the end of a session may take to leave.
 	tlsDrainTimeout = 2 * time.Second
@@ -145,7 +148,7 @@ func (l *tlsLink) pump() {
 				}
 				break
 			}
-			if _, err := l.conn.Write(batch); err != nil {
+			if err := l.write(batch); err != nil {
 				l.fail(err)
 				return
 			}
@@ -153,7 +156,28 @@ func (l *tlsLink) pump() {
 	}
 }
 
-// take swaps the queue for the empty buffer and sets the deadline of the write to come.
+// write sends a batch in parts, each with a deadline of its own, so that a peer that reads slowly is not taken for one that
+// does not read.
+func (l *tlsLink) write(batch []byte) error {
+	for part := range slices.Chunk(batch, tlsWriteSize) {
+		l.grant()
+		if _, err := l.conn.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grant sets the deadline of the next write; at the end of the session that is Close's.
+func (l *tlsLink) grant() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closing {
+		_ = l.conn.SetWriteDeadline(time.Now().Add(tlsWriteTimeout)) // a closed connection tells at the write
+	}
+}
+
+// take swaps the queue for the empty buffer.
 func (l *tlsLink) take(empty []byte) (batch []byte, closing bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,9 +185,6 @@ func (l *tlsLink) take(empty []byte) (batch []byte, closing bool) {
 		empty = nil
 	}
 	batch, l.queue = l.queue, empty[:0]
-	if len(batch) > 0 && !l.closing {
-		_ = l.conn.SetWriteDeadline(time.Now().Add(tlsWriteTimeout)) // a closed connection tells at the write
-	}
 	return batch, l.closing
 }
 

@@ -125,6 +125,36 @@ func TestTLSLinkPeerDoesNotRead(t *testing.T) {
 	}
 }
 
+// A peer that takes a little all the time is no peer that does not read, however much is queued for it.
+func TestTLSLinkPeerReadsSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link, peer := tlsPair(t)
+		want := pattern(10 * tlsWriteSize)
+		if err := link.WriteRecord(want); err != nil {
+			t.Fatal(err)
+		}
+		pumped := make(chan struct{})
+		go func() {
+			link.pump()
+			close(pumped)
+		}()
+		got := make([]byte, len(want))
+		for i := range 10 {
+			time.Sleep(tlsWriteTimeout - time.Second)
+			if n, err := io.ReadFull(peer, got[i*tlsWriteSize:(i+1)*tlsWriteSize]); err != nil {
+				t.Fatalf("part %d: %d bytes, %v", i, n, err)
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Error("the peer got something else")
+		}
+		go func() { _, _ = io.Copy(io.Discard, peer) }()
+		_ = link.Close()
+		<-pumped
+		_ = peer.Close()
+	})
+}
+
 func TestTLSLinkReason(t *testing.T) {
 	reset := &net.OpError{Op: "write", Err: syscall.ECONNRESET}
 	other := errors.New("other")
