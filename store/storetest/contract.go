@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dotsgate/dotsgate/store"
 )
 
@@ -18,6 +20,9 @@ func testOwnership(t *testing.T, h Harness) {
 	s := h.Open(t)
 	records := []store.Record{rec("leg", "a", "mine")}
 	commit(t, s, records...)
+	if diff := cmp.Diff([]store.Record{rec("leg", "a", "mine")}, records); diff != "" {
+		t.Errorf("the store changed the caller's records (-given +now):\n%s", diff)
+	}
 	copy(records[0].Value, "ruin")
 	want(t, s, rec("leg", "a", "mine"))
 	copy(All(t, s)[0].Value, "ruin")
