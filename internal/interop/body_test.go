@@ -60,6 +60,15 @@ func hosts(n int) []string {
 	return list
 }
 
+// manyHosts are that many addresses of the domain's largest prefix.
+func manyHosts(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("2001:db8:6401::%x/128", 2*i)
+	}
+	return list
+}
+
 // entries are the mitigations in a body; nil when it is none.
 func entries(body []byte) []map[any]any {
 	var b map[uint64]map[uint64][]map[any]any

@@ -106,6 +106,11 @@ func TestInteropBlocks(t *testing.T) {
 			}
 			c.checkBlock2(mid, want)
 		}
+		// RFC 7959, Section 2.9.3: 4.13 for a body that is larger than we take.
+		answer := c.put(9, asking(t, manyHosts(900)...)).expect(t, "PUT of a body above 16384 bytes", "4.13")
+		if !strings.Contains(answer.text, "16384") {
+			t.Errorf("PUT of a body above 16384 bytes: the diagnostic is %q; want the limit", answer.text)
+		}
 		c.r.checkHidden(cuid)
 	})
 }

@@ -115,8 +115,8 @@ func TestInteropSuites(t *testing.T) {
 			t.Errorf("it said %s", said)
 		}
 	})
-	// All that OpenSSL has with authenticated encryption, and no forward secrecy or no certificate.
-	t.Run("no forward secrecy", func(t *testing.T) {
+	// All else that OpenSSL has with authenticated encryption: without forward secrecy, without a certificate, or for other keys.
+	t.Run("other key exchanges", func(t *testing.T) {
 		weak := slices.DeleteFunc(slices.Clone(with), func(s string) bool { return strings.HasPrefix(s, "ECDHE") })
 		for _, version := range []string{"-tls1_2", "-dtls1_2"} {
 			if said := r.shake(version, "-cipher", strings.Join(weak, ":")+":@SECLEVEL=0"); established(said) {
