@@ -35,8 +35,10 @@ func example() fake {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	return fake{
 		mitigations: []Mitigation{
-			{Client: "a", CUID: "x", MID: 1, Domain: "d", Targets: []string{"192.0.2.1/32", "port:443"}, Status: "mitigated", StatusCode: 2, Lifetime: 60,
-				BytesDropped: &dropped, Legs: []Leg{{Uplink: "one", CUID: "g", MID: 9, State: "placed", Status: "mitigated"}}},
+			{
+				Client: "a", CUID: "x", MID: 1, Domain: "d", Targets: []string{"192.0.2.1/32", "port:443"}, Status: "mitigated", StatusCode: 2, Lifetime: 60,
+				BytesDropped: &dropped, Legs: []Leg{{Uplink: "one", CUID: "g", MID: 9, State: "placed", Status: "mitigated"}},
+			},
 			{Client: "b", CUID: "y", MID: 2, Domain: "d", Targets: []string{"example.com"}, Status: "in-progress", StatusCode: 1, Lifetime: -1, Legs: []Leg{}},
 		},
 		sessions: []Session{
@@ -44,8 +46,10 @@ func example() fake {
 			{ID: 6, Peer: "192.0.2.10:4646", Transport: "tls", Since: at, LastHeard: at},
 		},
 		uplinks: []Uplink{
-			{Name: "one", Up: true, Profile: "rfc9132", Transport: "dtls", Remote: "198.51.100.1:4646", Since: at, LastHeard: at,
-				Legs: map[string]int{"wanted": 0, "placed": 3, "refused": 1}},
+			{
+				Name: "one", Up: true, Profile: "rfc9132", Transport: "dtls", Remote: "198.51.100.1:4646", Since: at, LastHeard: at,
+				Legs: map[string]int{"wanted": 0, "placed": 3, "refused": 1},
+			},
 			{Name: "two", Profile: "draft04", LastError: "no route", Failures: 3, Legs: map[string]int{}},
 		},
 	}

@@ -19,8 +19,14 @@ const (
 	FormatJSON  = "json"
 )
 
-// Write writes items in a format; head and row make the table.
-func write[T any](w io.Writer, format string, items []T, head string, row func(T) []string) error {
+// table says how items look in one.
+type table[T any] struct {
+	head string // the columns' names, with tabs between them
+	row  func(T) []string
+}
+
+// write writes items in a format.
+func (tab table[T]) write(w io.Writer, format string, items []T) error {
 	switch format {
 	case FormatJSON:
 		e := json.NewEncoder(w)
@@ -31,9 +37,9 @@ func write[T any](w io.Writer, format string, items []T, head string, row func(T
 		return fmt.Errorf("unknown format %q: use %s or %s", format, FormatTable, FormatJSON)
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, head) // Flush tells what could not be written
+	_, _ = fmt.Fprintln(t, tab.head) // Flush tells what could not be written
 	for _, i := range items {
-		cells := row(i)
+		cells := tab.row(i)
 		for j := range cells {
 			cells[j] = Printable(cells[j])
 		}
@@ -53,7 +59,7 @@ func Printable(s string) string {
 
 // WriteMitigations writes mitigations as a table or as JSON.
 func WriteMitigations(w io.Writer, format string, items []Mitigation) error {
-	return write(w, format, items, "CLIENT\tCUID\tMID\tSTATUS\tLIFETIME\tTARGETS\tLEGS", func(m Mitigation) []string {
+	return table[Mitigation]{"CLIENT\tCUID\tMID\tSTATUS\tLIFETIME\tTARGETS\tLEGS", func(m Mitigation) []string {
 		lifetime := strconv.FormatInt(m.Lifetime, 10) + "s"
 		if m.Lifetime < 0 {
 			lifetime = "indefinite"
@@ -62,25 +68,27 @@ func WriteMitigations(w io.Writer, format string, items []Mitigation) error {
 		for i, l := range m.Legs {
 			legs[i] = fmt.Sprintf("%s/%d:%s", l.Uplink, l.MID, l.State)
 		}
-		return []string{m.Client, m.CUID, strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
-			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ","))}
-	})
+		return []string{
+			m.Client, m.CUID, strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
+			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ",")),
+		}
+	}}.write(w, format, items)
 }
 
 // WriteSessions writes sessions as a table or as JSON.
 func WriteSessions(w io.Writer, format string, now time.Time, items []Session) error {
-	return write(w, format, items, "ID\tCLIENT\tPEER\tTRANSPORT\tPROFILE\tAGE\tHEARD", func(s Session) []string {
+	return table[Session]{"ID\tCLIENT\tPEER\tTRANSPORT\tPROFILE\tAGE\tHEARD", func(s Session) []string {
 		client := s.Client
 		if client == "" {
 			client = "(unknown)"
 		}
 		return []string{strconv.FormatUint(s.ID, 10), client, s.Peer, s.Transport, orDash(s.Profile), age(s.Since, now), age(s.LastHeard, now)}
-	})
+	}}.write(w, format, items)
 }
 
 // WriteUplinks writes uplinks as a table or as JSON.
 func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) error {
-	return write(w, format, items, "UPLINK\tSTATE\tREMOTE\tTRANSPORT\tPROFILE\tFOR\tHEARD\tLEGS\tLAST ERROR", func(u Uplink) []string {
+	return table[Uplink]{"UPLINK\tSTATE\tREMOTE\tTRANSPORT\tPROFILE\tFOR\tHEARD\tLEGS\tLAST ERROR", func(u Uplink) []string {
 		state := "down"
 		if u.Up {
 			state = "up"
@@ -92,9 +100,11 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 			}
 		}
 		slices.Sort(states)
-		return []string{u.Name, state, orDash(u.Remote), orDash(u.Transport), u.Profile, age(u.Since, now), age(u.LastHeard, now),
-			orDash(strings.Join(states, ",")), orDash(u.LastError)}
-	})
+		return []string{
+			u.Name, state, orDash(u.Remote), orDash(u.Transport), u.Profile, age(u.Since, now), age(u.LastHeard, now),
+			orDash(strings.Join(states, ",")), orDash(u.LastError),
+		}
+	}}.write(w, format, items)
 }
 
 func orDash(s string) string {

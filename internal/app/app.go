@@ -48,8 +48,10 @@ type App struct {
 // Run, or Closed. version is shown in the metrics. ctx bounds the building only.
 func Build(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
 	a := &App{cfg: cfg, log: log, health: &storeHealth{}}
-	for _, step := range []func(context.Context) error{a.openStore, func(context.Context) error { a.makeMetrics(version); return nil },
-		a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside} {
+	for _, step := range []func(context.Context) error{
+		a.openStore, func(context.Context) error { a.makeMetrics(version); return nil },
+		a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
+	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -156,7 +158,7 @@ func (a *App) makeUpstream(context.Context) error {
 func (a *App) makeDownstream(context.Context) error {
 	s, err := downstream.New(downstream.Config{
 		Core: a.gateway, Profiles: []wire.Profile{profile(config.ProfileRFC9132), profile(config.ProfileDraft04)},
-		NodeID: a.cfg.NodeID, InitialHopLimit: uint8(a.cfg.HopLimit), //nolint:gosec // 1 to 255, checked by config
+		NodeID: a.cfg.NodeID, InitialHopLimit: uint8(a.cfg.HopLimit), // 1 to 255, checked by config
 		Session: sessionConfig(a.cfg.Session), NotifyInterval: a.cfg.Mitigation.NotifyEvery,
 		TrustedGateway: a.cfg.Policy.TrustsCDID, Logger: a.log, Meter: downstreamMeter{a.metrics},
 	})

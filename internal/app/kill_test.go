@@ -109,7 +109,7 @@ type child struct {
 func startChild(t *testing.T, file string) *child {
 	t.Helper()
 	g := &child{log: &logBuffer{}}
-	cmd := exec.Command(os.Args[0], "-test.run=^$") //nolint:gosec // our own program
+	cmd := exec.Command(os.Args[0], "-test.run=^$") // our own program
 	cmd.Env = append(os.Environ(), killChildEnv+"="+file)
 	cmd.Stderr = g.log
 	// The child ends when its standard input does, so it does not outlive a parent that was killed itself.

@@ -31,7 +31,7 @@ func showMitigation(m gateway.MitigationInfo) admin.Mitigation {
 		Conflict: m.Report.Conflict.Set, BytesDropped: counter(m.Report.Counters.BytesDropped), PktsDropped: counter(m.Report.Counters.PktsDropped),
 		Legs: make([]admin.Leg, len(m.Legs)),
 	}
-	s.Start = int64(m.Report.Start.Value) //nolint:gosec // seconds since the epoch
+	s.Start = int64(m.Report.Start.Value) // seconds since the epoch
 	for i, l := range m.Legs {
 		s.Legs[i] = admin.Leg{Uplink: l.Key.Uplink, CUID: l.Key.CUID, MID: l.Key.MID, State: l.State, Status: l.Status.String()}
 	}
@@ -75,8 +75,10 @@ func (a *App) Sessions(context.Context) ([]admin.Session, error) {
 	infos := a.downstream.Sessions()
 	shown := make([]admin.Session, len(infos))
 	for i, s := range infos {
-		shown[i] = admin.Session{ID: s.ID, Client: s.Client, Peer: s.Peer, Transport: transport(s.Reliable).String(), Profile: s.Profile,
-			Since: s.Since, LastHeard: s.LastHeard}
+		shown[i] = admin.Session{
+			ID: s.ID, Client: s.Client, Peer: s.Peer, Transport: transport(s.Reliable).String(), Profile: s.Profile,
+			Since: s.Since, LastHeard: s.LastHeard,
+		}
 	}
 	return shown, nil
 }
@@ -86,10 +88,13 @@ func (a *App) Uplinks(context.Context) ([]admin.Uplink, error) {
 	infos := a.upstream.Links()
 	shown := make([]admin.Uplink, len(infos))
 	for i, l := range infos {
-		u := admin.Uplink{Name: l.Name, Up: l.Up, Profile: l.Profile, Remote: l.Remote, Since: l.Since, LastHeard: l.LastHeard,
+		u := admin.Uplink{
+			Name: l.Name, Up: l.Up, Profile: l.Profile, Remote: l.Remote, Since: l.Since, LastHeard: l.LastHeard,
 			Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Legs: map[string]int{
 				"wanted": l.Legs[upstream.LegWanted], "placed": l.Legs[upstream.LegPlaced],
-				"refused": l.Legs[upstream.LegRefused], "withdrawing": l.Legs[upstream.LegWithdrawing]}}
+				"refused": l.Legs[upstream.LegRefused], "withdrawing": l.Legs[upstream.LegWithdrawing],
+			},
+		}
 		if l.Remote != "" {
 			u.Transport = transport(l.Reliable).String()
 		}

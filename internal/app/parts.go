@@ -34,10 +34,10 @@ func newCUID() string {
 func sessionConfig(c config.Session) dots.SessionConfig {
 	s := downstream.DefaultSession()
 	for _, set := range []*dots.ConfigSet{&s.Mitigating, &s.Idle} {
-		interval := uint16(c.HeartbeatInterval.Seconds()) //nolint:gosec // at most 240, checked by config
+		interval := uint16(c.HeartbeatInterval.Seconds()) // at most 240, checked by config
 		set.HeartbeatInterval.Current = dots.Some(interval)
 		set.HeartbeatInterval.Min = dots.Some(min(interval, set.HeartbeatInterval.Min.Value))
-		missing := uint16(c.MissingHBAllowed) //nolint:gosec // at most 1000, checked by config
+		missing := uint16(c.MissingHBAllowed) // at most 1000, checked by config
 		set.MissingHBAllowed.Current = dots.Some(missing)
 		set.MissingHBAllowed.Min = dots.Some(min(missing, set.MissingHBAllowed.Min.Value))
 		set.MissingHBAllowed.Max = dots.Some(max(missing, set.MissingHBAllowed.Max.Value))

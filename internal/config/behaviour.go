@@ -21,30 +21,33 @@ const (
 	defaultAdmin          = "/run/dotsgate/admin.sock"
 )
 
+// span is a default and its bounds.
+type span struct{ def, low, high time.Duration }
+
 // duration reads a time such as "5s", within bounds.
-func (b *builder) duration(path, text string, def, low, high time.Duration) time.Duration {
+func (b *builder) duration(path, text string, s span) time.Duration {
 	if text == "" {
-		return def
+		return s.def
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		b.addf(path, "use a number with a unit, such as 5s, 2m or 500ms", "%q is no duration", text)
-		return def
+		return s.def
 	}
-	if d < low || d > high {
-		b.addf(path, fmt.Sprintf("use %v to %v", low, high), "%v is out of range", d)
-		return def
+	if d < s.low || d > s.high {
+		b.addf(path, fmt.Sprintf("use %v to %v", s.low, s.high), "%v is out of range", d)
+		return s.def
 	}
 	return d
 }
 
 func (b *builder) mitigation(f fileMitigation) Mitigation {
 	m := Mitigation{
-		AnswerWait:     b.duration("mitigation.answer_wait", f.AnswerWait, defaultAnswerWait, 10*time.Millisecond, time.Minute),
-		Terminating:    b.duration("mitigation.terminating", f.Terminating, defaultTerminating, time.Second, defaultTerminatingMax),
-		TerminatingMax: b.duration("mitigation.terminating_max", f.TerminatingMax, defaultTerminatingMax, time.Second, defaultTerminatingMax),
+		AnswerWait:     b.duration("mitigation.answer_wait", f.AnswerWait, span{defaultAnswerWait, 10 * time.Millisecond, time.Minute}),
+		Terminating:    b.duration("mitigation.terminating", f.Terminating, span{defaultTerminating, time.Second, defaultTerminatingMax}),
+		TerminatingMax: b.duration("mitigation.terminating_max", f.TerminatingMax, span{defaultTerminatingMax, time.Second, defaultTerminatingMax}),
 		WhenDown:       b.oneOf("mitigation.when_down", f.WhenDown, "hold", "hold", "refuse"),
-		NotifyEvery:    b.duration("mitigation.notify_every", f.NotifyEvery, defaultNotifyEvery, 3*time.Second, time.Hour),
+		NotifyEvery:    b.duration("mitigation.notify_every", f.NotifyEvery, span{defaultNotifyEvery, 3 * time.Second, time.Hour}),
 		Mirror:         f.Mirror == nil || *f.Mirror,
 	}
 	if m.TerminatingMax < m.Terminating {
@@ -55,7 +58,7 @@ func (b *builder) mitigation(f fileMitigation) Mitigation {
 
 func (b *builder) session(f fileSession) Session {
 	s := Session{
-		HeartbeatInterval: b.duration("session.heartbeat_interval", f.HeartbeatInterval, defaultHeartbeat, time.Second, 240*time.Second),
+		HeartbeatInterval: b.duration("session.heartbeat_interval", f.HeartbeatInterval, span{defaultHeartbeat, time.Second, 240 * time.Second}),
 		MissingHBAllowed:  defaultMissing,
 	}
 	if s.HeartbeatInterval%time.Second != 0 {

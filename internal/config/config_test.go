@@ -41,11 +41,15 @@ func TestGood(t *testing.T) {
 			{Name: "one", Address: "dots.example.net:4646", ServerName: "", Transport: "dtls", Profile: "rfc9132", Credentials: credentials},
 			{Name: "two", Address: "[2001:db8::1]:4646", ServerName: "two.example.net", Transport: "tls", Profile: "draft04", Credentials: credentials},
 		},
-		Mitigation: Mitigation{AnswerWait: time.Second, Terminating: 10 * time.Second, TerminatingMax: 20 * time.Second,
-			WhenDown: "refuse", Mirror: false, NotifyEvery: 60 * time.Second},
+		Mitigation: Mitigation{
+			AnswerWait: time.Second, Terminating: 10 * time.Second, TerminatingMax: 20 * time.Second,
+			WhenDown: "refuse", Mirror: false, NotifyEvery: 60 * time.Second,
+		},
 		Session: Session{HeartbeatInterval: 15 * time.Second, MissingHBAllowed: 5},
-		DNS: DNS{Server: "192.0.2.53:853", Transport: "dot", TLSName: "dns.example.net",
-			Static: map[string][]netip.Addr{"www.example.com": {netip.MustParseAddr("192.0.2.80")}}},
+		DNS: DNS{
+			Server: "192.0.2.53:853", Transport: "dot", TLSName: "dns.example.net",
+			Static: map[string][]netip.Addr{"www.example.com": {netip.MustParseAddr("192.0.2.80")}},
+		},
 		Store: in("state/dotsgate.db"), Metrics: "127.0.0.1:9464", Admin: in("admin.sock"), Log: Log{Level: "debug", Format: "json"},
 	}
 	equalAddr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -85,8 +89,10 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Mitigation{AnswerWait: 2 * time.Second, Terminating: 120 * time.Second, TerminatingMax: 300 * time.Second,
-		WhenDown: "hold", Mirror: true, NotifyEvery: time.Minute}, c.Mitigation); diff != "" {
+	if diff := cmp.Diff(Mitigation{
+		AnswerWait: 2 * time.Second, Terminating: 120 * time.Second, TerminatingMax: 300 * time.Second,
+		WhenDown: "hold", Mirror: true, NotifyEvery: time.Minute,
+	}, c.Mitigation); diff != "" {
 		t.Errorf("mitigation (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(Session{HeartbeatInterval: 30 * time.Second, MissingHBAllowed: 15}, c.Session); diff != "" {
@@ -150,8 +156,10 @@ func TestAllMistakesInOrder(t *testing.T) {
 	for _, e := range es {
 		paths = append(paths, e.Path)
 	}
-	want := []string{"node.hop_limit", "listeners[1].max_sesions", "credentials.key", "uplinks[0].cuid", "domains[0].prefixes[0]",
-		"domains[1].prefixes[0]", "log.level"}
+	want := []string{
+		"node.hop_limit", "listeners[1].max_sesions", "credentials.key", "uplinks[0].cuid", "domains[0].prefixes[0]",
+		"domains[1].prefixes[0]", "log.level",
+	}
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s\n%v", diff, err)
 	}

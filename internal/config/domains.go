@@ -103,7 +103,7 @@ func (b *builder) alias(at string, f fileAlias) dots.Target {
 	}
 	for i, n := range f.Protocols {
 		b.between(fmt.Sprintf("%s.protocols[%d]", at, i), n, 0, 255)
-		t.Protocols = append(t.Protocols, uint8(n)) //nolint:gosec // checked in the line above
+		t.Protocols = append(t.Protocols, uint8(n)) // checked in the line above
 	}
 	return t
 }
