@@ -18,11 +18,11 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 	}
 	m.hopLimit, m.cdid = ask.HopLimit, ask.CDID
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
-	c.recordMitigation(m, c.undoRefresh(m, before))
+	c.recordMitigation(m, c.undoRefresh(m, &before))
 	c.out.note(slog.LevelInfo, "mitigation refreshed", keyAttrs(m.key, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
 	asked := false
 	for _, k := range m.legs {
-		if l := c.leg(k); l != nil && c.refreshLeg(m, l, ask) {
+		if l := c.leg(k); l != nil && c.carried(l) == m && c.refreshLeg(m, l, ask) {
 			asked = asked || c.up[k.Uplink]
 		}
 	}
@@ -30,10 +30,11 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 }
 
 // undoRefresh takes a refresh back that could not be stored; who waits for something older waits on.
-func (c *Core) undoRefresh(m *mitigation, before mitigation) func(*Ready) {
+func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 	seq := c.pending()
+	lifetime, asked, expires, answerBy := before.lifetime, before.asked.Lifetime, before.expires, before.answerBy
 	return func(out *Ready) {
-		m.lifetime, m.asked.Lifetime, m.expires = before.lifetime, before.asked.Lifetime, before.expires
+		m.lifetime, m.asked.Lifetime, m.expires = lifetime, asked, expires
 		var kept []waiter
 		for _, w := range m.wait {
 			if w.seq >= seq {
@@ -44,7 +45,7 @@ func (c *Core) undoRefresh(m *mitigation, before mitigation) func(*Ready) {
 		}
 		m.wait = kept
 		if len(kept) == 0 {
-			m.answerBy = before.answerBy
+			m.answerBy = answerBy
 		}
 		for _, k := range m.legs {
 			if l := c.leg(k); l != nil && !l.want.Withdraw {

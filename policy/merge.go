@@ -34,7 +34,8 @@ func Merge(parts []Part) dots.Report {
 	}
 	r.Status = parts[i].status()
 	r.Conflict = parts[i].conflict(r.Status)
-	for _, p := range parts {
+	for i := range parts {
+		p := &parts[i]
 		if !p.Report.Set {
 			continue
 		}
@@ -50,8 +51,8 @@ func Merge(parts []Part) dots.Report {
 // deciding returns the index of the part whose status is the mitigation's; -1: there are no parts.
 func deciding(parts []Part) int {
 	var targets []int
-	for _, p := range parts {
-		targets = append(targets, p.Covers...)
+	for i := range parts {
+		targets = append(targets, parts[i].Covers...)
 	}
 	if targets = unique(targets); len(targets) == 0 {
 		targets = []int{0}
@@ -59,7 +60,8 @@ func deciding(parts []Part) int {
 	worst := -1
 	for _, t := range targets {
 		best := -1
-		for i, p := range parts {
+		for i := range parts {
+			p := &parts[i]
 			if len(p.Covers) > 0 && !slices.Contains(p.Covers, t) {
 				continue
 			}
@@ -83,7 +85,7 @@ func rank(s dots.Status) int {
 }
 
 // status returns what the client is to see of a leg that is wanted: one of the statuses that rank orders.
-func (p Part) status() dots.Status {
+func (p *Part) status() dots.Status {
 	if !p.Report.Set {
 		return p.before()
 	}
@@ -109,7 +111,7 @@ func (p Part) status() dots.Status {
 }
 
 // before returns what was shown last, or what a leg without a report shows.
-func (p Part) before() dots.Status {
+func (p *Part) before() dots.Status {
 	if rank(p.Shown) >= 0 {
 		return p.Shown
 	}
@@ -117,7 +119,7 @@ func (p Part) before() dots.Status {
 }
 
 // waiting returns what a leg shows that the uplink has not reported on.
-func (p Part) waiting() dots.Status {
+func (p *Part) waiting() dots.Status {
 	if p.Armed {
 		return dots.StatusSignalLossArmed
 	}
@@ -128,7 +130,7 @@ func (p Part) waiting() dots.Status {
 //
 // RFC 9132, Section 4.4.2: conflict-information goes with status 7 when the request is deactivated, and with status 1 when it
 // is in progress though conflicting.
-func (p Part) conflict(shown dots.Status) dots.Maybe[dots.Conflict] {
+func (p *Part) conflict(shown dots.Status) dots.Maybe[dots.Conflict] {
 	if !p.Report.Set || !p.Report.Value.Conflict.Set || p.Report.Value.Status != shown {
 		return dots.Maybe[dots.Conflict]{}
 	}
