@@ -1,6 +1,7 @@
 package rfc9132
 
 import (
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -78,6 +79,71 @@ func TestAllocationIsBounded(t *testing.T) {
 				t.Errorf("refusal of %d bytes allocates %d", n, got)
 			}
 		})
+	}
+}
+
+// cost is a message that a peer may send and what handling it may allocate.
+type cost struct {
+	name  string
+	bytes int // of the payload
+	run   func()
+}
+
+// costs are good messages of each kind, the smallest and the largest.
+func costs(t *testing.T) (list []cost) {
+	p := New()
+	request := func(name string, r wire.CoAPRequest) {
+		accepted(t, r)
+		list = append(list, cost{name, len(r.Payload), func() { _, _ = p.DecodeRequest(r) }})
+	}
+	answer := func(name string, req wire.Request, m wire.CoAPResponse) {
+		understood(t, req, m)
+		list = append(list, cost{name, len(m.Payload), func() { _, _ = p.DecodeResponse(req, m) }})
+	}
+	many := fullRequest()
+	for i := range 200 {
+		many.Mitigation.Target.Prefixes = append(many.Mitigation.Target.Prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32))
+	}
+	config := wire.Request{Op: wire.PutConfig, SID: dots.Some[uint64](1), Config: fullConfig()}
+	getConfig := wire.Request{Op: wire.GetConfig}
+	created := wire.Response{Code: dots.CodeCreated, Granted: dots.Some(wire.Granted{MID: 123, Lifetime: 60})}
+	request("smallest mitigation", put(body(t, scope(m{11: a{"a"}, 14: 1}))))
+	request("every attribute", encoded(t, fullRequest()))
+	request("many prefixes", encoded(t, many))
+	request("configuration", encoded(t, config))
+	request("heartbeat", putHeartbeat(unhex(t, "A1 18 31 A1 18 33 F5")))
+	request("redirection", encoded(t, wire.Request{Op: wire.PutRedirect, Redirect: dots.Redirect{Server: "a", Records: []string{"::"}}}))
+	request("GET", wire.CoAPRequest{Method: wire.GET, Path: path("mitigate", "cuid=c")})
+	request("DELETE", wire.CoAPRequest{Method: wire.DELETE, Path: path("mitigate", "cdid=d", "cuid=c", "mid=1")})
+	answer("reports", getAll(), answered(t, getAll(), wire.Response{Code: dots.CodeContent, Reports: fullReports()}))
+	answer("granted", figureRequest(), answered(t, figureRequest(), created))
+	answer("ranges", getConfig, answered(t, getConfig, wire.Response{Code: dots.CodeContent, Config: fullConfig()}))
+	answer("text", figureRequest(), answered(t, figureRequest(), wire.Response{Code: dots.CodeBadRequest, Diagnostic: "lifetime: missing"}))
+	answer("deleted", wire.Request{Op: wire.DeleteMitigation}, wire.CoAPResponse{Code: dots.CodeDeleted})
+	return list
+}
+
+// A good message costs no more than a bad one: a constant and 8 bytes for each of its own.
+func TestAllocationByMessage(t *testing.T) {
+	const constant, perByte = 768, 8
+	for _, c := range costs(t) {
+		t.Run(c.name, func(t *testing.T) {
+			c.run() // what is made once is not counted
+			if got, most := allocated(c.run), uint64(constant+perByte*c.bytes); got > most {
+				t.Errorf("a message of %d bytes allocates %d, at most %d", c.bytes, got, most)
+			}
+		})
+	}
+}
+
+// What comes most often allocates least: a heartbeat, and a request for nothing new.
+func TestAllocationsOfFrequentMessages(t *testing.T) {
+	most := map[string]float64{"heartbeat": 2, "GET": 0, "DELETE": 0, "deleted": 0, "granted": 2, "text": 2, "smallest mitigation": 4}
+	for _, c := range costs(t) {
+		limit, frequent := most[c.name]
+		if got := testing.AllocsPerRun(50, c.run); frequent && got > limit {
+			t.Errorf("%s allocates %v times, at most %v", c.name, got, limit)
+		}
 	}
 }
 
