@@ -35,7 +35,7 @@ type Metrics struct {
 	lost        *prometheus.CounterVec
 	observers   prometheus.Gauge
 	notified    *prometheus.CounterVec
-	requests    *prometheus.CounterVec
+	requests    requestCounters
 	mitigations *prometheus.GaugeVec
 	legs        *prometheus.GaugeVec
 	uplinkUp    *prometheus.GaugeVec
@@ -68,7 +68,7 @@ func (m *Metrics) makeState(cfg Config) {
 	m.lost = m.counterVec(def[NameSessionsLost])
 	m.observers = m.gaugeVec(def[NameObservers]).WithLabelValues()
 	m.notified = m.counterVec(def[NameNotifications])
-	m.requests = m.counterVec(def[NameRequests])
+	m.requests.vec = m.counterVec(def[NameRequests])
 	m.mitigations = m.gaugeVec(def[NameMitigations])
 	m.legs = m.gaugeVec(def[NameLegs])
 	m.uplinkUp = m.gaugeVec(def[NameUplinkUp])
@@ -144,7 +144,7 @@ func (m *Metrics) SessionClosed(side Side, t Transport) {
 
 // Request counts a request of a side that has ended with code; dots.CodeSilent is a request that got no answer.
 func (m *Metrics) Request(side Side, method Method, code dots.Code) {
-	m.requests.WithLabelValues(side.String(), method.String(), codeLabel(code)).Inc()
+	m.requests.of(side, method, code).Inc()
 }
 
 // SetMitigations states how many mitigations there are of each status. A status that is not in counts has none.
