@@ -231,6 +231,36 @@ func TestObserverOverTCP(t *testing.T) {
 	})
 }
 
+// A peer over TCP that knows no blocks cannot be told what is too large for it. That ends the observation, or does not
+// begin it, and its owner knows.
+func TestObserverOfTooLargeAState(t *testing.T) {
+	large := &Message{Code: Content, Payload: pattern(2000)}
+	for name, tc := range map[string]struct {
+		first *Message
+		nils  int
+		ended []int
+	}{
+		"first": {large, 1, nil},
+		"later": {state("0"), 0, []int{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &watched{first: tc.first}
+				r := newRig(t, true, SessionConfig{Handler: w})
+				r.Input(slices.Concat(tcp(codeCSM, "", ""), tcp(GET, "t", "", num(Observe, 0))))
+				if len(w.observers) == 1 {
+					r.want(tcp(Content, "t", "0", opt(Observe, "")))
+					w.observers[0].Notify(large)
+				}
+				r.want(tcp(InternalServerError, "t", "response larger than the peer takes"))
+				if w.nils != tc.nils || !slices.Equal(w.ended, tc.ended) || len(r.observers) != 0 {
+					t.Fatalf("%d refused, ended %v, %d observers", w.nils, w.ended, len(r.observers))
+				}
+			})
+		})
+	}
+}
+
 func TestSeparateRegistrationReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := new(held)

@@ -23,11 +23,12 @@ type Observer struct {
 }
 
 // Observe answers a GET with Observe 0 with first and registers the peer as an observer. onEnd may be nil; it is called
-// once, outside the session's lock, and must not block, when the observation is ended by the peer (RST, Observe 1, a new registration with
-// the same token), by silence to a separate first response, or by the end of the session, but not by Close or an error notification.
+// once, outside the session's lock, and must not block, when the observation is ended by the peer (RST, Observe 1, a new
+// registration with the same token), by silence to a separate first response, by a notification larger than the peer
+// takes, or by the end of the session, but not by Close or an error notification.
 //
-// It returns nil, and has answered without observing, when the request does not ask for an observation, first is not
-// a success, or Limits.MaxObservers is reached; and nil when the exchange was over already.
+// It returns nil, and has answered without observing, when the request does not ask for an observation, first is not a
+// success or larger than the peer takes, or Limits.MaxObservers is reached; and nil when the exchange was over already.
 func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	s := ex.s
 	s.mu.Lock()
@@ -50,6 +51,11 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	if old != nil {
 		old.end() // RFC 7641, Section 4.1: the entry is replaced, not doubled
 	}
+	notice := s.fitResponse(&ex.req, s.observed(first))
+	if !notice.Code.Success() { // it is too large for the peer
+		ex.reply(notice)
+		return nil
+	}
 	o := &Observer{s: s, token: token, key: responseKey(&ex.req), onEnd: onEnd}
 	o.timer.fire = o.due
 	if s.observers == nil {
@@ -57,7 +63,7 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	}
 	s.observers[token] = o
 	ex.observer = o
-	ex.reply(s.fitResponse(&ex.req, s.observed(first)))
+	ex.reply(notice)
 	return o
 }
 
@@ -118,7 +124,8 @@ func (o *Observer) transmit(m *Message, now time.Time) {
 	s := o.s
 	// RFC 7641, Section 4.5.1: NON notifications are paced.
 	o.next = now.Add(max(s.limits.NotifyInterval, 0))
-	if m.Code.Class() < 4 {
+	meant := m.Code.Class() >= 4
+	if !meant {
 		m = s.fitNotification(o.key, s.observed(m))
 	}
 	last := m.Code.Class() >= 4
@@ -133,8 +140,10 @@ func (o *Observer) transmit(m *Message, now time.Time) {
 	}
 	_, err := s.send(p)
 	switch {
-	case last:
+	case meant:
 		o.remove()
+	case last:
+		o.end() // the state is too large for the peer, which its owner cannot know
 	case errors.Is(err, syscall.ECONNREFUSED):
 		// RFC 7641, Section 4.5: the peer's host says that nobody is there.
 		o.end()
