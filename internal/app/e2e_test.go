@@ -12,6 +12,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/wire"
+	"github.com/dotsgate/dotsgate/wire/draft04"
 )
 
 // TestMitigation plays a mitigation from beginning to end through a whole gateway, over each transport on each side.
@@ -94,6 +95,31 @@ func lastPut(t testing.TB, up *upstreamServer) seen {
 	}
 	t.Fatal("no mitigation request reached the upstream server")
 	return seen{}
+}
+
+// TestOlderDialect lets a client of the older dialect and one of the standard's see the same uplink, each in its own words.
+func TestOlderDialect(t *testing.T) {
+	t.Parallel()
+	pki := newPKI(t)
+	up := startUpstream(t, pki, coap.NetworkUDP, "127.0.0.1:0")
+	gw := startGateway(t, writeGatewayFile(t, pki, up.address(), config.TransportDTLS, ""))
+	gw.awaitUplink(t, true)
+	old, other := connect(t, pki, "client1", gw.Addrs()[0]), connect(t, pki, "client2", gw.Addrs()[0])
+	old.profile, old.cuid = draft04.New(), "" // it has none
+	old.must(t, dots.CodeCreated, put(5, 300, "192.0.2.1/32"))
+	other.must(t, dots.CodeCreated, put(5, 300, "192.0.2.2/32"))
+	if r := old.must(t, dots.CodeContent, get(5)).Reports[0]; r.Target.Prefixes[0].String() != "192.0.2.1/32" {
+		t.Errorf("the older client is shown %v", r.Target.Prefixes)
+	}
+	old.must(t, dots.CodeDeleted, remove(5))
+	up.await(t, "what is left", func() bool { return len(up.prefixes()) == 1 && up.prefixes()[0].String() == "192.0.2.2/32" })
+	if s, err := other.statusOf(t.Context(), 5); s != dots.StatusInProgress || err != nil {
+		t.Errorf("the other client's mitigation has status %v, %v", s, err)
+	}
+	// The listener over TLS does not speak it.
+	tls := connect(t, pki, "client1", gw.Addrs()[1])
+	tls.profile, tls.cuid = draft04.New(), ""
+	tls.must(t, dots.CodeNotFound, put(6, 300, "192.0.2.3/32"))
 }
 
 // TestBadInput sends what must be refused, and sees that a session survives it and nothing of it goes upstream.

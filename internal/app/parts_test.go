@@ -1,0 +1,50 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/downstream"
+	"github.com/dotsgate/dotsgate/internal/config"
+)
+
+// TestSessionConfig holds that the operator's heartbeats are in force, and that what he wants is within what is accepted.
+//
+// RFC 9132, Section 4.5.2: 30 s and 15 missing ones are recommended.
+func TestSessionConfig(t *testing.T) {
+	if diff := cmp.Diff(downstream.DefaultSession(), sessionConfig(config.Session{HeartbeatInterval: 30 * time.Second, MissingHBAllowed: 15})); diff != "" {
+		t.Errorf("the defaults differ (-want +got):\n%s", diff)
+	}
+	for _, tt := range []struct {
+		c                 config.Session
+		interval, missing dots.Bounds[uint16]
+	}{
+		{config.Session{HeartbeatInterval: time.Second, MissingHBAllowed: 1}, bounds(1, 1, 240), bounds(1, 1, 20)},
+		{config.Session{HeartbeatInterval: 240 * time.Second, MissingHBAllowed: 1000}, bounds(240, 15, 240), bounds(1000, 3, 1000)},
+	} {
+		s := sessionConfig(tt.c)
+		for _, set := range []dots.ConfigSet{s.Mitigating, s.Idle} {
+			if diff := cmp.Diff(tt.interval, set.HeartbeatInterval); diff != "" {
+				t.Errorf("%+v: interval (-want +got):\n%s", tt.c, diff)
+			}
+			if diff := cmp.Diff(tt.missing, set.MissingHBAllowed); diff != "" {
+				t.Errorf("%+v: missing (-want +got):\n%s", tt.c, diff)
+			}
+		}
+	}
+}
+
+func bounds(current, low, high uint16) dots.Bounds[uint16] {
+	return dots.Bounds[uint16]{Current: dots.Some(current), Min: dots.Some(low), Max: dots.Some(high)}
+}
+
+// TestNewCUID holds that cuids made after a collision look like others, and differ (RFC 9132, Section 4.4.1.1: 22 characters).
+func TestNewCUID(t *testing.T) {
+	a, b := newCUID(), newCUID()
+	if len(a) != 22 || len(b) != 22 || a == b {
+		t.Errorf("cuids %q and %q", a, b)
+	}
+}
