@@ -227,7 +227,20 @@ func (s *Session) unlock() {
 	after := s.after
 	s.after = nil
 	s.mu.Unlock()
-	for _, fn := range after {
-		fn()
+	if len(after) > 0 {
+		runAll(after)
+	}
+}
+
+// runAll calls every function, those behind one that panics too: a request that waits is told, a link is closed.
+func runAll(fns []func()) {
+	i := 0
+	defer func() {
+		if i < len(fns) { // one panicked, and goes on panicking
+			runAll(fns[i+1:])
+		}
+	}()
+	for ; i < len(fns); i++ {
+		fns[i]()
 	}
 }
