@@ -12,7 +12,7 @@ import (
 // uplink's session goes on with the newer.
 func (c *Core) answered(a dots.LegAnswer) {
 	l := c.leg(a.Key)
-	if l == nil || a.Revision != l.want.Revision || a.Withdraw != l.want.Withdraw {
+	if l == nil || l.state == left || l.state == foreign || a.Revision != l.want.Revision || a.Withdraw != l.want.Withdraw {
 		return
 	}
 	switch {

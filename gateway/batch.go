@@ -93,6 +93,7 @@ func (c *Core) rewrite(f flight) {
 	for _, r := range f.records {
 		if now, less := c.truth(identity{r.Kind, r.Key}); less {
 			c.putLess(now)
+			c.rewrote = c.pending()
 		}
 	}
 }
@@ -101,7 +102,7 @@ func (c *Core) rewrite(f flight) {
 // level twice is none the worse, one that is never told waits for ever. A withdrawal that is written again is answered as it was.
 func (c *Core) resay(unsaid Ready, innocent bool) {
 	for _, w := range unsaid.Wants {
-		if l := c.leg(w.Key); l != nil && !l.lost {
+		if l := c.leg(w.Key); l != nil && !l.lost && l.state != left && l.state != foreign {
 			c.out.want(l.want)
 		}
 	}

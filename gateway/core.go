@@ -43,8 +43,9 @@ type Core struct {
 	undo []func(*Ready)
 	grew bool // the step records something that is not a withdrawal
 
-	owed owed
-	full bool // the newest failed commit failed for want of space
+	owed    owed
+	rewrote uint64 // the newest batch that wrote what was owed
+	full    bool   // the newest failed commit failed for want of space
 }
 
 // NewCore makes an empty core; Restore fills it from the store.

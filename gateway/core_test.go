@@ -35,12 +35,17 @@ func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
 	return p
 }
 
-func testCore(t testing.TB) *Core {
+func testCoreConfig(t testing.TB) CoreConfig {
 	t.Helper()
-	c, err := NewCore(CoreConfig{
+	return CoreConfig{
 		Policy: testPolicy(t), NodeID: "gw", NewCUID: func() string { return "new-cuid" },
 		Identities: map[string][sha256.Size]byte{"up": sha256.Sum256([]byte("gateway"))},
-	})
+	}
+}
+
+func testCore(t testing.TB) *Core {
+	t.Helper()
+	c, err := NewCore(testCoreConfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ func (c *Core) create(key dots.MitigationKey, ask dots.Ask, g policy.Grant, tick
 		c.deny(key, c.cannotStore(), tickets)
 		return
 	}
+	c.settleClient(key.Client)
 	old := c.mits[key]
 	m := c.newMitigation(key, ask, g)
 	code := dots.CodeCreated
@@ -82,21 +83,44 @@ func (c *Core) periodFor(key dots.MitigationKey, g policy.Grant) time.Duration {
 func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 	return func(out *Ready) {
 		c.expel(m)
+		var freed []dots.LegKey
 		for _, k := range m.legs {
 			if l := c.leg(k); l != nil {
+				freed = append(freed, c.letGo(l)...)
 				c.dropLeg(l)
 				out.Forgets = append(out.Forgets, k)
 			}
 		}
 		c.refuseAll(out, m, c.cannotStore())
 		m.phase = ended
-		if old != nil {
-			c.adopt(old, nil)
-		}
-		for _, o := range m.ousted {
-			if c.mits[o.key] == nil {
+		for _, o := range append(m.ousted, old) {
+			if o != nil && c.mits[o.key] == nil {
 				c.adopt(o, nil)
+				c.mend(o)
 			}
+		}
+		for _, p := range m.pushed {
+			p.undo(c)
+		}
+		for _, k := range freed {
+			if l := c.leg(k); l != nil && c.carried(l) == nil && !c.newerThan(l).Set {
+				c.leave(l)
+			}
+		}
+	}
+}
+
+// mend asks for a mitigation anew that was put back after its legs had been withdrawn.
+func (c *Core) mend(m *mitigation) {
+	if m.phase != live {
+		return
+	}
+	for _, k := range m.legs {
+		if l := c.leg(k); l == nil || l.want.Withdraw {
+			armed := k == m.mirror
+			m.without(k)
+			c.addLeg(m, scopeOf(k), armed, nil)
+			c.recordMitigation(m, nil)
 		}
 	}
 }
@@ -120,6 +144,9 @@ func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code, up bool) {
 // it supersedes is gone.
 func (c *Core) accepted(m *mitigation) {
 	wait := m.wait
+	if m.prior != nil && len(m.legs) == 0 { // nothing that could replace its legs
+		c.leaveAll(m.prior.legs)
+	}
 	m.answerBy, m.wait, m.fresh, m.prior = time.Time{}, nil, false, nil
 	if c.supersede(m) && m.phase == live {
 		c.recordMitigation(m, nil) // a later mitigation may have a mid that this one superseded

@@ -24,6 +24,10 @@ func (c *Core) withdraw(ev Withdraw) {
 	if id := (identity{kindMitigation, mitigationRecordKey(ev.Key)}); c.owed.set[id] {
 		c.writeTruth(id) // whatever the store still holds of it must not come back
 	}
+	if b := c.cuids[ev.Key.Client.CUID]; b != nil {
+		c.waitFor(b.gone)
+	}
+	c.waitFor(c.rewrote)
 	c.out.reply(ev.Ticket, dots.Answer{Code: dots.CodeDeleted, MID: ev.Key.MID})
 }
 
@@ -85,6 +89,8 @@ func (c *Core) mitigationDue(m *mitigation) {
 		c.end(m)
 	case m.phase == terminating && passed(m.termUntil, c.now):
 		c.finish(m)
+	case m.phase == ended && passed(m.forgetAt, c.now) && m.seq > c.durable: // it is not gone before that is durable
+		m.forgetAt = c.now.Add(owedGap)
 	case m.phase == ended && passed(m.forgetAt, c.now):
 		c.expel(m)
 		c.out.Changed = append(c.out.Changed, m.key)
@@ -132,6 +138,9 @@ func (c *Core) fire(m *mitigation) {
 // told four times, then it is armed again (RFC 9132, Section 4.4.1.3). Its legs go once that of the other one stands.
 func (c *Core) deactivate(m, by *mitigation) {
 	c.out.note(slog.LevelInfo, "triggered mitigation deactivated", keyAttrs(m.key)...)
+	if by.born > c.durable {
+		by.pushed = append(by.pushed, pushed{m, m.legs, m.start})
+	}
 	m.fired = false
 	m.start = 0
 	var kept, gone []dots.LegKey
@@ -148,6 +157,22 @@ func (c *Core) deactivate(m, by *mitigation) {
 	c.recordMitigation(m, nil)
 	c.tellSeven(m)
 	c.due.arm(m)
+}
+
+// pushed is a triggered mitigation as it was before it was deactivated.
+type pushed struct {
+	m     *mitigation
+	legs  []dots.LegKey
+	start uint64
+}
+
+// undo triggers it again, because the request that pushed it back could not be stored.
+func (p pushed) undo(c *Core) {
+	if m := p.m; c.mits[m.key] == m && m.phase == live && !m.fired {
+		m.fired, m.start, m.legs = true, p.start, p.legs
+		m.forced, m.sevens, m.sevenAt = 0, 0, time.Time{}
+		c.due.arm(m)
+	}
 }
 
 // tellSeven tells status 7 once more, or arms the mitigation again.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +41,7 @@ type Resolver interface {
 type Meter interface {
 	Committed(took time.Duration, batches int, err error)
 	Mailbox(depth int)
-	Refused(what string) // "mitigate" or "inspect": the mailbox was full
+	Refused(what string) // "mitigate", "inspect" or "withdraw": the mailbox was full, or too much waits for the disk
 }
 
 // Defaults of Config.
@@ -59,7 +61,8 @@ type Config struct {
 	Now      func() time.Time // nil: time.Now
 	// Mailbox is its size in events; a quarter is kept for refreshes, withdrawals and uplinks. 0: DefaultMailbox.
 	Mailbox int
-	// InFlight bounds the batches that wait for the disk; beyond it new requests get 5.03. 0: DefaultInFlight.
+	// InFlight bounds what waits for the disk: beyond it new requests get 5.03, beyond twice as much refreshes and GETs,
+	// beyond four times withdrawals. 0: DefaultInFlight.
 	InFlight int
 }
 
@@ -219,7 +222,7 @@ func (g *Gateway) finish(committed <-chan struct{}) {
 			}
 		}
 	}
-	for t := range g.tickets {
+	for _, t := range slices.Sorted(maps.Keys(g.tickets)) {
 		g.reply(Reply{Ticket: t, Err: errStopping()})
 	}
 }
@@ -228,8 +231,8 @@ func (g *Gateway) finish(committed <-chan struct{}) {
 func (g *Gateway) handle(item any) {
 	switch item := item.(type) {
 	case call:
-		if item.putNew && len(g.core.flights) >= g.cfg.InFlight {
-			g.cfg.Meter.Refused("mitigate")
+		if what := g.tooMuch(item); what != "" {
+			g.cfg.Meter.Refused(what)
 			item.who.end(Reply{Err: errBusy()})
 			return
 		}
@@ -241,6 +244,23 @@ func (g *Gateway) handle(item any) {
 	case Event:
 		g.step(item)
 	}
+}
+
+// tooMuch bounds what waits for a disk that is slow or hangs: new requests first, then refreshes and GETs, withdrawals last.
+// It names what is refused.
+func (g *Gateway) tooMuch(c call) string {
+	waiting := max(len(g.core.flights), len(g.outbox.held))
+	switch {
+	case c.putNew && waiting >= g.cfg.InFlight:
+		return "mitigate"
+	case c.who.inspect != nil && waiting >= 2*g.cfg.InFlight:
+		return "inspect"
+	case c.who.mitigate != nil && waiting >= 2*g.cfg.InFlight:
+		return "mitigate"
+	case waiting >= 4*g.cfg.InFlight:
+		return "withdraw"
+	}
+	return ""
 }
 
 // step lets the core take an event, and does what it wants done.

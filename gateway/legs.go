@@ -182,7 +182,7 @@ func (c *Core) dropLeg(l *leg) {
 // leave withdraws a leg, and with it those that it was to replace: nothing is to stand under their keys. The wish is durable until
 // the uplink answered it.
 func (c *Core) leave(l *leg) {
-	if l == nil || l.state == leaving || l.state == left {
+	if l == nil || l.state == leaving || l.state == left || l.state == foreign {
 		return
 	}
 	replaced := c.letGo(l)

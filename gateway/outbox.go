@@ -11,7 +11,7 @@ type outbox struct {
 
 // hold takes a Ready in and returns those parts of it that may be seen now.
 func (o *outbox) hold(r Ready, durable uint64) []Ready {
-	r.Records, r.Notes, r.Questions, r.Live, r.Over = nil, nil, nil, nil, nil
+	r.Seq, r.Records, r.Notes, r.Questions, r.Live, r.Over = 0, nil, nil, nil, nil, nil
 	if r.empty() {
 		return nil
 	}

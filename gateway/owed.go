@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
 	"github.com/dotsgate/dotsgate/store"
 )
@@ -88,6 +91,20 @@ func (c *Core) owedDue() {
 	c.due.arm(&c.owed)
 	for _, id := range now {
 		c.writeTruth(id)
+		c.rewrote = c.pending()
+	}
+}
+
+// settleClient writes what is owed of a client's mitigations, before it gets a new one: an old record may name its mid as superseded.
+func (c *Core) settleClient(cl dots.Client) {
+	if len(c.owed.set) == 0 {
+		return
+	}
+	for _, mid := range slices.Sorted(maps.Keys(c.byClient[cl])) {
+		id := identity{kindMitigation, mitigationRecordKey(dots.MitigationKey{Client: cl, MID: mid})}
+		if c.owed.set[id] {
+			c.writeTruth(id)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type rig struct {
 	lines    []string
 	cuids    []string // ours, in order of appearance
 	made     int
+	trace    bool // events, too
 }
 
 func newRig(t testing.TB, cfg CoreConfig) *rig {
@@ -76,6 +77,9 @@ func (r *rig) boot() {
 // step lets the core take an event.
 func (r *rig) step(ev Event) {
 	r.t.Helper()
+	if r.trace {
+		r.say("%s %T%+v", r.now.Sub(r.start), ev, ev)
+	}
 	out := r.core.Step(r.now, ev)
 	for _, n := range out.Notes {
 		r.say("note %s: %s", n.Level, n.Text)

@@ -44,8 +44,9 @@ type mitigation struct {
 	fresh bool
 	// prior is what a fresh one replaced under its own key (draft04), to be put back when it is refused.
 	prior *mitigation
-	// ousted are those that it superseded before it was durable.
+	// ousted are those that it superseded before it was durable, pushed those that it deactivated.
 	ousted []*mitigation
+	pushed []pushed
 
 	answerBy, termUntil, forgetAt, sevenAt time.Time
 
