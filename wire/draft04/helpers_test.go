@@ -138,6 +138,13 @@ func byValue() cmp.Option {
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
+func prefixes(list ...string) (p []netip.Prefix) {
+	for _, s := range list {
+		p = append(p, prefix(s))
+	}
+	return p
+}
+
 // decodeAny reads a body by a decoder that is not ours.
 func decodeAny(t testing.TB, b []byte) any {
 	t.Helper()
