@@ -20,6 +20,7 @@ import (
 
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/wire"
 )
 
 // Environment of the kill test.
@@ -50,6 +51,11 @@ func TestKill(t *testing.T) {
 	file := writeGatewayFile(t, pki, up.address(), config.TransportDTLS, "")
 	l := newLedger(pki, t)
 	for round := range rounds {
+		if round%4 == 3 { // a start must survive its own death, too
+			g := startChild(t, file)
+			<-time.After(time.Duration(rand.IntN(30)) * time.Millisecond)
+			g.kill()
+		}
 		g := startChild(t, file)
 		l.connect(t, g.addrs)
 		l.check(t, round)
@@ -71,29 +77,61 @@ func TestKill(t *testing.T) {
 	t.Logf("%d rounds: %s", rounds, l)
 }
 
-// audit looks for a mid that stood for two requests, or came back.
+// audit fails where the upstream server saw what must not be.
 func audit(t *testing.T, up *upstreamServer) {
 	t.Helper()
+	for _, f := range faults(up.seen()) {
+		t.Error(f)
+	}
+}
+
+// faults looks for mids that stood for two requests, or came back after their withdrawal.
+func faults(log []seen) (all []string) {
 	type name struct {
 		cuid string
 		mid  uint32
 	}
 	first, gone := map[name]seen{}, map[name]bool{}
-	for _, s := range up.seen() {
+	for _, s := range log {
 		n := name{s.cuid, s.mid}
 		switch {
 		case s.removes():
 			gone[n] = true
 		case !s.asks():
 		case gone[n]:
-			t.Errorf("upstream mid %d came back after its withdrawal", s.mid)
+			all = append(all, fmt.Sprintf("upstream mid %d came back after its withdrawal", s.mid))
 		default:
 			f, ok := first[n]
 			if !ok {
 				first[n] = s
 			} else if !f.target.Equal(s.target) {
-				t.Errorf("upstream mid %d stood for %v and for %v", s.mid, f.target.Prefixes, s.target.Prefixes)
+				all = append(all, fmt.Sprintf("upstream mid %d stood for %v and for %v", s.mid, f.target.Prefixes, s.target.Prefixes))
 			}
+		}
+	}
+	return all
+}
+
+// TestFaults holds that the audit sees what it looks for.
+func TestFaults(t *testing.T) {
+	ask := func(cuid string, mid uint32, prefix string) seen {
+		return seen{op: wire.PutMitigation, cuid: cuid, mid: mid, target: put(mid, 1, prefix).Mitigation.Target}
+	}
+	end := func(cuid string, mid uint32) seen { return seen{op: wire.DeleteMitigation, cuid: cuid, mid: mid} }
+	const a, b = "192.0.2.1/32", "192.0.2.2/32"
+	for name, tt := range map[string]struct {
+		log  []seen
+		want int
+	}{
+		"a refresh":           {[]seen{ask("x", 1, a), ask("x", 1, a)}, 0},
+		"two cuids":           {[]seen{ask("x", 1, a), ask("y", 1, b), end("y", 1), ask("x", 1, a)}, 0},
+		"an end twice":        {[]seen{ask("x", 1, a), end("x", 1), end("x", 1)}, 0},
+		"a GET after the end": {[]seen{end("x", 1), {op: wire.GetMitigations, cuid: "x", mid: 1}}, 0},
+		"two requests":        {[]seen{ask("x", 1, a), ask("x", 2, b), ask("x", 1, b)}, 1},
+		"a return":            {[]seen{ask("x", 1, a), end("x", 1), ask("x", 1, a)}, 1},
+	} {
+		if got := faults(tt.log); len(got) != tt.want {
+			t.Errorf("%s: faults %v, want %d", name, got, tt.want)
 		}
 	}
 }
