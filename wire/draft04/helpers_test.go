@@ -22,14 +22,19 @@ type (
 	a []any
 )
 
+// encoder is an encoder that is not ours.
+func encoder() cbor.EncMode {
+	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err)
+	}
+	return mode
+}
+
 // body encodes a value by an encoder that is not ours.
 func body(t testing.TB, v any) []byte {
 	t.Helper()
-	mode, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := mode.Marshal(v)
+	b, err := encoder().Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
