@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
 )
@@ -118,4 +121,31 @@ func status(t *testing.T, c *Core, now time.Time, cl dots.Client, mid uint32) do
 		return 0
 	}
 	return r.Replies[0].Reports[0].Status
+}
+
+// TestRecords brings a mitigation and its leg back from what they were written down as.
+func TestRecords(t *testing.T) {
+	r := newRig(t, CoreConfig{})
+	r.step(LinkUp{"up"})
+	full := put(7, "192.0.2.1/32")
+	full.Target.Ports = []dots.PortRange{{Lower: 80, Upper: 443}}
+	full.Target.Protocols = []uint8{6, 17}
+	full.ACLs = []dots.ACLControl{{Name: "acl", Activation: dots.ActivateImmediate}}
+	full.Source = dots.Source{Prefixes: []string{"203.0.113.0/24"}, ICMPTypes: []dots.ICMPTypeRange{{Lower: 3, Upper: 4}}}
+	full.Optional = []dots.Raw{{Key: 130, Value: []byte{1}}} // does not travel on, so that the grant differs
+	client := dots.Client{Name: "a", CUID: "cuid-a"}
+	for _, req := range []dots.Request{full, put(8, "2001:db8::/64")} {
+		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: req, HopLimit: 9, CDID: "cdid"}})
+		key := dots.MitigationKey{Client: client, MID: req.MID}
+		m := r.core.mits[key]
+		l := r.core.firstLeg(m)
+		asked, grant, want := m.asked, m.grant, l.want
+		grant.DroppedOptional = 0
+		r.boot()
+		again := r.core.mits[key]
+		opts := []cmp.Option{cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmpopts.EquateEmpty()}
+		if d := cmp.Diff(asked, again.asked, opts...) + cmp.Diff(grant, again.grant, opts...) + cmp.Diff(want, r.core.firstLeg(again).want, opts...); d != "" {
+			t.Errorf("restored (-was +is):\n%s", d)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -139,13 +140,15 @@ func (w *world) get(mid uint32) {
 	})
 }
 
-// want compares the answers since the last time, once everything has come to rest.
+// want compares the answers since the last time, in any order, once everything has come to rest.
 func (w *world) want(answers ...string) {
 	w.t.Helper()
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if fmt.Sprint(w.answers) != fmt.Sprint(answers) {
+	slices.Sort(w.answers)
+	slices.Sort(answers)
+	if !slices.Equal(w.answers, answers) {
 		w.t.Fatalf("answers\n%q, want\n%q", w.answers, answers)
 	}
 	w.answers = nil

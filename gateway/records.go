@@ -21,47 +21,6 @@ const (
 	kindOwn        store.Kind = "own-cuid"
 )
 
-// mitigationRecord is a live mitigation on disk. A withdrawn or ended one has no record.
-type mitigationRecord struct {
-	Client   dots.Client
-	MID      uint32
-	Asked    dots.Request
-	Grant    policy.Grant
-	HopLimit uint8
-	CDID     string `json:",omitempty"`
-	Lifetime dots.Lifetime
-	Expires  int64  `json:",omitempty"` // seconds since the epoch; 0: indefinite
-	Start    uint64 `json:",omitempty"`
-	Legs     []dots.LegKey
-	Mirror   dots.LegKey   `json:",omitzero"`
-	Fired    bool          `json:",omitempty"`
-	Period   time.Duration // active-but-terminating period
-}
-
-// legRecord is a leg that stands, may stand or is to be withdrawn.
-type legRecord struct {
-	Of       dots.MitigationKey
-	Request  dots.Request
-	HopLimit uint8
-	CDID     string        `json:",omitempty"`
-	Withdraw bool          `json:",omitempty"`
-	Expires  int64         `json:",omitempty"` // seconds since the epoch, of a withdrawn one
-	Replaces []dots.LegKey `json:",omitempty"`
-	After    dots.LegKey   `json:",omitzero"`
-}
-
-// cuidRecord binds a downstream cuid to a client entry.
-type cuidRecord struct{ Client string }
-
-// ownRecord is a cuid of the gateway at an uplink.
-type ownRecord struct {
-	Placement policy.Placement
-	CUID      string
-}
-
-// counterRecord is the end of the reserved mids of a scope.
-type counterRecord struct{ Reserved uint32 }
-
 // keySep joins the parts of a key: no name holds a zero byte.
 const keySep = "\x00"
 
@@ -114,7 +73,7 @@ func unix(t time.Time) int64 {
 
 func (m *mitigation) record() store.Record {
 	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
-		Client: m.key.Client, MID: m.key.MID, Asked: m.asked, Grant: m.grant, HopLimit: m.hopLimit, CDID: m.cdid,
+		Client: m.key.Client, MID: m.key.MID, Asked: recordRequest(m.asked), Grant: recordGrant(m.grant, m.asked), HopLimit: m.hopLimit, CDID: m.cdid,
 		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Legs: m.legs, Mirror: m.mirror, Fired: m.fired, Period: m.period,
 	})}
 }
@@ -136,7 +95,7 @@ func (c *Core) dropRecord(m *mitigation) {
 
 func (l *leg) record() store.Record {
 	return store.Record{Kind: kindLeg, Key: legRecordKey(l.want.Key), Value: encode(legRecord{
-		Of: l.of, Request: l.want.Request, HopLimit: l.want.HopLimit, CDID: l.want.CDID,
+		Of: l.of, Request: recordRequest(l.want.Request), HopLimit: l.want.HopLimit, CDID: l.want.CDID,
 		Withdraw: l.want.Withdraw, Expires: unix(l.expires), Replaces: l.replaces, After: l.after,
 	})}
 }

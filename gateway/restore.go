@@ -50,9 +50,10 @@ func restoreAs[T any](r store.Record, use func(T) error) error {
 // clock that jumped back prolongs nothing.
 func (c *Core) restoreMitigation(now time.Time, v mitigationRecord) {
 	m := &mitigation{
-		key: dots.MitigationKey{Client: v.Client, MID: v.MID}, asked: v.Asked, grant: v.Grant, hopLimit: v.HopLimit, cdid: v.CDID,
+		key: dots.MitigationKey{Client: v.Client, MID: v.MID}, asked: v.Asked.request(v.MID), hopLimit: v.HopLimit, cdid: v.CDID,
 		lifetime: v.Lifetime, start: v.Start, legs: v.Legs, mirror: v.Mirror, fired: v.Fired, period: v.Period, phase: live,
 	}
+	m.grant = v.Grant.grant(m)
 	if v.Expires != 0 {
 		left := min(time.Duration(v.Expires-now.Unix())*time.Second, time.Duration(v.Lifetime)*time.Second)
 		m.expires = now.Add(max(left, 0))
@@ -67,7 +68,7 @@ func (c *Core) restoreLeg(now time.Time, key string, v legRecord) error {
 		return err
 	}
 	l := &leg{of: v.Of, state: placing, stood: true, after: v.After}
-	l.want = dots.Leg{Key: k, Request: v.Request, HopLimit: v.HopLimit, CDID: v.CDID, Withdraw: v.Withdraw, Revision: 1}
+	l.want = dots.Leg{Key: k, Request: v.Request.request(k.MID), HopLimit: v.HopLimit, CDID: v.CDID, Withdraw: v.Withdraw, Revision: 1}
 	if v.Withdraw {
 		l.state = leaving
 		l.expires = now.Add(max(time.Duration(v.Expires-now.Unix())*time.Second, 0))
