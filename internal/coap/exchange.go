@@ -20,6 +20,7 @@ type Exchange struct {
 
 	acked    bool // the empty ACK went out
 	over     bool
+	unwanted bool      // the peer took its registration back before it was answered
 	echo     []byte    // the Block1 option the answer carries; nil: none
 	observer *Observer // registered by the answer
 }
@@ -205,10 +206,7 @@ func (s *Session) accept(ex *Exchange) *Exchange {
 		return nil
 	}
 	if v, ok := ex.req.Options.Uint(Observe); ok && v == 1 && ex.req.Code == GET {
-		// RFC 7641, Section 3.6: Observe 1 with the token of the registration ends it.
-		if o := s.observers[string(ex.token[:ex.tkl])]; o != nil {
-			o.end()
-		}
+		s.deregister(ex)
 	}
 	if s.exchanges == nil {
 		s.exchanges = make(map[*Exchange]struct{})

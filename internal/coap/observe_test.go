@@ -154,6 +154,32 @@ func TestObserverReplacedAndDeregistered(t *testing.T) {
 	})
 }
 
+// RFC 7641, Section 3.6: Observe 1 also takes back a registration that is not answered yet.
+func TestRegistrationTakenBack(t *testing.T) {
+	for _, reliable := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := new(held)
+			r := newRig(t, reliable, SessionConfig{Rand: fixedRand(0), Handler: h})
+			if reliable {
+				r.Input(slices.Concat(tcp(codeCSM, "", ""), tcp(GET, "t", "", num(Observe, 0)),
+					tcp(GET, "u", "", num(Observe, 0)), tcp(GET, "t", "", num(Observe, 1))))
+			} else {
+				r.Input(udp(non, GET, 500, "t", "", num(Observe, 0)))
+				r.Input(udp(non, GET, 501, "u", "", num(Observe, 0)))
+				r.Input(udp(non, GET, 502, "t", "", num(Observe, 1)))
+			}
+			for i, want := range []bool{false, true, false} {
+				if got := h.all[i].Observe(state("0"), nil) != nil; got != want {
+					t.Errorf("request %d registered: %v, want %v", i, got, want)
+				}
+				if _, m := r.decoded(r.one()); m.Code != Content || m.Options.Has(Observe) != want {
+					t.Errorf("request %d answered %v, %v", i, m.Code, m.Options)
+				}
+			}
+		})
+	}
+}
+
 func TestNotObserved(t *testing.T) {
 	for name, tc := range map[string]struct {
 		in    []byte

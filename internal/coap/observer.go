@@ -38,13 +38,12 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	}
 	token := string(ex.token[:ex.tkl])
 	old := s.observers[token]
-	v, asked := ex.req.Options.Uint(Observe)
-	// RFC 7641, Section 4.1: a server that is unable or unwilling to observe answers without the option.
 	full := old == nil && len(s.observers) >= s.limits.MaxObservers
-	if !asked || v != 0 || ex.req.Code != GET || !first.Code.Success() || full {
-		if full {
-			s.counters.Refused.Add(1)
-		}
+	if full {
+		s.counters.Refused.Add(1)
+	}
+	// RFC 7641, Section 4.1: a server that is unable or unwilling to observe answers without the option.
+	if full || !ex.registers() || !first.Code.Success() {
 		ex.reply(s.fitResponse(&ex.req, first))
 		return nil
 	}
@@ -65,6 +64,25 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	ex.observer = o
 	ex.reply(notice)
 	return o
+}
+
+// registers reports whether the request asks for an observation, and still does.
+func (ex *Exchange) registers() bool {
+	v, asked := ex.req.Options.Uint(Observe)
+	return asked && v == 0 && ex.req.Code == GET && !ex.unwanted
+}
+
+// deregister ends what a request with Observe 1 takes back: RFC 7641, Section 3.6: the registration with its token, be it
+// answered or not.
+func (s *Session) deregister(ex *Exchange) {
+	if o := s.observers[string(ex.token[:ex.tkl])]; o != nil {
+		o.end()
+	}
+	for other := range s.exchanges {
+		if other.tkl == ex.tkl && other.token == ex.token {
+			other.unwanted = true
+		}
+	}
 }
 
 // observed returns m with the Observe option of a notification.
