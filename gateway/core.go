@@ -89,6 +89,7 @@ func (c *Core) Step(now time.Time, ev Event) Ready {
 // Deadline returns when the core next wants a Tick; zero: never.
 func (c *Core) Deadline() time.Time { return c.due.next() }
 
+// dispatch hands an event to what deals with it: those of clients here, all others in dispatchInner.
 func (c *Core) dispatch(ev Event) {
 	switch ev := ev.(type) {
 	case Mitigate:
@@ -97,10 +98,25 @@ func (c *Core) dispatch(ev Event) {
 		c.withdraw(ev)
 	case Inspect:
 		c.inspect(ev)
+	case ClientLost:
+		c.clientLost(ev.Client)
+	case ClientBack:
+		// Recovery of a session stops nothing (RFC 9132, Section 4.4.4).
+	default:
+		c.dispatchInner(ev)
+	}
+}
+
+func (c *Core) dispatchInner(ev Event) {
+	switch ev := ev.(type) {
 	case Answered:
 		c.answered(ev.Answer)
 	case Reported:
 		c.reported(ev)
+	case LinkUp:
+		c.up[ev.Uplink] = true
+	case LinkDown:
+		c.up[ev.Uplink] = false
 	case Resolved:
 		c.resolved(ev)
 	case Tick:
@@ -109,14 +125,6 @@ func (c *Core) dispatch(ev Event) {
 		c.committed(ev.Seq)
 	case CommitFailed:
 		c.commitFailed(ev)
-	case ClientLost:
-		c.clientLost(ev.Client)
-	case ClientBack:
-		// Recovery of a session stops nothing (RFC 9132, Section 4.4.4).
-	case LinkUp:
-		c.up[ev.Uplink] = true
-	case LinkDown:
-		c.up[ev.Uplink] = false
 	case Restate:
 		c.restate()
 	default:

@@ -21,12 +21,19 @@ func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
 	p, err := policy.New(policy.Config{
 		Uplinks: []policy.Uplink{{Name: "up", CUIDMode: mode}},
 		Domains: []policy.Domain{
-			{Name: "lab", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+			{
+				Name: "lab", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
-				Clients: []policy.ClientEntry{{Name: "a", CertNames: []string{"a"}}, {Name: "b", CertNames: []string{"b"}},
-					{Name: "guest", CertNames: []string{"guest"}, Guest: true}}},
-			{Name: "other", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
-				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}}},
+				Clients: []policy.ClientEntry{
+					{Name: "a", CertNames: []string{"a"}},
+					{Name: "b", CertNames: []string{"b"}},
+					{Name: "guest", CertNames: []string{"guest"}, Guest: true},
+				},
+			},
+			{
+				Name: "other", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}},
+			},
 		},
 		Defaults: policy.Defaults{
 			AllowIndefinite: true,

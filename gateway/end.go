@@ -89,14 +89,22 @@ func (c *Core) mitigationDue(m *mitigation) {
 		c.end(m)
 	case m.phase == terminating && passed(m.termUntil, c.now):
 		c.finish(m)
-	case m.phase == ended && passed(m.forgetAt, c.now) && m.seq > c.durable: // it is not gone before that is durable
-		m.forgetAt = c.now.Add(owedGap)
 	case m.phase == ended && passed(m.forgetAt, c.now):
-		c.expel(m)
-		c.out.Changed = append(c.out.Changed, m.key)
+		c.forget(m)
 		return
 	}
 	c.due.arm(m)
+}
+
+// forget lets an ended mitigation go; it is not gone before its end is durable.
+func (c *Core) forget(m *mitigation) {
+	if m.seq > c.durable {
+		m.forgetAt = c.now.Add(owedGap)
+		c.due.arm(m)
+		return
+	}
+	c.expel(m)
+	c.out.Changed = append(c.out.Changed, m.key)
 }
 
 // clientLost triggers what a client armed for the loss of its sessions (RFC 9132, Section 4.7): an immediate leg under

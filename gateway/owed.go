@@ -119,34 +119,43 @@ func (c *Core) writeTruth(id identity) {
 
 // truth is what the store should hold under an identity, and whether that only withdraws.
 func (c *Core) truth(id identity) (r store.Record, less bool) {
-	gone := store.Record{Kind: id.kind, Key: id.key}
+	r = store.Record{Kind: id.kind, Key: id.key}
+	first, second, _ := strings.Cut(id.key, keySep)
 	switch id.kind {
 	case kindMitigation:
-		if k, err := parseMitigationKey(id.key); err == nil {
-			if m := c.mits[k]; m != nil && m.phase == live {
-				return m.record(), false
-			}
-		}
+		r = c.mitigationTruth(r)
 	case kindLeg:
-		if k, err := parseLegKey(id.key); err == nil {
-			if l := c.leg(k); l != nil && l.state != left && l.state != foreign {
-				return l.record(), l.want.Withdraw
-			}
-		}
+		return c.legTruth(r)
 	case kindCounter:
-		uplink, cuid, _ := strings.Cut(id.key, keySep)
-		if n := c.counters[scope{uplink, cuid}]; n != nil {
-			return n.record(scope{uplink, cuid}), false
+		if n := c.counters[scope{first, second}]; n != nil {
+			r = n.record(scope{first, second})
 		}
 	case kindCUID:
 		if b := c.cuids[id.key]; b != nil {
-			return b.record(), false
+			r = b.record()
 		}
 	case kindOwn:
-		uplink, of, _ := strings.Cut(id.key, keySep)
-		if p := (policy.Placement{Uplink: uplink, Scope: of}); c.own[p] != "" {
-			return ownRecordOf(p, c.own[p]), false
+		if p := (policy.Placement{Uplink: first, Scope: second}); c.own[p] != "" {
+			r = ownRecordOf(p, c.own[p])
 		}
+	}
+	return r, r.Value == nil
+}
+
+// mitigationTruth is the record of a live mitigation, or gone.
+func (c *Core) mitigationTruth(gone store.Record) store.Record {
+	k, err := parseMitigationKey(gone.Key)
+	if m := c.mits[k]; err == nil && m != nil && m.phase == live {
+		return m.record()
+	}
+	return gone
+}
+
+// legTruth is the record of a leg that has one, or gone.
+func (c *Core) legTruth(gone store.Record) (r store.Record, less bool) {
+	k, err := parseLegKey(gone.Key)
+	if l := c.leg(k); err == nil && l != nil && l.state != left && l.state != foreign {
+		return l.record(), l.want.Withdraw
 	}
 	return gone, true
 }

@@ -162,24 +162,34 @@ func (c *Core) reported(ev Reported) {
 
 // legReported takes in a report on a leg of ours.
 func (c *Core) legReported(l *leg, r dots.Report) {
-	over := r.Status == dots.StatusTerminated
 	m := c.carried(l)
 	switch {
-	case (l.state == left || l.state == foreign) && (over || r.Status == dots.StatusWithdrawn):
+	case l.state == left || l.state == foreign:
+		c.lastReport(l, r)
+	case m == nil || l.state == leaving:
+		l.report = r
+	case r.Status == dots.StatusTerminated && m.phase == live && l.state == placed:
+		c.vanish(m, l)
+	default:
+		c.newReport(m, l, r)
+	}
+}
+
+// lastReport takes in a report on a leg that is not wanted: it ends sooner or later.
+func (c *Core) lastReport(l *leg, r dots.Report) {
+	if r.Status == dots.StatusTerminated || r.Status == dots.StatusWithdrawn {
 		c.legGone(l)
 		return
-	case l.state == foreign:
-		l.report = r
+	}
+	l.report = r
+	if l.state == foreign {
 		l.expires = c.foreignUntil(r)
 		c.due.arm(l)
-		return
-	case m == nil || l.state == leaving || l.state == left:
-		l.report = r
-		return
-	case over && m.phase == live && l.state == placed:
-		c.vanish(m, l)
-		return
 	}
+}
+
+// newReport takes in a report on a leg that is wanted, and tells the observers what that changes.
+func (c *Core) newReport(m *mitigation, l *leg, r dots.Report) {
 	before := c.shows(m)
 	same := l.report.Counters == r.Counters && l.report.Conflict.Set == r.Conflict.Set
 	l.report = r
