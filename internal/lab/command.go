@@ -91,12 +91,12 @@ func (f *credentialFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.cert, "cert", "", "our certificate, a PEM `FILE`")
 	c.Flags().StringVar(&f.key, "key", "", "its private key, a PEM `FILE`")
 	c.Flags().StringVar(&f.ca, "ca", "", "the authorities that peers' certificates must lead to, a PEM `FILE`")
-	for _, name := range []string{"cert", "key", "ca"} {
-		_ = c.MarkFlagRequired(name) // it exists
-	}
 }
 
 func (f *credentialFlags) load() (*coap.Credentials, error) {
+	if f.cert == "" || f.key == "" || f.ca == "" {
+		return nil, fmt.Errorf("%w: --cert, --key and --ca are needed", errUsage)
+	}
 	return coap.LoadCredentials(coap.CredentialsConfig{CertFile: f.cert, KeyFile: f.key, CAFile: f.ca})
 }
 

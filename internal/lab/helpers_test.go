@@ -3,8 +3,12 @@ package lab
 import (
 	"context"
 	"net/netip"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"regexp"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,7 +18,32 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also plays the programs that a stage starts: dotslab's own server, and a gateway that keeps everything to itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == "server" || os.Args[1] == "serve") {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		args := os.Args[1:]
+		if args[0] == "serve" {
+			args = falseGateway(args[2])
+		}
+		os.Exit(Main(ctx, args, "test", IO{Out: os.Stdout, Err: os.Stderr}))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// falseGateway are the arguments of a server at the gateway's place: its clients are served, and nothing goes up.
+func falseGateway(config string) []string {
+	raw, err := os.ReadFile(config)
+	if err != nil {
+		panic(err)
+	}
+	pki := filepath.Join(filepath.Dir(config), "pki")
+	return []string{
+		"server", "--listen", regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(string(raw)), "--cert", filepath.Join(pki, "gateway.pem"),
+		"--key", filepath.Join(pki, "gateway.key"), "--ca", filepath.Join(pki, "ca.pem"),
+	}
+}
 
 // testLife is how long a test over the loopback waits for what should take milliseconds.
 const testLife = 20 * time.Second

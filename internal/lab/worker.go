@@ -130,7 +130,7 @@ func (w *worker) withdraw(ctx context.Context, c *ctl.Client) (dots.Code, error)
 		return 0, err
 	}
 	w.record("withdraw", resp.Code.String())
-	w.put = false
+	w.put, w.turn = false, 0
 	w.mid += w.stride
 	return resp.Code, nil
 }
