@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -23,13 +24,13 @@ type (
 )
 
 // encoder is an encoder that is not ours.
-func encoder() cbor.EncMode {
+var encoder = sync.OnceValue(func() cbor.EncMode {
 	mode, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
 		panic(err)
 	}
 	return mode
-}
+})
 
 // body encodes a value by an encoder that is not ours.
 func body(t testing.TB, v any) []byte {
