@@ -67,7 +67,7 @@ func (b *builder) session(f fileSession) Session {
 	}
 	if f.MissingHBAllowed != nil {
 		s.MissingHBAllowed = *f.MissingHBAllowed
-		b.between("session.missing_hb_allowed", *f.MissingHBAllowed, 1, 1000)
+		b.between("session.missing_hb_allowed", *f.MissingHBAllowed, 2, 1000)
 	}
 	return s
 }

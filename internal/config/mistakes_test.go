@@ -150,7 +150,7 @@ func behaviourMistakes() []mistake {
 		{"unknown rule when down", "when_down: refuse", "when_down: wait", "wait\n  mirror", "mitigation.when_down", "not known", "hold, refuse"},
 		{"quick heartbeat", "heartbeat_interval: 15s", "heartbeat_interval: 100ms", "100ms", "session.heartbeat_interval", "out of range", "1s to 4m0s"},
 		{"fraction of a second", "heartbeat_interval: 15s", "heartbeat_interval: 1500ms", "1500ms", "session.heartbeat_interval", "whole seconds", "2s"},
-		{"no heartbeat may miss", "missing_hb_allowed: 5", "missing_hb_allowed: 0", "0\ndns", "session.missing_hb_allowed", "out of range", "1 to 1000"},
+		{"no heartbeat may miss", "missing_hb_allowed: 5", "missing_hb_allowed: 1", "1\ndns", "session.missing_hb_allowed", "out of range", "2 to 1000"},
 		{"resolver without port", "192.0.2.53:853", "192.0.2.53", "192.0.2.53", "dns.server", "no address", "HOST:PORT"},
 		{"unknown DNS transport", "transport: dot", "transport: doh", "doh", "dns.transport", "not known", "udp, tcp, dot"},
 		{"resolver's authorities", "  tls_name", "  ca: none.pem\n  tls_name", "none.pem", "dns.ca", "no such file", "check the path"},
