@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,7 +113,7 @@ func (w *committer) commit(bs []batch) outcome {
 		}
 	}
 	begin := time.Now()
-	err := w.store.Commit(context.Background(), all)
+	err := w.write(all)
 	out := outcome{seq: bs[len(bs)-1].seq, merged: len(bs), took: time.Since(begin)}
 	if err != nil {
 		out.seq, out.err = bs[0].seq, err
@@ -121,6 +122,17 @@ func (w *committer) commit(bs []batch) outcome {
 		w.mu.Unlock()
 	}
 	return out
+}
+
+// write commits a batch; one that is larger than a store takes goes in pieces. Only a start after a change of policy, or a new cuid for a
+// very large table, makes such; what a crash leaves half done is completed at the next start.
+func (w *committer) write(b store.Batch) error {
+	for piece := range slices.Chunk(b.Records, store.MaxBatch) {
+		if err := w.store.Commit(context.Background(), store.Batch{Records: piece, Reserve: b.Reserve}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isFull reports whether a commit failed for want of space.

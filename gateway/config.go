@@ -66,6 +66,8 @@ type CoreConfig struct {
 	MaxNames       int           // names that are known, beyond it requests with unknown ones get 5.03; 0: DefaultMaxNames
 	// NoMirror keeps requests with trigger-mitigation=false from the uplink: they fire only while the gateway lives.
 	NoMirror bool
+	// Unmirrored names the uplinks for which that holds anyhow, because their dialect cannot say it of a single request.
+	Unmirrored map[string]bool
 	// NewCUID makes a cuid after a collision (RFC 9132, Section 4.4.1.1). Required.
 	NewCUID func() string
 }

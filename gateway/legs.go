@@ -45,11 +45,14 @@ func (m *mitigation) without(k dots.LegKey) {
 // place makes the leg of a mitigation and asks for it. It withdraws the legs that it replaces once it stands.
 func (c *Core) place(m *mitigation, p policy.Placement, replaces []dots.LegKey) {
 	m.legs = nil
-	if m.asked.OnSignalLoss && c.cfg.NoMirror {
+	if m.asked.OnSignalLoss && !c.mirrors(p.Uplink) {
 		return
 	}
 	c.addLeg(m, c.scopeFor(p), m.asked.OnSignalLoss, replaces)
 }
+
+// mirrors reports whether an uplink is told of armed requests.
+func (c *Core) mirrors(uplink string) bool { return !c.cfg.NoMirror && !c.cfg.Unmirrored[uplink] }
 
 // addLeg makes a leg and asks for it.
 func (c *Core) addLeg(m *mitigation, s scope, armed bool, replaces []dots.LegKey) {

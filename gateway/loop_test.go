@@ -467,3 +467,18 @@ func TestTimers(t *testing.T) {
 		}
 	})
 }
+
+// TestHugeBatch lets a batch through that is larger than a store takes at a time.
+func TestHugeBatch(t *testing.T) {
+	disk := store.NewMemory()
+	b := batch{seq: 5, records: make([]store.Record, store.MaxBatch+1)}
+	for i := range b.records {
+		b.records[i] = store.Record{Kind: kindLeg, Key: fmt.Sprint(i), Value: []byte("{}")}
+	}
+	if out := newCommitter(disk).commit([]batch{b}); out.err != nil || out.seq != 5 {
+		t.Fatalf("gave %+v", out)
+	}
+	if n := len(storetest.All(t, disk)); n != len(b.records) {
+		t.Fatalf("%d records, want %d", n, len(b.records))
+	}
+}

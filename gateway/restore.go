@@ -131,7 +131,7 @@ func (c *Core) reconsider(m *mitigation) {
 // complete places a restored mitigation that has lost its legs.
 func (c *Core) complete(m *mitigation) {
 	kept := slices.DeleteFunc(slices.Clone(m.legs), func(k dots.LegKey) bool { return c.leg(k) == nil })
-	if len(kept) == len(m.legs) && (len(kept) > 0 || c.cfg.NoMirror && m.armed()) || passed(m.expires, c.now) {
+	if len(kept) == len(m.legs) && (len(kept) > 0 || m.armed() && !c.mirrors(m.grant.Uplink)) || passed(m.expires, c.now) {
 		return
 	}
 	m.legs = kept

@@ -150,6 +150,7 @@ func (c command) config(t testing.TB) CoreConfig {
 		cfg.WhenDown = WhenDownRefuse
 	}
 	cfg.NoMirror = c.has("nomirror")
+	cfg.Unmirrored = map[string]bool{"up": c.has("unmirrored"), "other": true}
 	cfg.MIDBlock = uint32(c.num("block"))
 	if c.has("per-client") {
 		cfg.Policy = testPolicyWith(t, policy.CUIDPerClient)
