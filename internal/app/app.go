@@ -114,7 +114,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			Policy: a.cfg.Policy, Identities: ids, NodeID: a.cfg.NodeID,
 			AnswerWait: a.cfg.Mitigation.AnswerWait, Terminating: a.cfg.Mitigation.Terminating,
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
-			NoMirror: !a.cfg.Mitigation.Mirror, NewCUID: newCUID,
+			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID,
 		},
 		Store: a.store, Resolver: resolver{r, a.metrics}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
 	})

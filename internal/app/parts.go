@@ -9,6 +9,7 @@ import (
 	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/resolve"
+	"github.com/dotsgate/dotsgate/wire"
 )
 
 // newResolver makes the resolver that the configuration describes.
@@ -21,6 +22,20 @@ func newResolver(c config.DNS) (*resolve.Resolver, error) {
 		return nil, fmt.Errorf("making the resolver: %w", err)
 	}
 	return r, nil
+}
+
+// unmirrored names the uplinks whose dialect cannot say of a single request that it is armed (RFC 9132, Section 4.4.1,
+// trigger-mitigation): such requests fire from here alone.
+func unmirrored(uplinks []config.Uplink) map[string]bool {
+	armed := wire.Request{Op: wire.PutMitigation, CUID: "c", MID: dots.Some[uint32](1), Mitigation: dots.Request{
+		MID: 1, OnSignalLoss: true, Lifetime: dots.Some(dots.DefaultLifetime), Target: dots.Target{FQDNs: []string{"name.example"}},
+	}}
+	names := map[string]bool{}
+	for _, u := range uplinks {
+		_, err := profile(u.Profile).EncodeRequest(armed)
+		names[u.Name] = err != nil
+	}
+	return names
 }
 
 // newCUID makes a cuid after a collision: random, in the form of the others (RFC 9132, Section 4.4.1.1).

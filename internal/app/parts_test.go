@@ -48,3 +48,11 @@ func TestNewCUID(t *testing.T) {
 		t.Errorf("cuids %q and %q", a, b)
 	}
 }
+
+// Only the older dialect cannot arm a single request.
+func TestUnmirrored(t *testing.T) {
+	got := unmirrored([]config.Uplink{{Name: "new", Profile: config.ProfileRFC9132}, {Name: "old", Profile: config.ProfileDraft04}})
+	if diff := cmp.Diff(map[string]bool{"new": false, "old": true}, got); diff != "" {
+		t.Error(diff)
+	}
+}
