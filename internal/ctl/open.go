@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,10 @@ type Config struct {
 	// PSKIdentity and PSKFile name a pre-shared key, over DTLS only: the file has lines IDENTITY:HEXKEY. Optional.
 	PSKIdentity, PSKFile string
 	// Transport is "dtls", "tls" or "auto", which begins with DTLS and tries TLS besides when there is no session
-	// after 2 s. Empty means auto.
+	// after HeadStart. Empty means auto.
 	Transport string
+	// HeadStart is how long DTLS is tried alone where Transport is auto; zero means 2 s.
+	HeadStart time.Duration
 	// Profile is the dialect, "rfc9132" or "draft04". Empty means rfc9132.
 	Profile string
 	// CUID is our identifier. Empty means the one that the standard recommends: from the certificate's key or the PSK's identity.
@@ -44,8 +47,8 @@ const (
 	TransportTLS  = "tls"
 )
 
-// headStart is how long DTLS is tried alone.
-const headStart = 2 * time.Second
+// defaultHeadStart is the default of Config.HeadStart.
+const defaultHeadStart = 2 * time.Second
 
 // Profile returns the dialect of a name.
 func Profile(name string) (wire.Profile, error) {
@@ -169,7 +172,7 @@ func (o *opener) dial(ctx context.Context, patience time.Duration) (*Conn, error
 	return &Conn{Client: client, Heart: r.won.heart, interval: o.cfg.Heartbeat}, nil
 }
 
-// race tries several transports: the first that has a session wins, a later one starts after headStart or when all before
+// race tries several transports: the first that has a session wins, a later one starts after the head start or when all before
 // it have failed.
 //
 // RFC 9132, Section 4.3: staggered attempts, UDP before TCP.
@@ -184,7 +187,7 @@ type race struct {
 }
 
 func (r *race) run(ctx context.Context) {
-	timer := time.NewTimer(headStart)
+	timer := time.NewTimer(cmp.Or(r.o.cfg.HeadStart, defaultHeadStart))
 	defer timer.Stop()
 	for {
 		if r.open == 0 && !r.start(ctx) {
