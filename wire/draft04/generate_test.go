@@ -158,7 +158,7 @@ func bounds[T any](g generator, one func() T, ranges bool) dots.Bounds[T] {
 	return b
 }
 
-const generations = 1500
+const generations = 700
 
 // What is said is understood as it was meant.
 func TestGeneratedRequests(t *testing.T) {

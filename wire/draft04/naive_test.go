@@ -199,7 +199,7 @@ func (g generator) spoil(v any) any {
 	}
 	switch v := v.(type) {
 	case map[any]any:
-		keys := slices.SortedFunc(maps.Keys(v), func(x, y any) int { return slices.Compare(mustEncode(x), mustEncode(y)) })
+		keys := slices.SortedFunc(maps.Keys(v), byKey)
 		if len(keys) == 0 || g.IntN(3) == 0 {
 			v[g.key()] = g.junk()
 			return v

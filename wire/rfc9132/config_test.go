@@ -1,6 +1,7 @@
 package rfc9132
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -136,4 +137,32 @@ func TestConfigReadLeniently(t *testing.T) {
 	equal(t, got.Config, dots.SessionConfig{Mitigating: dots.ConfigSet{
 		HeartbeatInterval: current[uint16](91), AckTimeout: current[dots.Decimal](200),
 	}})
+}
+
+// RFC 9132, Section 4.5.2: a client sends current values; what it knows of ranges stays with it.
+func TestClientSendsNoRanges(t *testing.T) {
+	for name, p := range everyParameter() {
+		for _, key := range []string{"both", "min", "max"} {
+			with := wire.Request{Op: wire.PutConfig, SID: dots.Some[uint64](1)}
+			p.set(&with.Config.Idle, false)
+			want := encoded(t, with)
+			p.set(&with.Config.Idle, true)
+			if p.integer != nil {
+				b := p.integer(&with.Config.Idle)
+				b.Min.Set, b.Max.Set = key != "max", key != "min"
+			} else {
+				b := p.decimal(&with.Config.Idle)
+				b.Min.Set, b.Max.Set = key != "max", key != "min"
+			}
+			if got := encoded(t, with); !bytes.Equal(got.Payload, want.Payload) {
+				t.Errorf("%s with %s: sends %x", name, key, got.Payload)
+			}
+		}
+	}
+	// A range alone is nothing to send.
+	set := dots.ConfigSet{HeartbeatInterval: dots.Bounds[uint16]{Min: dots.Some[uint16](1), Max: dots.Some[uint16](2)}}
+	alone := wire.Request{Op: wire.PutConfig, SID: dots.Some[uint64](1), Config: dots.SessionConfig{Mitigating: set, Idle: set}}
+	if got, err := New().EncodeRequest(alone); err == nil {
+		t.Errorf("a range alone is sent as %+v", got)
+	}
 }

@@ -234,7 +234,7 @@ func (g generator) config(ranges bool) dots.SessionConfig {
 	return c
 }
 
-const generations = 1500
+const generations = 700
 
 // What is said is understood as it was meant, and is said in one way: what another encoder makes of it.
 func TestGeneratedRequests(t *testing.T) {

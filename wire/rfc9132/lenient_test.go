@@ -1,6 +1,7 @@
 package rfc9132
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -38,7 +39,7 @@ func (g generator) jumble(v any, add bool, depth int) []byte {
 
 func (g generator) jumbleMap(w *wire.Writer, v map[any]any, add bool, depth int) {
 	keys := slices.Collect(maps.Keys(v))
-	slices.SortFunc(keys, func(x, y any) int { return slices.Compare(mustEncode(x), mustEncode(y)) })
+	slices.SortFunc(keys, byKey)
 	g.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
 	w.BeginMap()
 	for _, key := range keys {
@@ -87,6 +88,21 @@ func (g generator) crowded(v map[any]any, deeper bool) map[any]any {
 		}
 	}
 	return v
+}
+
+// byKey orders keys, numbers before names, so that a seed always makes the same message.
+func byKey(x, y any) int {
+	n, number := x.(uint64)
+	o, other := y.(uint64)
+	switch {
+	case number && other:
+		return cmp.Compare(n, o)
+	case number:
+		return -1
+	case other:
+		return 1
+	}
+	return cmp.Compare(x.(string), y.(string))
 }
 
 // mustEncode encodes a plain value.
