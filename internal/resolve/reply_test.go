@@ -213,11 +213,11 @@ func TestWhichErrorIsTold(t *testing.T) {
 	for _, tt := range []struct{ a, b, want error }{
 		{nil, late, late}, {nil, bad, bad}, {late, bad, bad}, {bad, late, bad}, {late, late, late}, {bad, worseBad, bad},
 	} {
-		if got := worse(tt.a, tt.b); got != tt.want {
+		if got := worse(tt.a, tt.b); got != tt.want { //nolint:errorlint // one of the two, not one around it
 			t.Errorf("worse(%v, %v) is %v", tt.a, tt.b, got)
 		}
 	}
-	if got := contextError(context.Canceled); got != context.Canceled {
+	if got := contextError(context.Canceled); got != context.Canceled { //nolint:errorlint // as it is, not wrapped
 		t.Errorf("a cancelled lookup is %v", got)
 	}
 	if got := contextError(context.DeadlineExceeded); !errors.Is(got, ErrTimeout) || !errors.Is(got, context.DeadlineExceeded) {

@@ -27,7 +27,7 @@ func outcomes(f *Faulty, n int) []error {
 func sameErrors(t *testing.T, got []error, want ...error) {
 	t.Helper()
 	for i := range want {
-		if got[i] != want[i] { // the very error that was asked for, not one around it
+		if got[i] != want[i] { //nolint:errorlint // the very error that was asked for, not one around it
 			t.Errorf("commit %d: got %v, want %v", i+1, got[i], want[i])
 		}
 	}
