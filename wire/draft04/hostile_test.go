@@ -82,6 +82,37 @@ func TestAllocationIsBounded(t *testing.T) {
 	}
 }
 
+// A good message costs no more than a constant and 8 bytes for each of its own.
+func TestAllocationByMessage(t *testing.T) {
+	const constant, perByte = 768, 8
+	p := New()
+	check := func(name string, bytes int, run func()) {
+		run() // what is made once is not counted
+		if got, most := allocated(run), uint64(constant+perByte*bytes); got > most {
+			t.Errorf("%s of %d bytes allocates %d, at most %d", name, bytes, got, most)
+		}
+	}
+	for name, r := range goodRequests(t) {
+		accepted(t, r)
+		check(name, len(r.Payload), func() { _, _ = p.DecodeRequest(r) })
+	}
+	for name, a := range map[string]struct {
+		req  wire.Request
+		resp wire.Response
+	}{
+		"reports": {getAll(), wire.Response{Code: dots.CodeContent, Reports: fullReports()}},
+		"granted": {figureRequest(), wire.Response{Code: dots.CodeCreated, Granted: dots.Some(wire.Granted{MID: 1, Lifetime: 60})}},
+		"config": {getConfig(), wire.Response{Code: dots.CodeContent, Config: flat(dots.ConfigSet{
+			HeartbeatInterval: current[uint16](91), AckTimeout: current[dots.Decimal](200), AckRandomFactor: current[dots.Decimal](150),
+		})}},
+		"text": {figureRequest(), wire.Response{Code: dots.CodeBadRequest, Diagnostic: "lifetime: missing"}},
+	} {
+		m := answered(t, a.req, a.resp)
+		understood(t, a.req, m)
+		check(name, len(m.Payload), func() { _, _ = p.DecodeResponse(a.req, m) })
+	}
+}
+
 func TestPutAllocations(t *testing.T) {
 	p, r, req := New(), put(unhex(t, putFigure)), figureRequest()
 	if n := testing.AllocsPerRun(100, func() { _, _ = p.DecodeRequest(r) }); n > 25 {

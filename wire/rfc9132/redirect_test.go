@@ -37,3 +37,15 @@ func TestCallHomeRedirectRefused(t *testing.T) {
 		isRefused(t, r, dots.CodeBadRequest, tt.text)
 	}
 }
+
+// RFC 9132, Section 4.6: the answer's Max-Age is the redirection's lifetime; one of each record is call home's and the older dialect's.
+func TestRedirectHasNoTTL(t *testing.T) {
+	resp := wire.Response{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](30), Redirect: dots.Some(dots.Redirect{
+		Server: "a.example", Records: []string{"192.0.2.1"}, TTLs: []uint32{60},
+	})}
+	got := answered(t, getAll(), resp)
+	equal(t, got.Payload, body(t, m{46: m{47: "a.example", 48: a{"192.0.2.1"}}}))
+	equal(t, got.MaxAge, dots.Some[uint32](30))
+	resp.Redirect.Value.TTLs = nil
+	equal(t, understood(t, getAll(), got), resp)
+}
