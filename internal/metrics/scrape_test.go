@@ -60,19 +60,26 @@ func TestScrapesAreBounded(t *testing.T) {
 		}
 		return CoAPCounters{}
 	}}), nil)
-	codes := make(chan int, scrapesInFlight)
+	scrape := func(code chan<- int) {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		code <- rec.Code
+	}
+	codes, fifth := make(chan int, scrapesInFlight), make(chan int, 1)
 	for range scrapesInFlight {
-		go func() {
-			rec := httptest.NewRecorder()
-			h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-			codes <- rec.Code
-		}()
+		go scrape(codes)
 	}
 	for range scrapesInFlight {
 		<-reached
 	}
-	if code, _ := get(t, h, http.MethodGet, "/metrics"); code != http.StatusServiceUnavailable {
-		t.Errorf("the fifth scrape got %d", code)
+	go scrape(fifth)
+	select {
+	case code := <-fifth:
+		if code != http.StatusServiceUnavailable {
+			t.Errorf("the fifth scrape got %d", code)
+		}
+	case <-reached:
+		t.Error("the fifth scrape was let in")
 	}
 	if code, _ := get(t, h, http.MethodGet, "/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz meanwhile: %d", code)
