@@ -147,10 +147,10 @@ func serveProfiled(file, profile string) error {
 	signal.Notify(marks, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() {
 		for s := range marks {
-			if s == syscall.SIGUSR1 {
-				err = pprof.StartCPUProfile(out)
-			} else {
+			if s == syscall.SIGUSR2 {
 				pprof.StopCPUProfile()
+			} else if err := pprof.StartCPUProfile(out); err != nil {
+				fmt.Fprintln(os.Stderr, err)
 			}
 		}
 	}()
