@@ -86,7 +86,10 @@ func (s *Store) setUp(ctx context.Context, logPages int64) error {
 	if err := migrate(ctx, s.conn, migrations()); err != nil {
 		return err
 	}
-	return s.prepare(ctx)
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	return s.probe(ctx)
 }
 
 func (s *Store) startLog(ctx context.Context) error {
@@ -102,11 +105,27 @@ func (s *Store) startLog(ctx context.Context) error {
 
 func (s *Store) check(ctx context.Context) error {
 	var found string
-	if err := s.conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
 		return fmt.Errorf("checking the file: %w", err)
 	}
 	if found != "ok" {
 		return fmt.Errorf("checking the file: %w: %.200q", store.ErrCorrupt, found)
+	}
+	return nil
+}
+
+// probe writes and takes it back: some damage shows only then, such as a header that says "read only" or a list of free
+// pages that leads nowhere. A full disk is no damage: withdrawals may still find room.
+func (s *Store) probe(ctx context.Context) error {
+	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("trying a write: %w", err)
+	}
+	_, err := s.put.ExecContext(ctx, "probe", []byte("probe"), make([]byte, 4*pageSize))
+	if _, back := s.conn.ExecContext(ctx, "ROLLBACK"); err == nil && back != nil {
+		err = back
+	}
+	if err != nil && !errors.Is(classify(err), store.ErrFull) {
+		return fmt.Errorf("trying a write: %w", err)
 	}
 	return nil
 }
