@@ -168,6 +168,15 @@ func TestServerFinishesAnswers(t *testing.T) {
 	}()
 	<-reached
 	cancel()
+	for { // until nobody new is let in: from then on the server is stopping
+		conn, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			break
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	select {
 	case err := <-ran:
 		t.Errorf("Run returned %v with an answer under way", err)
