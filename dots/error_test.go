@@ -76,7 +76,7 @@ func TestAsErrorOfNothing(t *testing.T) {
 }
 
 func TestErrorIsFoundByErrorsAs(t *testing.T) {
-	var err error = fmt.Errorf("routing: %w", dots.Refuse(dots.CodeLoop, "gw1 gw2"))
+	err := fmt.Errorf("routing: %w", dots.Refuse(dots.CodeLoop, "gw1 gw2"))
 	var found *dots.Error
 	if !errors.As(err, &found) || found.Code != dots.CodeLoop || !strings.HasSuffix(err.Error(), "5.08 gw1 gw2") {
 		t.Errorf("got %v in %v", found, err)

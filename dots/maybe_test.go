@@ -29,7 +29,8 @@ func TestMaybeIsComparable(t *testing.T) {
 	if dots.Some(0) == (dots.Maybe[int]{}) {
 		t.Error("a present zero equals an absent one")
 	}
-	if dots.Some("a") != dots.Some("a") || dots.Some("a") == dots.Some("b") {
+	a, again := dots.Some("a"), dots.Some("a")
+	if a != again || a == dots.Some("b") {
 		t.Error("present values are not compared by value")
 	}
 }

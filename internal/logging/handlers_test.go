@@ -100,3 +100,13 @@ func TestClockThatGoesBack(t *testing.T) {
 	c.log(t, time.Hour+time.Second, 1, "m")
 	c.expect(t, "msg=m", "msg=m suppressed=3")
 }
+
+// TestCapTellsInItsOwnName: the line about lines kept back is not of the peer or group whose line happened to come next.
+func TestCapTellsInItsOwnName(t *testing.T) {
+	c := newCapped(1)
+	root := c.h
+	c.log(t, 0, 3, "flood")
+	c.h = root.WithAttrs([]slog.Attr{slog.String("peer", "p")}).WithGroup("g")
+	c.log(t, time.Second, 1, "calm")
+	c.expect(t, "msg=flood", "msg=suppressed of=flood suppressed=2", "msg=calm peer=p")
+}
