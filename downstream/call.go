@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -73,7 +74,7 @@ func (c *call) encode(resp wire.Response) *coap.Message {
 		c.srv.cfg.Logger.Error("writing an answer failed", "profile", c.profile.Name(), "code", resp.Code.String(), "error", err)
 		return plain(dots.CodeInternal, "internal error")
 	}
-	return toCoAP(r)
+	return carry.ResponseMessage(r)
 }
 
 // refusal turns an error into an answer.

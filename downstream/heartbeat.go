@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/wire"
@@ -122,7 +123,7 @@ func (p *peer) exchange(ctx context.Context, dialect wire.Profile, status bool) 
 		}
 		return nil
 	}
-	if _, err := p.sess.Do(ctx, requestToCoAP(r)); err != nil {
+	if _, err := p.sess.Do(ctx, carry.RequestMessage(r, carry.NON)); err != nil {
 		return fmt.Errorf("sending a heartbeat: %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 	"github.com/dotsgate/dotsgate/wire/rfc9132"
@@ -219,7 +220,7 @@ func (w *world) leaving(b []byte) bool {
 
 // handle is the server's side.
 func (w *world) handle(ex *coap.Exchange) {
-	req, err := w.profile.DecodeRequest(fromRequest(ex.Request()))
+	req, err := w.profile.DecodeRequest(carry.Request(ex.Request()))
 	if err != nil {
 		w.Errorf("request refused by the server: %v", err)
 		ex.Respond(&coap.Message{Code: coap.BadRequest})

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -12,7 +13,7 @@ func (m *Manager) Handler() coap.Handler { return coap.HandlerFunc(m.serve) }
 
 // serve answers one request of an uplink.
 func (m *Manager) serve(ex *coap.Exchange) {
-	req := fromRequest(ex.Request())
+	req := carry.Request(ex.Request())
 	l := m.owner(ex.Session())
 	profile := m.profile(l, req.Path)
 	if profile == nil {
@@ -83,5 +84,5 @@ func encode(profile wire.Profile, req wire.Request, resp wire.Response) *coap.Me
 		e := dots.AsError(err)
 		return &coap.Message{Code: coap.Code(e.Code), Payload: []byte(e.Text)}
 	}
-	return toResponse(out)
+	return carry.ResponseMessage(out)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -21,7 +22,7 @@ func (s *session) do(ctx context.Context, j job) {
 		})
 		return
 	}
-	m, err := s.exchange(ctx, j, toMessage(out))
+	m, err := s.exchange(ctx, j, carry.RequestMessage(out, carry.NON))
 	if err != nil {
 		s.link.cfg.Meter.Request(s.link.name, out.Method, dots.CodeSilent)
 		s.without(j, err)
@@ -58,7 +59,7 @@ func (s *session) exchange(ctx context.Context, j job, m *coap.Message) (*coap.M
 
 // decode reads a response. The code of a refusal counts even where its body cannot be read.
 func (s *session) decode(req wire.Request, m *coap.Message) (wire.Response, error) {
-	resp, err := s.link.profile.DecodeResponse(req, fromResponse(m))
+	resp, err := s.link.profile.DecodeResponse(req, carry.Response(m))
 	if err != nil && m.Code.Class() > 2 {
 		return wire.Response{Code: dots.Code(m.Code)}, nil
 	}

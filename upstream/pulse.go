@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/wire"
@@ -105,7 +106,7 @@ func (s *session) knock(ctx context.Context, receiving bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.conn.Do(ctx, toMessage(out))
+	_, err = s.conn.Do(ctx, carry.RequestMessage(out, carry.NON))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -42,7 +43,7 @@ func (w *world) heartbeat(receiving bool) *coap.Message {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return toMessage(out)
+	return carry.RequestMessage(out, carry.NON)
 }
 
 // RFC 9132, Section 4.7: a heartbeat each interval, with what we receive of the peer's in it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/testpki"
 	"github.com/dotsgate/dotsgate/wire"
@@ -148,7 +149,7 @@ func (p *process) kill() {
 }
 
 func (p *process) handle(ex *coap.Exchange) {
-	req, err := rfc9132.New().DecodeRequest(fromRequest(ex.Request()))
+	req, err := rfc9132.New().DecodeRequest(carry.Request(ex.Request()))
 	if err != nil {
 		p.s.Errorf("request refused by the server: %v", err)
 		return

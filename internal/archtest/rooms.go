@@ -13,9 +13,10 @@ type room struct {
 	why string
 }
 
-// wires is what a room may import that speaks DOTS to a peer.
+// wires is what a room may import that speaks DOTS to a peer: profiles, sessions, and how the messages of the one travel in
+// those of the other, which is the same on both sides of the gateway and for the peers.
 func wires(more ...string) []string {
-	return append([]string{"dots", "wire", "wire/*", "internal/coap"}, more...)
+	return append([]string{"dots", "wire", "wire/*", "internal/coap", "internal/carry"}, more...)
 }
 
 // helpers is what every test file may import: packages made for tests, and stores that need no disk.
@@ -67,6 +68,10 @@ func outside() []room {
 			why: "parts of the client side know the client side only",
 		},
 		{path: "internal/coap", may: []string{"internal/front"}, why: "CoAP sessions carry anything; DOTS is above them"},
+		{
+			path: "internal/carry", may: []string{"dots", "wire", "internal/coap"},
+			why: "it puts a DOTS message into a CoAP message, whatever the profile and whoever speaks",
+		},
 		{path: "internal/front", why: "the UDP front routes datagrams and knows nothing of their content"},
 		{path: "internal/liveness", why: "heartbeat arithmetic is pure and needs no words of ours"},
 		{path: "internal/resolve", why: "DNS answers are addresses, whoever asks"},

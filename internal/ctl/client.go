@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -84,7 +85,7 @@ func (c *Client) Observe(ctx context.Context, mid dots.Maybe[uint32], fn func(wi
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w: %w", ErrUsage, err)
 	}
-	o, err := c.cfg.Session.Observe(ctx, toMessage(r, true), func(m *coap.Message) {
+	o, err := c.cfg.Session.Observe(ctx, carry.RequestMessage(r, carry.NON), func(m *coap.Message) {
 		fn(c.decode(req, m))
 	})
 	if err != nil {
@@ -140,20 +141,20 @@ func (c *Client) ask(ctx context.Context, req wire.Request) (wire.Response, erro
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("making the request: %w: %w", ErrUsage, err)
 	}
-	m, err := c.cfg.Session.Do(ctx, toMessage(r, !confirmable(req.Op)))
+	m, err := c.cfg.Session.Do(ctx, carry.RequestMessage(r, confirm(req.Op)))
 	if err != nil {
 		return wire.Response{}, lost(err)
 	}
 	return c.decode(req, m)
 }
 
-// confirmable tells which requests are CON. RFC 9132, Section 4.5: those of the session configuration.
-func confirmable(op wire.Op) bool {
+// confirm tells which requests are CON. RFC 9132, Section 4.5: those of the session configuration.
+func confirm(op wire.Op) carry.Confirm {
 	return op == wire.GetConfig || op == wire.PutConfig || op == wire.DeleteConfig
 }
 
 func (c *Client) decode(req wire.Request, m *coap.Message) (wire.Response, error) {
-	resp, err := c.cfg.Profile.DecodeResponse(req, fromMessage(m))
+	resp, err := c.cfg.Profile.DecodeResponse(req, carry.Response(m))
 	var unusable *wire.ResponseError
 	switch {
 	case errors.As(err, &unusable):

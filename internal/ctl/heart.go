@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -32,7 +33,7 @@ func (h *Heart) Heard() int {
 
 // ServeCoAP answers a request of the server's. RFC 9132, Section 4.7: a heartbeat is answered 2.04; nothing else is served.
 func (h *Heart) ServeCoAP(ex *coap.Exchange) {
-	req, err := h.profile.DecodeRequest(fromRequest(ex.Request()))
+	req, err := h.profile.DecodeRequest(carry.Request(ex.Request()))
 	if err == nil && req.Op != wire.PutHeartbeat {
 		err = dots.Refuse(dots.CodeNotFound, "a client serves heartbeats only")
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 	"github.com/dotsgate/dotsgate/wire/rfc9132"
@@ -127,9 +128,7 @@ type fake struct {
 
 func (f *fake) ServeCoAP(ex *coap.Exchange) {
 	m := ex.Request()
-	req, err := rfc9132.New().DecodeRequest(wire.CoAPRequest{
-		Method: wire.Method(m.Code), Path: m.Options.Path(), Format: format(m), Payload: m.Payload, Observe: number(m, coap.Observe),
-	})
+	req, err := rfc9132.New().DecodeRequest(carry.Request(m))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	what := m.Code.String() + " " + m.Options.Path()[2]
@@ -263,7 +262,7 @@ func TestHeartAnswers(t *testing.T) {
 			{broken, coap.BadRequest},
 			{wire.CoAPRequest{Method: wire.GET, Path: []string{"elsewhere"}}, coap.NotFound},
 		} {
-			resp, err := p.server.Do(t.Context(), toMessage(tt.req, true))
+			resp, err := p.server.Do(t.Context(), carry.RequestMessage(tt.req, carry.NON))
 			if err != nil || resp.Code != tt.want {
 				t.Errorf("%v %v = %v, %v, want %v", tt.req.Method, tt.req.Path, resp, err, tt.want)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -72,8 +73,8 @@ func newEntry(now time.Time, ex *coap.Exchange) Entry {
 	}
 	e := Entry{
 		Time: now, Session: ex.Session().ID(), Transport: "dtls", Method: method, Path: "/" + strings.Join(m.Options.Path(), "/"),
-		Query: m.Options.Query(), HopLimit: pointer(number(m.Options, coap.HopLimit)), IfMatch: m.Options.Has(coap.IfMatch),
-		Observe: pointer(number(m.Options, coap.Observe)), Non: m.NonConfirmable, Bytes: len(m.Payload),
+		Query: m.Options.Query(), HopLimit: pointer(carry.Uint(m.Options, coap.HopLimit)), IfMatch: m.Options.Has(coap.IfMatch),
+		Observe: pointer(carry.Uint(m.Options, coap.Observe)), Non: m.NonConfirmable, Bytes: len(m.Payload),
 	}
 	if ex.Session().Reliable() {
 		e.Transport, e.Non = "tls", false

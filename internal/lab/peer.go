@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -93,7 +94,7 @@ func (s *Server) beat(p *peer, interval time.Duration) {
 		_ = p.session.Ping(ctx) // a dialect without heartbeats of its own
 		return
 	}
-	_, _ = p.session.Do(ctx, requestMessage(r))
+	_, _ = p.session.Do(ctx, carry.RequestMessage(r, carry.NON))
 }
 
 // lost ends a session that is silent.

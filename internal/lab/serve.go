@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -26,7 +27,7 @@ func (s *Server) ServeCoAP(ex *coap.Exchange) {
 		return
 	}
 	c.entry.Profile = c.profile.Name()
-	req, err := c.profile.DecodeRequest(fromMessage(ex.Request()))
+	req, err := c.profile.DecodeRequest(carry.Request(ex.Request()))
 	if err != nil {
 		c.refuse(err)
 		return
@@ -175,5 +176,5 @@ func encode(p wire.Profile, req wire.Request, resp wire.Response) *coap.Message 
 	if err != nil {
 		return &coap.Message{Code: coap.InternalServerError, Payload: []byte("cannot be said in this dialect")}
 	}
-	return toMessage(r)
+	return carry.ResponseMessage(r)
 }
