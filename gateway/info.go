@@ -24,6 +24,7 @@ type LegInfo struct {
 	State    string // placing, placed, held, leaving, left or foreign
 	Status   dots.Status
 	Revision uint64
+	Heard    time.Time // of the uplink's newest report; zero: none since the start
 }
 
 // String returns the word for a leg's state.
@@ -44,7 +45,7 @@ func (s legState) String() string {
 }
 
 func (l *leg) info() LegInfo {
-	return LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision}
+	return LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision, Heard: l.heard}
 }
 
 // Mitigations lists all mitigations at a time, sorted by client, cuid and mid. The caller owns the list.

@@ -162,6 +162,7 @@ func (c *Core) reported(ev Reported) {
 
 // legReported takes in a report on a leg of ours.
 func (c *Core) legReported(l *leg, r dots.Report) {
+	l.heard = c.now
 	m := c.carried(l)
 	switch {
 	case l.state == left || l.state == foreign:
@@ -226,7 +227,7 @@ func (c *Core) stranger(s scope, r dots.Report) {
 	case h != nil && h.foreign >= maxForeign:
 		return
 	}
-	l := &leg{state: foreign, stood: true, report: r, expires: c.foreignUntil(r)}
+	l := &leg{state: foreign, stood: true, report: r, heard: c.now, expires: c.foreignUntil(r)}
 	l.want = dots.Leg{Key: s.leg(r.MID), Revision: 1}
 	c.keepLeg(l)
 	c.due.arm(l)

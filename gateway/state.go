@@ -110,6 +110,7 @@ type leg struct {
 	expires  time.Time          // of one that carries nothing any more: when it is over by itself; zero: not known
 	placedAt time.Time
 	report   dots.Report   // the uplink's newest; Status 0: none yet
+	heard    time.Time     // when it came; zero: not since the start
 	replaces []dots.LegKey // withdrawn once this one stands
 	after    dots.LegKey   // asked for only when that one is gone; zero: at once
 
