@@ -2,11 +2,13 @@ package ctl
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/google/go-cmp/cmp"
@@ -75,12 +77,13 @@ func TestExitCode(t *testing.T) {
 		{nil, 0},
 		{errors.New("disk full"), 1},
 		{ErrUsage, 2},
-		{lost(errors.New("x")), 3},
+		{lost(errors.New("x"), time.Now()), 3},
 		{&AnswerError{Code: dots.CodeConflict}, 4},
+		{fmt.Errorf("%w: it is terminated", ErrOver), 4},
 		{&AnswerError{Code: dots.CodeUnavailable}, 5},
 		{&AnswerError{Code: dots.CodeAlternateServer}, 5}, // of the older dialect: another server is to be asked
 		{&AnswerError{Code: dots.CodeContent}, 5},         // to a PUT it means nothing
-		{errors.Join(&AnswerError{Code: dots.CodeNotFound}, lost(errors.New("x"))), 4},
+		{errors.Join(&AnswerError{Code: dots.CodeNotFound}, lost(errors.New("x"), time.Now())), 4},
 	}
 	for _, tt := range tests {
 		if got := ExitCode(tt.err); got != tt.want {

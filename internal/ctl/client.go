@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/carry"
@@ -75,7 +76,8 @@ func (c *Client) Withdraw(ctx context.Context, mid uint32) (wire.Response, error
 
 // Observe asks for one mitigation, or for all where mid is absent, and to be told of changes. fn gets the first answer and
 // every later notification; it is called on the session's input path and must not block. A notification that cannot be
-// read is handed on as an error.
+// read is handed on as an error. It goes on where the first answer does not say that we are registered: go-dots leaves the
+// Observe option out of it, and notifies all the same.
 //
 // RFC 9132, Section 4.4.2.1: notifications.
 func (c *Client) Observe(ctx context.Context, mid dots.Maybe[uint32], fn func(wire.Response, error)) (*coap.Observation, error) {
@@ -85,11 +87,12 @@ func (c *Client) Observe(ctx context.Context, mid dots.Maybe[uint32], fn func(wi
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w: %w", ErrUsage, err)
 	}
-	o, err := c.cfg.Session.Observe(ctx, carry.RequestMessage(r, carry.NON), func(m *coap.Message) {
+	begin := time.Now()
+	o, err := c.cfg.Session.ObserveAnyway(ctx, carry.RequestMessage(r, carry.NON), func(m *coap.Message) {
 		fn(c.decode(req, m))
 	})
 	if err != nil {
-		return nil, lost(err)
+		return nil, lost(err, begin)
 	}
 	return o, nil
 }
@@ -129,8 +132,9 @@ func (c *Client) Heartbeat(ctx context.Context, peerHB bool) error {
 
 // Ping sends CoAP's ping and waits for its answer.
 func (c *Client) Ping(ctx context.Context) error {
+	begin := time.Now()
 	if err := c.cfg.Session.Ping(ctx); err != nil {
-		return lost(err)
+		return lost(err, begin)
 	}
 	return nil
 }
@@ -141,9 +145,10 @@ func (c *Client) ask(ctx context.Context, req wire.Request) (wire.Response, erro
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("making the request: %w: %w", ErrUsage, err)
 	}
+	begin := time.Now()
 	m, err := c.cfg.Session.Do(ctx, carry.RequestMessage(r, confirm(req.Op)))
 	if err != nil {
-		return wire.Response{}, lost(err)
+		return wire.Response{}, lost(err, begin)
 	}
 	return c.decode(req, m)
 }
@@ -165,10 +170,10 @@ func (c *Client) decode(req wire.Request, m *coap.Message) (wire.Response, error
 	return resp, nil
 }
 
-// lost is an error of the session's, or of a request that found no answer on it.
-func lost(err error) error {
+// lost is an error of the session's, or of a request that was made at begin and found no answer on it.
+func lost(err error, begin time.Time) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: no answer in time: %w", ErrNoSession, err)
+		return &silence{lasted: time.Since(begin), cause: err}
 	}
 	return fmt.Errorf("%w: %w", ErrNoSession, err)
 }

@@ -2,6 +2,9 @@ package ctl
 
 import (
 	"errors"
+	"fmt"
+	"strings"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
@@ -11,7 +14,52 @@ var (
 	ErrUsage = errors.New("wrong use")
 	// ErrNoSession says that there is no session, or none any more, or no answer on it in time.
 	ErrNoSession = errors.New("no session")
+	// ErrOver says that what was asked for makes no sense any more, since the mitigation is over.
+	ErrOver = errors.New("the mitigation is over")
 )
+
+// silence is a request without an answer in time. It is an ErrNoSession, since it may be that there is none any more.
+type silence struct {
+	lasted time.Duration
+	cause  error
+}
+
+// Error says how long nothing was heard, in place of what the context says of it.
+func (e *silence) Error() string {
+	return fmt.Sprintf("no answer in time: the server was silent for %v", e.lasted.Round(10*time.Millisecond))
+}
+
+// Unwrap returns ErrNoSession and the context's error.
+func (e *silence) Unwrap() []error { return []error{ErrNoSession, e.cause} }
+
+// several are errors that belong together.
+type several []error
+
+// join makes one error of those that are not nil; nil when all are.
+func join(errs ...error) error {
+	var s several
+	for _, err := range errs {
+		if err != nil {
+			s = append(s, err)
+		}
+	}
+	if s == nil {
+		return nil
+	}
+	return s
+}
+
+// Error is all of them in one line: a line feed, which separates joined errors of other rooms, is a semicolon here.
+func (s several) Error() string {
+	texts := make([]string, 0, len(s))
+	for _, err := range s {
+		texts = append(texts, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap returns them.
+func (s several) Unwrap() []error { return s }
 
 // AnswerError is an answer that is no success.
 type AnswerError struct {
@@ -33,7 +81,7 @@ const (
 	ExitFailure   = 1 // of our own, such as a state file that cannot be written
 	ExitUsage     = 2
 	ExitNoSession = 3
-	ExitRefused   = 4 // 4.xx
+	ExitRefused   = 4 // 4.xx, or not sent since the mitigation is over
 	ExitServer    = 5 // 5.xx, or an answer that means nothing
 )
 
@@ -43,7 +91,7 @@ func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.As(err, &answer) && answer.Code.Class() == 4:
+	case errors.As(err, &answer) && answer.Code.Class() == 4, errors.Is(err, ErrOver):
 		return ExitRefused
 	case errors.As(err, &answer):
 		return ExitServer

@@ -154,6 +154,9 @@ func (t *tool) efficacy(ctx context.Context, conn *Conn, mid uint32, status dots
 	if !ok {
 		return &AnswerError{Code: resp.Code, Text: "the answer does not hold the mitigation"}
 	}
+	if over(known.Status) {
+		return fmt.Errorf("%w: nothing to tell of mitigation %d, which is %v", ErrOver, mid, known.Status)
+	}
 	resp, err = conn.Efficacy(ctx, dots.Request{
 		MID: mid, Target: known.Target, Lifetime: dots.Some(known.Lifetime), OnSignalLoss: known.OnSignalLoss, Attack: status,
 		Source: known.Source,
@@ -166,6 +169,12 @@ func (t *tool) efficacy(ctx context.Context, conn *Conn, mid uint32, status dots
 		return err
 	}
 	return t.printAnswer(resp, dots.Some(mid))
+}
+
+// over tells whether a mitigation of that status is none any more. RFC 9132, Section 4.4.3: efficacy updates belong to a
+// mitigation in progress, and what matches none is not answered, so that waiting would be in vain.
+func over(s dots.Status) bool {
+	return s == dots.StatusClientWithdrawn || s == dots.StatusTerminated || s == dots.StatusWithdrawn
 }
 
 func find(resp wire.Response, mid uint32) (dots.Report, bool) {

@@ -3,7 +3,6 @@ package ctl
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -166,7 +165,7 @@ func (o *opener) dial(ctx context.Context, patience time.Duration) (*Conn, error
 	r := race{o: o, stop: stop, done: make(chan attempt, len(o.dialers))}
 	r.run(ctx)
 	if r.won == nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoSession, r.errs)
+		return nil, fmt.Errorf("%w: %w", ErrNoSession, join(r.errs...))
 	}
 	client := NewClient(ClientConfig{Session: r.won.session, Profile: o.profile, CUID: o.cuid})
 	return &Conn{Client: client, Heart: r.won.heart, interval: o.cfg.Heartbeat}, nil
@@ -183,7 +182,7 @@ type race struct {
 	started int
 	open    int
 	won     *attempt
-	errs    error
+	errs    []error
 }
 
 func (r *race) run(ctx context.Context) {
@@ -220,7 +219,7 @@ func (r *race) take(a attempt) {
 	r.open--
 	switch {
 	case a.err != nil:
-		r.errs = errors.Join(r.errs, a.err)
+		r.errs = append(r.errs, a.err)
 	case r.won == nil:
 		r.won = &a
 		r.stop()

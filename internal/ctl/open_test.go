@@ -110,6 +110,20 @@ func TestOpenEnds(t *testing.T) {
 	}
 }
 
+// TestOpenSaysAll: what went wrong over each transport stands in one line.
+func TestOpenSaysAll(t *testing.T) {
+	cfg := serve(t, coap.NetworkTCP)
+	cfg.Server, cfg.HeadStart = "127.0.0.1:1", time.Nanosecond
+	err := ctl.Open(t.Context(), cfg, 100*time.Millisecond, func(context.Context, *ctl.Conn) error { return nil })
+	if ctl.ExitCode(err) != ctl.ExitNoSession {
+		t.Fatalf("Open() where nobody is = %v", err)
+	}
+	text := err.Error()
+	if strings.Contains(text, "\n") || strings.Count(text, "; ") != 1 || !strings.Contains(text, "over udp") || !strings.Contains(text, "over tcp") {
+		t.Errorf("Open() where nobody is = %q", text)
+	}
+}
+
 // TestCUID: RFC 9132, Section 4.4.1.1: 22 characters from the certificate's key, the same each time; or the one that is given.
 func TestCUID(t *testing.T) {
 	cfg := serve(t, coap.NetworkTCP)

@@ -25,11 +25,15 @@ type wireLink struct {
 	once   sync.Once
 	mu     sync.Mutex
 	cut    bool
+	change func([]byte) []byte // of what is written; nil: nothing
 }
 
 func (l *wireLink) WriteRecord(b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.change != nil {
+		b = l.change(b)
+	}
 	if !l.cut {
 		select {
 		case l.to <- append([]byte(nil), b...):
@@ -137,6 +141,8 @@ func (f *fake) ServeCoAP(ex *coap.Exchange) {
 		what += " " + err.Error()
 	case req.Op == wire.PutHeartbeat:
 		what += fmt.Sprint(" ", req.PeerHB)
+	case req.Efficacy:
+		what += fmt.Sprint(" efficacy ", req.Mitigation.Attack)
 	case req.Observe.Set:
 		what += fmt.Sprint(" observe ", req.Observe.Value)
 	}

@@ -102,7 +102,7 @@ func (w *watch) session(ctx context.Context, conn *Conn) error {
 	go func() { kept <- conn.Keep(ctx) }()
 	err := w.observe(ctx, conn, kept)
 	stop()
-	return errors.Join(err, <-kept)
+	return join(err, <-kept)
 }
 
 // update is one answer or notification.
