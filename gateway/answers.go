@@ -98,6 +98,10 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 	if a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseCUIDCollision {
 		c.setStood(l, false) // the cuid is another's, so this leg cannot stand under it
 	}
+	if c.tooLow(m, l, a) {
+		c.climb(m, l)
+		return
+	}
 	out := policy.FanBack(refusalOf(a), policy.Situation{
 		Request: l.want.Request, Own: m.grant.Expanded, NodeID: c.cfg.NodeID, CUIDMode: c.policy.CUIDMode(l.want.Key.Uplink),
 		Refresh: l.stood, Late: len(m.wait) == 0, CUIDInUse: c.legs[scopeOf(l.want.Key)].stood > 0, Newer: c.newerThan(l),

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/sha256"
 	"log/slog"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
@@ -22,6 +23,18 @@ func scopeOf(k dots.LegKey) scope { return scope{k.Uplink, k.CUID} }
 type counter struct {
 	next     uint32 // the next to hand out
 	reserved uint32 // the first that is not reserved
+	// known says that no mid above next was used before: the counter comes from the store, or the uplink told all that stands there.
+	known bool
+}
+
+// midEpoch is where the clock of new counters begins: 2020-01-01 00:00 UTC, in seconds since the Unix epoch.
+const midEpoch = 1577836800
+
+// newCounter begins a counter of which nothing is stored: it is new, or the store was lost. It begins at the seconds since midEpoch, so
+// that it is above what was used before unless more than one mid a second was (RFC 9132, Section 4.4.1: mids of a cuid grow).
+func newCounter(now time.Time) *counter {
+	first := uint32(min(max(now.Unix()-midEpoch, 1), int64(dots.MIDRollover/2)))
+	return &counter{next: first, reserved: first}
 }
 
 // take hands out a mid and reports whether the reservation grew and must be recorded.
@@ -58,7 +71,7 @@ func (n *counter) exhausted() bool { return n.next >= dots.MIDRollover }
 func (c *Core) counterOf(s scope) *counter {
 	n := c.counters[s]
 	if n == nil {
-		n = &counter{next: 1, reserved: 1}
+		n = newCounter(c.now)
 		c.counters[s] = n
 	}
 	return n
@@ -71,7 +84,7 @@ func (c *Core) takeMID(s scope) uint32 {
 	roll := n.exhausted() && c.quiet(s)
 	if roll {
 		c.out.note(slog.LevelWarn, "mids start again", slog.String("uplink", s.uplink), slog.String("cuid", s.cuid))
-		*n = counter{}
+		*n = counter{known: true}
 	}
 	mid := c.freeMID(s, n)
 	if roll {
@@ -137,6 +150,49 @@ func (c *Core) unblock(gone dots.LegKey) {
 			c.askAgain(l)
 		}
 	}
+}
+
+// How often, and by how much, a counter climbs for a new mitigation that may have been refused for its mid.
+const (
+	maxClimbs = 3
+	climbStep = 1 << 20
+)
+
+// tooLow reports whether an uplink may have refused a new leg only because one of ours from before the store was lost overlaps it and
+// has a higher mid (RFC 9132, Section 4.4.1.3).
+func (c *Core) tooLow(m *mitigation, l *leg, a dots.LegAnswer) bool {
+	overlap := a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseOverlappingTargets
+	if l.stood || m.climbs >= maxClimbs || a.Code != dots.CodeBadRequest && !(a.Code == dots.CodeConflict && overlap) {
+		return false
+	}
+	s := scopeOf(l.want.Key)
+	return !c.counterOf(s).known || c.legs[s].foreign > 0 && c.foreignAbove(s, l.want.Key.MID)
+}
+
+// foreignAbove reports whether a mitigation that we do not know stands under a scope with a higher mid.
+func (c *Core) foreignAbove(s scope, mid uint32) bool {
+	for above, l := range c.legs[s].legs {
+		if above > mid && l.state == foreign {
+			return true
+		}
+	}
+	return false
+}
+
+// climb asks for a new leg again under a higher mid, far above where nobody can tell what was used before.
+func (c *Core) climb(m *mitigation, l *leg) {
+	s := scopeOf(l.want.Key)
+	m.climbs++
+	c.out.note(slog.LevelWarn, "mid may be too low for the uplink, asking again under a higher one", legAttrs(l.want.Key)...)
+	if n := c.counterOf(s); !n.known {
+		n.next = min(n.next+climbStep, dots.MIDRollover-1)
+	}
+	armed := l.want.Key == m.mirror
+	replaces := c.letGo(l)
+	m.without(l.want.Key)
+	c.forgetLeg(l)
+	c.addLeg(m, s, armed, replaces)
+	c.recordMitigation(m, nil)
 }
 
 // scopeFor is our cuid at an uplink. It is computed once and kept, so that the renewal of a certificate does

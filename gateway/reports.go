@@ -153,6 +153,7 @@ func (c *Core) reported(ev Reported) {
 	if !ev.Complete {
 		return
 	}
+	c.counters[s].known = true
 	seen := make(map[uint32]bool, len(ev.Reports))
 	for i := range ev.Reports {
 		seen[ev.Reports[i].MID] = true

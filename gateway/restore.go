@@ -84,7 +84,7 @@ func (c *Core) restoreCounter(key string, v counterRecord) error {
 	if !ok {
 		return fmt.Errorf("key without a cuid")
 	}
-	c.counters[scope{uplink, cuid}] = &counter{next: v.Reserved, reserved: v.Reserved}
+	c.counters[scope{uplink, cuid}] = &counter{next: v.Reserved, reserved: v.Reserved, known: true}
 	return nil
 }
 

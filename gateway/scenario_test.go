@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [text=T] [rev=N] [g=N]
 //	report MID=STATUS[:BYTES]... [cause=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
-//	manual / commit / fail [full] [kept] / auto / restart [after D] / mids N
+//	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] / mids N
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -219,6 +219,9 @@ func (r *rig) runDisk(c command) {
 	case "restart":
 		if len(c.args) > 1 {
 			r.now = r.now.Add(duration(c.args[1]))
+		}
+		if c.has("lost") {
+			clear(r.disk)
 		}
 		r.boot()
 	case "mids":

@@ -39,6 +39,7 @@ type mitigation struct {
 	wait   []waiter                  // callers that wait for the uplink
 	seq    uint64                    // its newest batch
 	born   uint64                    // the batch that made it
+	climbs int                       // how often it was asked for again because its mid may have been too low
 
 	// fresh: nobody was told yet that it is accepted, so that a refusal takes it back as if it had never been asked for.
 	fresh bool
