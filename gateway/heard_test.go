@@ -25,8 +25,12 @@ func TestHeard(t *testing.T) {
 	none := map[string]time.Duration{}
 	client := dots.Client{Name: "a", CUID: "cuid-a"}
 	r.step(LinkUp{"up"})
-	legOf := func(mid uint32) *leg { return r.core.firstLeg(r.core.mits[dots.MitigationKey{Client: client, MID: mid}]) }
-	ask := func(mid uint32, prefix string) { r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: put(mid, prefix)}}) }
+	legOf := func(mid uint32) *leg {
+		return r.core.firstLeg(r.core.mits[dots.MitigationKey{Client: client, MID: mid}])
+	}
+	ask := func(mid uint32, prefix string) {
+		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: put(mid, prefix)}})
+	}
 	place := func(mid uint32) {
 		l := legOf(mid).want
 		r.step(Answered{dots.LegAnswer{Key: l.Key, Revision: l.Revision, Code: dots.CodeCreated, Lifetime: dots.Some[dots.Lifetime](3600)}})
