@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"math"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/fxamacker/cbor/v2"
 )
@@ -8,15 +10,20 @@ import (
 // Checker tells whether a payload is one CBOR data item within the limits of decoding. Only what it has accepted
 // may be walked. The zero Checker is unusable; it is safe for concurrent use.
 type Checker struct {
-	mode cbor.DecMode
+	request, answer cbor.DecMode
 }
 
 // NewChecker returns a Checker with the limits MaxNesting, MaxArray and MaxMap, that refuses indefinite lengths
-// and duplicate keys.
+// and duplicate keys. What a server answers may have longer arrays: the list of all mitigations is one.
 func NewChecker() Checker {
+	return Checker{request: checking(MaxArray), answer: checking(math.MaxInt32)}
+}
+
+// checking makes a decoder of arrays up to a length.
+func checking(maxArray int) cbor.DecMode {
 	mode, err := cbor.DecOptions{
 		MaxNestedLevels:  MaxNesting,
-		MaxArrayElements: MaxArray,
+		MaxArrayElements: maxArray,
 		MaxMapPairs:      MaxMap,
 		IndefLength:      cbor.IndefLengthForbidden,
 		NaN:              cbor.NaNDecodeForbidden,
@@ -25,16 +32,22 @@ func NewChecker() Checker {
 	if err != nil {
 		panic("wire: the limits of decoding are constants that the library accepts: " + err.Error())
 	}
-	return Checker{mode: mode}
+	return mode
 }
 
 // Check returns nil where payload is exactly one acceptable data item, else a *dots.Error with 4.00. It
 // allocates nothing in proportion to a length that the payload merely announces.
-func (c Checker) Check(payload []byte) error {
+func (c Checker) Check(payload []byte) error { return check(c.request, payload) }
+
+// CheckAnswer is Check for what a server sent: the lengths of arrays are bounded by the payload alone, and by the Reader
+// where it reads them.
+func (c Checker) CheckAnswer(payload []byte) error { return check(c.answer, payload) }
+
+func check(mode cbor.DecMode, payload []byte) error {
 	if len(payload) == 0 {
 		return dots.Refuse(dots.CodeBadRequest, "body missing")
 	}
-	if err := c.mode.Wellformed(payload); err != nil {
+	if err := mode.Wellformed(payload); err != nil {
 		return dots.Refuse(dots.CodeBadRequest, "body: not well-formed CBOR, or beyond the limits")
 	}
 	w := Walk(payload)

@@ -45,7 +45,11 @@ type Reader struct {
 
 // NewReader returns a Reader of a payload that c accepts; it does not copy the payload.
 func NewReader(c Checker, d Dialect, payload []byte, lenient bool) (Reader, error) {
-	if err := c.Check(payload); err != nil {
+	check := c.Check
+	if lenient {
+		check = c.CheckAnswer
+	}
+	if err := check(payload); err != nil {
 		return Reader{}, err
 	}
 	return Reader{Walker: Walk(payload), Lenient: lenient, dialect: d}, nil
@@ -191,8 +195,11 @@ func (r *Reader) ReadArray(key uint64) (int, error) {
 	if !ok {
 		return 0, r.Bad(key, "not an array")
 	}
-	if n == 0 && !r.Lenient {
+	switch {
+	case n == 0 && !r.Lenient:
 		return 0, r.Bad(key, "empty")
+	case n > MaxArray && key != KeyScope: // the scope's own bound is the caller's
+		return 0, r.Bad(key, "too many entries")
 	}
 	return n, nil
 }

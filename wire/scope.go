@@ -23,10 +23,10 @@ func (w *Writer) EndScope() {
 // smallestReport is the encoded length of the shortest report that is accepted: mid, lifetime and status.
 const smallestReport = 7
 
-// ReadReports reads the answer to a GET of mitigations, in the server's order; report reads one into its
-// place. It returns a list even where that has no reports.
+// ReadReports reads the answer to a GET of mitigations, in the server's order, at most MaxReports; report reads one into its
+// place. The list has an entry for every mitigation under a cuid (RFC 9132, Section 4.4.2), so it may be far longer than MaxArray. It returns a list even where that has no reports.
 func (r *Reader) ReadReports(report func(into *dots.Report) error) (list []dots.Report, err error) {
-	err = r.Scopes(MaxArray, func(n int) {
+	err = r.Scopes(MaxReports, func(n int) {
 		list = make([]dots.Report, 0, r.Room(n, smallestReport))
 	}, func() error {
 		list = append(list, dots.Report{})

@@ -133,6 +133,52 @@ func TestReadReports(t *testing.T) {
 	}
 }
 
+// RFC 9132, Section 4.4.2: the list has every mitigation of the cuid, however many these are. What a client sends, and every
+// other array, keeps its bound; so has the list of a server that means harm.
+func TestReadLongLists(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		n       int
+		inner   int
+		lenient bool
+		ok      bool
+	}{
+		{"list at the bound of requests", MaxArray, 1, true, true},
+		{"list beyond", MaxArray + 1, 1, true, true},
+		{"long list", 20000, 1, true, true},
+		{"list at its own bound", MaxReports, 0, true, true},
+		{"list beyond its own bound", MaxReports + 1, 0, true, false},
+		{"array inside at the bound", 1, MaxArray, true, true},
+		{"array inside beyond", 1, MaxArray + 1, true, false},
+		{"list of a client", MaxArray + 1, 1, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			list, inner := make(a, tt.n), make(a, tt.inner)
+			for i := range inner {
+				inner[i] = i
+			}
+			for i := range list {
+				list[i] = inner
+			}
+			r, err := NewReader(NewChecker(), plain{}, marshal(t, m{1: m{2: list}}), tt.lenient)
+			var got []dots.Report
+			if err == nil {
+				got, err = r.ReadReports(func(into *dots.Report) error {
+					n, err := r.ReadArray(5)
+					for range n {
+						r.Skip()
+					}
+					into.MID = uint32(n)
+					return err
+				})
+			}
+			if (err == nil) != tt.ok || tt.ok && (len(got) != tt.n || got[tt.n-1].MID != uint32(tt.inner)) {
+				t.Errorf("%d reports, %v", len(got), err)
+			}
+		})
+	}
+}
+
 func TestCounters(t *testing.T) {
 	want := dots.Counters{
 		BytesDropped: dots.Some[uint64](1), BytesPerSecond: dots.Some[uint64](0), PktsPerSecond: dots.Some[uint64](math.MaxUint64),

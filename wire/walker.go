@@ -117,7 +117,7 @@ func (w *Walker) Text() ([]byte, bool) {
 	return s, true
 }
 
-// Array reads the head of an array and returns its number of items, at most MaxArray.
+// Array reads the head of an array and returns its number of items: at most MaxArray in a request.
 func (w *Walker) Array() (int, bool) {
 	n, ok := w.take(MajorArray)
 	return int(n), ok

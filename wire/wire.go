@@ -147,6 +147,7 @@ type Profile interface {
 // Limits of decoding (an encoded message that goes beyond them is refused with 4.00).
 const (
 	MaxNesting = 8
-	MaxArray   = 1024
+	MaxArray   = 1024 // but for the list of mitigations that a server answers: MaxReports
 	MaxMap     = 256
+	MaxReports = 1 << 17 // above what a node holds; it bounds what a hostile list costs
 )
