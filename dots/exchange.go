@@ -10,6 +10,9 @@ type Ask struct {
 	HopLimit uint8
 	// CDID came from a gateway trusted to supply it; empty otherwise (RFC 9132, Section 4.4.1.2).
 	CDID string
+	// OwnCUID is the cuid that the session's credential gives, whichever cuid the client goes by: nobody else can have proved it
+	// (RFC 9132, Section 4.4.1.1).
+	OwnCUID string
 	// Efficacy marks an efficacy update (RFC 9132, Section 4.4.3).
 	Efficacy bool
 	// Update lets a known mid carry other parameters, as draft04 allows.
@@ -49,4 +52,7 @@ type LegAnswer struct {
 	Conflict Maybe[Conflict]
 	Text     string // diagnostic payload, for logs and for the list of a 5.08; not trusted
 	MaxAge   time.Duration
+	// Redirected says that the uplink sends us to another server (RFC 9132, Section 4.6), whatever its dialect's code for it.
+	// MaxAge is 0 then: what comes with a redirect is how long it holds, not when to ask again.
+	Redirected bool
 }

@@ -50,7 +50,7 @@ func TestOlderDialectAsk(t *testing.T) {
 		}
 		cuid := dots.Credential{SPKI: []byte("key of a.example")}.CUID()
 		want := dots.Ask{
-			Client: dots.Client{Name: "a", CUID: cuid}, HopLimit: 15, Update: true,
+			Client: dots.Client{Name: "a", CUID: cuid}, HopLimit: 15, Update: true, OwnCUID: cuid,
 			Request: dots.Request{
 				MID: 1, Lifetime: dots.Some[dots.Lifetime](3600), Target: dots.Target{Prefixes: target.Prefixes, Protocols: []uint8{6}},
 			},

@@ -37,8 +37,8 @@ func (c *call) putMitigation() {
 		return
 	}
 	ask := dots.Ask{
-		Client: c.client(), Request: c.req.Mitigation, HopLimit: left, CDID: c.cdid(), Efficacy: c.req.Efficacy,
-		Update: c.req.CUID == "", // the dialect without cuids lets a known mitigation change
+		Client: c.client(), Request: c.req.Mitigation, HopLimit: left, CDID: c.cdid(), OwnCUID: c.peer.cuid,
+		Efficacy: c.req.Efficacy, Update: c.req.CUID == "", // the dialect without cuids lets a known mitigation change
 	}
 	if c.peer.armed() {
 		ask.Request.OnSignalLoss = true

@@ -174,6 +174,8 @@ func TestRedirect(t *testing.T) {
 func TestAsk(t *testing.T) {
 	base := dots.Ask{
 		Client: dots.Client{Name: "a", CUID: "c1"}, HopLimit: 15,
+		// RFC 9132, Section 4.4.1.1: what the credential gives, whichever cuid the client goes by.
+		OwnCUID: dots.Credential{SPKI: []byte("key of a.example")}.CUID(),
 		Request: dots.Request{MID: 1, Target: target, Lifetime: dots.Some[dots.Lifetime](3600)},
 	}
 	change := func(f func(*dots.Ask)) dots.Ask { a := base; f(&a); return a }
@@ -198,7 +200,10 @@ func TestAsk(t *testing.T) {
 		{"cdid of a client", "a.example", request(putCode, cdid, bodyPut), base},
 		{
 			"cdid of a trusted gateway", "gw.example", request(putCode, cdid, bodyPut),
-			change(func(a *dots.Ask) { a.Client.Name, a.CDID = "gw", "d1" }),
+			change(func(a *dots.Ask) {
+				a.Client.Name, a.CDID = "gw", "d1"
+				a.OwnCUID = dots.Credential{SPKI: []byte("key of gw.example")}.CUID()
+			}),
 		},
 		{
 			"efficacy", "a.example", with(request(putCode, pathMID1, bodyEfficacy), coap.IfMatch),

@@ -17,7 +17,7 @@ type peer struct {
 	sess       *coap.Session
 	profiles   []wire.Profile // that the session may use
 	credential dots.Credential
-	cuid       string // that the credential gives, for dialects that carry none
+	cuid       string // that the credential gives
 	since      time.Time
 	alarm      alarm // of the next heartbeat, or of the loss
 

@@ -68,10 +68,10 @@ func sameRequest(a, b dots.Request) bool {
 // admit asks policy, and acts on what it says.
 func (c *Core) admit(key dots.MitigationKey, ask dots.Ask, tickets []Ticket) {
 	a := policy.Ask{
-		Client: ask.Client, Request: ask.Request, Efficacy: ask.Efficacy, Update: ask.Update,
+		Client: ask.Client, Request: ask.Request, Efficacy: ask.Efficacy, Update: ask.Update, OwnCUID: ask.OwnCUID,
 	}
 	if b := c.cuids[ask.Client.CUID]; b != nil {
-		a.CUIDOwner = b.owner
+		a.CUIDOwner, a.CUIDProven = b.owner, b.proven
 	}
 	m := c.mits[key]
 	if m != nil && m.phase == live {

@@ -51,7 +51,7 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		l.state = placed
 		l.placedAt = c.now
 	}
-	l.retryAt, l.vanished = time.Time{}, false
+	l.retryAt, l.vanished, l.doubted = time.Time{}, false, false
 	c.setStood(l, true)
 	if l.want.Efficacy {
 		l.want.Efficacy, l.want.Request.Attack = false, 0
@@ -102,9 +102,15 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 		c.climb(m, l)
 		return
 	}
+	if c.gone(l, a) {
+		c.vanish(m, l)
+		return
+	}
+	l.mind(a.Conflict, c.now)
 	out := policy.FanBack(refusalOf(a), policy.Situation{
 		Request: l.want.Request, Own: m.grant.Expanded, NodeID: c.cfg.NodeID, CUIDMode: c.policy.CUIDMode(l.want.Key.Uplink),
 		Refresh: l.stood, Late: len(m.wait) == 0, CUIDInUse: c.legs[scopeOf(l.want.Key)].stood > 0, Newer: c.newerThan(l),
+		HideTopology: c.cfg.HideTopology,
 	})
 	c.out.note(outcomeLevel(out), "uplink refused a leg", legAttrs(l.want.Key, slog.String("code", a.Code.String()),
 		slog.String("text", a.Text), slog.String("client", m.key.Client.Name), slog.Uint64("mid", uint64(m.key.MID)))...)
@@ -128,7 +134,9 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 
 // refusalOf is an answer as an error.
 func refusalOf(a dots.LegAnswer) *dots.Error {
-	return &dots.Error{Code: a.Code, Text: a.Text, Conflict: a.Conflict, MaxAge: a.MaxAge}
+	return &dots.Error{
+		Code: a.Code, Text: a.Text, Conflict: a.Conflict, MaxAge: a.MaxAge, Redirect: dots.Maybe[dots.Redirect]{Set: a.Redirected},
+	}
 }
 
 // outcomeLevel is how loud the log is about a refusal.
@@ -201,6 +209,7 @@ func (c *Core) refuseNew(m *mitigation, refused *leg, err *dots.Error) {
 	if old := m.prior; old != nil {
 		c.adopt(old, nil)
 		c.recordMitigation(old, nil)
+		c.separate(old) // meanwhile its targets were another's to ask for
 	}
 	c.out.wait(c.pending())
 }

@@ -35,6 +35,7 @@ const (
 	endedVisible   = 10 * time.Second
 	refusedVisible = 120 * time.Second
 	recreateGap    = 30 * time.Second // at most one new request per leg that an uplink dropped unasked
+	yieldGap       = 5 * time.Second  // between two looks whether what a leg gives way to is gone
 	retryWithdraw  = 5 * time.Second  // a refused DELETE is tried again
 	retryStore     = 5 * time.Second  // what could not be stored is tried again
 	owedGap        = time.Second      // between two batches of that
@@ -56,7 +57,9 @@ type CoreConfig struct {
 	// computed when none is stored yet. Required for every uplink of the policy.
 	Identities map[string][sha256.Size]byte
 	// NodeID is put in front of the list of a 5.08 (RFC 8768, Section 3): no spaces. Required.
-	NodeID         string
+	NodeID string
+	// HideTopology keeps the uplink's list of a 5.08 from clients: they are told NodeID alone (RFC 8768, Section 7).
+	HideTopology   bool
 	AnswerWait     time.Duration // how long a request waits for the uplink; 0: DefaultAnswerWait
 	Terminating    time.Duration // active-but-terminating period; 0: DefaultTerminating
 	TerminatingMax time.Duration // its bound when it doubles; 0: DefaultTerminatingMax

@@ -32,6 +32,8 @@ type Core struct {
 	asks  map[dots.MitigationKey]*asking
 	names map[string]*name
 
+	aside map[identity]bool // records of the store that could not be used
+
 	due     deadlines
 	flights []flight
 	seq     uint64 // newest batch
@@ -64,6 +66,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		liveOf:   map[string]int{},
 		asks:     map[dots.MitigationKey]*asking{},
 		names:    map[string]*name{},
+
+		aside: map[identity]bool{},
 
 		legs:       map[scope]*holding{},
 		replacedBy: map[dots.LegKey]dots.LegKey{},

@@ -18,11 +18,18 @@ func testPolicy(t testing.TB) *policy.Policy { return testPolicyWith(t, policy.C
 
 func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
 	t.Helper()
+	return testPolicyOver(t, policy.Uplink{Name: "up", CUIDMode: mode})
+}
+
+// testPolicyOver has these uplinks; the last is that of the domains.
+func testPolicyOver(t testing.TB, uplinks ...policy.Uplink) *policy.Policy {
+	t.Helper()
+	last := uplinks[len(uplinks)-1].Name
 	p, err := policy.New(policy.Config{
-		Uplinks: []policy.Uplink{{Name: "up", CUIDMode: mode}},
+		Uplinks: uplinks,
 		Domains: []policy.Domain{
 			{
-				Name: "lab", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+				Name: "lab", Uplink: last, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
 				Clients: []policy.ClientEntry{
 					{Name: "a", CertNames: []string{"a"}},
@@ -31,7 +38,7 @@ func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
 				},
 			},
 			{
-				Name: "other", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+				Name: "other", Uplink: last, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}},
 			},
 		},

@@ -33,6 +33,7 @@ func (c *Core) create(key dots.MitigationKey, ask dots.Ask, g policy.Grant, tick
 		c.accepted(old)
 		code, m.prior, replaces = dots.CodeChanged, old, old.legs
 	}
+	c.claimCUID(key.Client, ask.OwnCUID)
 	c.adopt(m, old)
 	c.place(m, placements[0], replaces)
 	c.inform(g.Informs)

@@ -117,13 +117,12 @@ func (c *Core) clientLost(client string) {
 	}
 }
 
-// fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3). It is not
+// fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3); to another client's it
+// gives way itself. It is not
 // undone if it cannot be stored, but stored again: its leg is asked for as soon as that succeeds.
 func (c *Core) fire(m *mitigation) {
 	c.out.note(slog.LevelWarn, "client lost, armed mitigation triggered", keyAttrs(m.key)...)
 	c.accepted(m)
-	m.fired, m.forced, m.sevens, m.sevenAt = true, 0, 0, time.Time{}
-	m.start = uint64(c.now.Unix())
 	var replaced []dots.LegKey
 	for _, k := range c.index.Overlaps(m.grant.Domain, m.grant.Expanded) {
 		o := c.mits[k]
@@ -134,6 +133,9 @@ func (c *Core) fire(m *mitigation) {
 		o.legs = nil
 		c.withdrawnByUs(o, nil)
 	}
+	// Only now: one of those that give way may have been about to push it back.
+	m.fired, m.forced, m.sevens, m.sevenAt = true, 0, 0, time.Time{}
+	m.start = uint64(c.now.Unix())
 	for _, p := range c.policy.Route(m.grant) {
 		c.addLeg(m, c.scopeFor(p), false, replaced)
 	}

@@ -126,8 +126,17 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	now := cfg.Now()
-	if err := cfg.Store.Load(ctx, func(r store.Record) error { return core.Restore(now, r) }); err != nil {
+	err = cfg.Store.Load(ctx, func(r store.Record) error {
+		if err := core.Restore(now, r); err != nil {
+			cfg.Logger.Error("stored record cannot be used and is left aside", "kind", string(r.Kind), "key", r.Key, "error", err.Error())
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("loading the store: %w", err)
+	}
+	if n := len(core.aside); n > 0 {
+		cfg.Logger.Error("going on without stored records", "records", n)
 	}
 	return &Gateway{
 		cfg: cfg, policy: cfg.Core.Policy, core: core, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),

@@ -58,6 +58,10 @@ func (c *Core) mirrors(uplink string) bool { return !c.cfg.NoMirror && !c.cfg.Un
 func (c *Core) addLeg(m *mitigation, s scope, armed bool, replaces []dots.LegKey) {
 	l := c.newLeg(m, s, armed)
 	c.takeOver(l, replaces)
+	if by := c.rival(m, l); by != nil {
+		c.yield(m, l, by)
+		return
+	}
 	c.recordLeg(l)
 	c.out.want(l.want)
 }
@@ -278,6 +282,10 @@ func (c *Core) askAgain(l *leg) {
 		}
 		l.want.Request.Lifetime = m.toAsk(c.now)
 		if l.lost {
+			if by := c.rival(m, l); by != nil {
+				c.yield(m, l, by)
+				return
+			}
 			c.settleScope(scopeOf(l.want.Key))
 			c.recordLeg(l)
 			c.recordMitigation(m, nil)
@@ -301,21 +309,31 @@ func (c *Core) vanish(m *mitigation, l *leg) {
 	m.shown = 0
 	c.setStood(l, false)
 	c.recreate(m, l)
-	if c.shows(m) != before {
+	if c.shows(m) != before && !slices.Contains(c.out.Changed, m.key) {
 		c.changed(m)
 	}
 }
 
 // recreate asks for a mitigation under a new, higher mid: its leg vanished, or the uplink takes a repetition of it for something else; then it may
-// stand still, and is withdrawn once the new one stands. Not more often than recreateGap allows.
+// stand still, and is withdrawn once the new one stands. Not more often than recreateGap allows, and never above one of ours that is in force.
 func (c *Core) recreate(m *mitigation, l *leg) {
-	if wait := l.placedAt.Add(recreateGap); !l.placedAt.IsZero() && wait.After(c.now) {
+	l.doubted = false
+	if wait := l.earliestAnew(); wait.After(c.now) {
 		l.state, l.retryAt = held, wait
 		l.vanished = true
 		c.due.arm(l)
 		return
 	}
-	c.out.note(slog.LevelWarn, "leg went at the uplink, asking again under a new mid", legAttrs(l.want.Key)...)
+	if by := c.rival(m, l); by != nil {
+		c.yield(m, l, by)
+		return
+	}
+	if l.after == (dots.LegKey{}) {
+		c.out.note(slog.LevelWarn, "leg went at the uplink, asking again under a new mid", legAttrs(l.want.Key)...)
+	} else {
+		c.out.note(slog.LevelInfo, "nothing overlaps any more, asking under a new mid", legAttrs(l.want.Key)...)
+	}
+	c.yielded(m, l)
 	armed := l.want.Key == m.mirror
 	replaces := c.letGo(l)
 	m.without(l.want.Key)

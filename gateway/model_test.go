@@ -46,6 +46,7 @@ func TestRandom(t *testing.T) {
 				m.lines = m.lines[max(0, len(m.lines)-4000):]
 				m.random()
 				m.check()
+				m.disjoint()
 			}
 			m.quiesce()
 		})
@@ -139,6 +140,9 @@ func (m *model) uplinkAnswers() {
 		return
 	}
 	l := legs[m.rnd.Intn(len(legs))]
+	if held := m.core.leg(l.Key); held != nil && held.vanished {
+		return // it went there, and would not be taken with a lower mid
+	}
 	a := dots.LegAnswer{Key: l.Key, Revision: l.Revision, Withdraw: l.Withdraw, Code: dots.CodeCreated}
 	if l.Withdraw {
 		a.Code = dots.CodeDeleted
@@ -176,6 +180,27 @@ func (m *model) uplinkReports() {
 		ev.Reports = append(ev.Reports, dots.Report{MID: uint32(m.rnd.Intn(5000)), Status: dots.StatusMitigated, Lifetime: 60})
 	}
 	m.step(ev)
+}
+
+// disjoint tests that no two legs of ours push each other out at the uplink, which deletes the one of two that overlap
+// that has the lower mid (RFC 9132, Section 4.4.1.3).
+func (m *model) disjoint() {
+	m.t.Helper()
+	for _, s := range m.core.legs {
+		for _, l := range s.legs {
+			a := m.core.carried(l)
+			if a == nil || a.phase != live || l.want.Withdraw || l.vanished || l.lost || passed(a.expires, m.now) {
+				continue
+			}
+			by := m.core.rival(a, l)
+			if by == nil {
+				continue
+			}
+			if o := m.core.mits[by.of]; !gives(o, a) && !passed(o.expires, m.now) {
+				m.t.Fatalf("legs %v of %v and %v of %v delete each other", l.want.Key, a.key, by.want.Key, by.of)
+			}
+		}
+	}
 }
 
 // visible is called for all that others can see.

@@ -114,6 +114,7 @@ func (c *Core) recheck(n *name) {
 		}
 		m.grant.Expanded = c.policy.Reexpand(view{c}, m.grant)
 		c.index.Insert(k, m.grant.Domain, m.grant.Expanded)
+		c.separate(m)
 	}
 }
 

@@ -114,7 +114,7 @@ func (c *Core) recordCounter(s scope, n *counter) {
 }
 
 func (b *binding) record() store.Record {
-	return store.Record{Kind: kindCUID, Key: b.cuid, Value: encode(cuidRecord{b.owner})}
+	return store.Record{Kind: kindCUID, Key: b.cuid, Value: encode(cuidRecord{b.owner, b.proven})}
 }
 
 func ownRecordOf(p policy.Placement, cuid string) store.Record {

@@ -63,7 +63,10 @@ type legRecord struct {
 }
 
 // cuidRecord binds a downstream cuid to a client entry.
-type cuidRecord struct{ Client string }
+type cuidRecord struct {
+	Client string
+	Proven bool `json:",omitempty"` // the client's own credential gives it
+}
 
 // ownRecord is a cuid of the gateway at an uplink.
 type ownRecord struct {

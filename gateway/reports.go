@@ -131,7 +131,9 @@ func (c *Core) merged(m *mitigation) dots.Report {
 func (c *Core) changed(m *mitigation) {
 	m.shown = c.shows(m)
 	c.waitFor(m.seq)
-	c.out.Changed = append(c.out.Changed, m.key)
+	if n := len(c.out.Changed); n == 0 || c.out.Changed[n-1] != m.key {
+		c.out.Changed = append(c.out.Changed, m.key)
+	}
 }
 
 // shows is the status that a client is told of a mitigation now.
@@ -172,6 +174,8 @@ func (c *Core) legReported(l *leg, r dots.Report) {
 		l.report = r
 	case r.Status == dots.StatusTerminated && m.phase == live && l.state == placed:
 		c.vanish(m, l)
+	case r.Status == dots.StatusWithdrawn && m.phase == live && c.meant(m, l):
+		c.uplinkWithdrew(m, l, r)
 	default:
 		c.newReport(m, l, r)
 	}
@@ -193,8 +197,15 @@ func (c *Core) lastReport(l *leg, r dots.Report) {
 // newReport takes in a report on a leg that is wanted, and tells the observers what that changes.
 func (c *Core) newReport(m *mitigation, l *leg, r dots.Report) {
 	before := c.shows(m)
-	same := l.report.Counters == r.Counters && l.report.Conflict.Set == r.Conflict.Set
+	same := l.report.Counters == r.Counters && equalConflicts(l.report.Conflict, r.Conflict)
 	l.report = r
+	l.mind(r.Conflict, c.now)
+	if r.Status == dots.StatusWithdrawn && m.fired && l.want.Key != m.mirror && l.state == placed && l.notBefore.After(c.now) {
+		l.state, l.vanished = held, true // triggered again when the retry-timer ends
+		l.refreshAt, l.retryAt = time.Time{}, l.notBefore
+		c.setStood(l, false)
+		c.due.arm(l)
+	}
 	now := c.shows(m)
 	if now != before {
 		c.out.note(slog.LevelInfo, "mitigation status", keyAttrs(m.key, slog.String("status", now.String()), slog.String("was", before.String()))...)
@@ -202,6 +213,12 @@ func (c *Core) newReport(m *mitigation, l *leg, r dots.Report) {
 	if now != before || !same {
 		c.changed(m)
 	}
+}
+
+// equalConflicts reports whether two conflicts tell a client the same.
+func equalConflicts(a, b dots.Maybe[dots.Conflict]) bool {
+	x, y := a.Value, b.Value
+	return a.Set == b.Set && (!a.Set || sameConflict(a, y) && x.RetryTimer == y.RetryTimer && slices.Equal(x.ACLs, y.ACLs))
 }
 
 // foreignUntil is when an unknown mitigation at an uplink ends by what the uplink says.
@@ -236,8 +253,10 @@ func (c *Core) stranger(s scope, r dots.Report) {
 }
 
 // missing deals with legs that the uplink's whole list does not name. A list may be older than an answer that
-// overtook it, so a leg is missed only a while after it was placed.
+// overtook it, so a leg is missed only a while after it was placed, and then asked for under its own mid first: the uplink's answer tells. Of what
+// is over maxDoubted the next list reminds.
 func (c *Core) missing(s scope, seen map[uint32]bool) {
+	doubted := 0
 	for _, l := range c.sortedScope(s) {
 		if seen[l.want.Key.MID] {
 			continue
@@ -246,8 +265,9 @@ func (c *Core) missing(s scope, seen map[uint32]bool) {
 		case left, foreign:
 			c.legGone(l)
 		case placed:
-			if m := c.carried(l); m != nil && m.phase == live && c.now.Sub(l.placedAt) >= endedVisible {
-				c.vanish(m, l)
+			if m := c.carried(l); m != nil && m.phase == live && c.doubtful(l) && doubted < maxDoubted {
+				c.doubt(l)
+				doubted++
 			}
 		}
 	}

@@ -22,6 +22,7 @@ type rig struct {
 	box      outbox
 	now      time.Time
 	start    time.Time
+	damaged  bool                // something on the disk cannot be read
 	manual   bool                // commits wait for a command
 	disk     map[identity][]byte // what is durable
 	batches  []Ready             // on their way
@@ -30,6 +31,7 @@ type rig struct {
 	answered map[Ticket]int
 	seen     func(Ready) // called for all that becomes visible
 	lines    []string
+	uplink   string   // the domains', and the one that answers
 	cuids    []string // ours, in order of appearance
 	made     int
 	trace    bool // events, too
@@ -44,7 +46,8 @@ func newRig(t testing.TB, cfg CoreConfig) *rig {
 		r.cfg.Policy = testPolicy(t)
 	}
 	r.cfg.NodeID = "gw"
-	r.cfg.Identities = map[string][sha256.Size]byte{"up": sha256.Sum256([]byte("gateway"))}
+	r.uplink = "up"
+	r.cfg.Identities = map[string][sha256.Size]byte{"up": sha256.Sum256([]byte("gateway")), "new": sha256.Sum256([]byte("new"))}
 	r.cfg.NewCUID = func() string { r.made++; return fmt.Sprintf("made-%d", r.made) }
 	r.boot()
 	return r
@@ -68,7 +71,10 @@ func (r *rig) boot() {
 	})
 	for _, id := range ids {
 		if err := core.Restore(r.now, store.Record{Kind: id.kind, Key: id.key, Value: r.disk[id]}); err != nil {
-			r.t.Fatal(err)
+			if !r.damaged {
+				r.t.Fatal(err)
+			}
+			r.say("aside %s %s: %v", id.kind, strings.ReplaceAll(id.key, keySep, "/"), err)
 		}
 	}
 	r.step(Restate{})
@@ -343,7 +349,7 @@ func (r *rig) check() {
 		if m.phase == live {
 			liveOf[k.Client.Name]++
 		}
-		if b := c.cuids[k.Client.CUID]; b == nil || b.owner != k.Client.Name {
+		if b := c.cuids[k.Client.CUID]; b == nil || b.owner != k.Client.Name && !slices.Contains(b.former, k.Client.Name) {
 			r.t.Fatalf("cuid of %v is not bound", k)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
+	"github.com/dotsgate/dotsgate/store"
 )
 
 var update = flag.Bool("update", false, "write what the scenarios give into their files")
@@ -23,13 +24,13 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 // TestScenarios plays the files of testdata. A line without indentation is a command (or a comment after #), the indented
 // lines below it are the expected trace. Every command is committed at once unless "manual" was said.
 //
-//	config [refuse] [nomirror] [per-client] [block=N]     before anything else
-//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [efficacy=N] [update]
+//	config [refuse] [nomirror] [per-client] [hide] [block=N]     before anything else
+//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [own=C] [efficacy=N] [update]
 //	delete CLIENT MID [cuid=C] / get CLIENT [MID] [cuid=C]
-//	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [text=T] [rev=N] [g=N]
-//	report MID=STATUS[:BYTES]... [cause=N] [complete] [g=N]
+//	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
+//	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
-//	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] / mids N
+//	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] / mids N / damage KIND TEXT
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -149,7 +150,7 @@ func (c command) config(t testing.TB) CoreConfig {
 	if c.has("refuse") {
 		cfg.WhenDown = WhenDownRefuse
 	}
-	cfg.NoMirror = c.has("nomirror")
+	cfg.NoMirror, cfg.HideTopology = c.has("nomirror"), c.has("hide")
 	cfg.Unmirrored = map[string]bool{"up": c.has("unmirrored"), "other": true}
 	cfg.MIDBlock = uint32(c.num("block"))
 	if c.has("per-client") {
@@ -191,9 +192,9 @@ func (r *rig) run(c command) {
 		r.step(c.resolved())
 	case "link":
 		if c.has("up") {
-			r.step(LinkUp{"up"})
+			r.step(LinkUp{r.uplink})
 		} else {
-			r.step(LinkDown{"up", "test"})
+			r.step(LinkDown{r.uplink, "test"})
 		}
 	case "lost":
 		r.step(ClientLost{c.args[0]})
@@ -217,22 +218,51 @@ func (r *rig) runDisk(c command) {
 	case "fail":
 		r.fail(c.has("full"), c.has("kept"))
 	case "restart":
-		if len(c.args) > 1 {
-			r.now = r.now.Add(duration(c.args[1]))
-		}
-		if c.has("lost") {
-			clear(r.disk)
-		}
-		r.boot()
+		r.restart(c)
 	case "mids":
 		for id := range r.disk {
 			if id.kind == kindCounter {
 				r.disk[id] = encode(counterRecord{number(c.args[0])})
 			}
 		}
+	case "damage":
+		r.damage(store.Kind(c.args[0]), c.args[1])
 	default:
 		r.t.Fatalf("unknown command %q", c.line)
 	}
+}
+
+// damage puts a text in place of all records of a kind; one of an unknown kind is made.
+func (r *rig) damage(kind store.Kind, text string) {
+	r.damaged = true
+	n := 0
+	for id := range r.disk {
+		if id.kind == kind {
+			r.disk[id] = []byte(text)
+			n++
+		}
+	}
+	if n == 0 {
+		r.disk[identity{kind, "made"}] = []byte(text)
+	}
+}
+
+// restart starts the core again.
+func (r *rig) restart(c command) {
+	if i := slices.Index(c.args, "after"); i >= 0 {
+		r.now = r.now.Add(duration(c.args[i+1]))
+	}
+	if c.has("lost") {
+		clear(r.disk)
+	}
+	if names := c.opts["uplinks"]; names != "" {
+		var uplinks []policy.Uplink
+		for r.uplink = range strings.SplitSeq(names, ",") {
+			uplinks = append(uplinks, policy.Uplink{Name: r.uplink})
+		}
+		r.cfg.Policy = testPolicyOver(r.t, uplinks...)
+	}
+	r.boot()
 }
 
 func (c command) label() string {
@@ -241,7 +271,7 @@ func (c command) label() string {
 }
 
 func (c command) ask() dots.Ask {
-	ask := dots.Ask{Client: c.client(), HopLimit: 15, Update: c.has("update")}
+	ask := dots.Ask{Client: c.client(), HopLimit: 15, Update: c.has("update"), OwnCUID: c.opts["own"]}
 	ask.Request = dots.Request{MID: number(c.args[1]), Lifetime: dots.Some(dots.Lifetime(3600)), OnSignalLoss: c.has("armed")}
 	if _, ok := c.opts["life"]; ok {
 		ask.Request.Lifetime = dots.Some(dots.Lifetime(c.num("life")))
@@ -269,7 +299,7 @@ func (r *rig) scope(c command) string {
 }
 
 func (r *rig) answer(c command) dots.LegAnswer {
-	key := dots.LegKey{Uplink: "up", CUID: r.scope(c), MID: number(c.args[0])}
+	key := dots.LegKey{Uplink: orDefault(c.opts["uplink"], r.uplink), CUID: r.scope(c), MID: number(c.args[0])}
 	l, ok := r.wanted[key]
 	if !ok {
 		r.say("(the uplink was never asked for it)")
@@ -277,6 +307,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 	class, detail, _ := strings.Cut(c.args[1], ".")
 	a := dots.LegAnswer{
 		Key: key, Revision: l.Revision, Withdraw: l.Withdraw, Text: c.opts["text"], MaxAge: duration(c.opts["maxage"]),
+		Redirected: c.has("redirect"),
 		Code: dots.Code(number(class)<<5 | number(detail)),
 	}
 	if n := c.num("rev"); n != 0 {
@@ -286,7 +317,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 		a.Lifetime = dots.Some(dots.Lifetime(n))
 	}
 	if n := c.num("cause"); n != 0 {
-		a.Conflict = dots.Some(dots.Conflict{Cause: dots.ConflictCause(n)})
+		a.Conflict = dots.Some(dots.Conflict{Cause: dots.ConflictCause(n), RetryTimer: uint32(c.num("retry"))})
 		if m := c.num("cmid"); m != 0 {
 			a.Conflict.Value.MID = dots.Some(uint32(m))
 		}
@@ -295,7 +326,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 }
 
 func (r *rig) report(c command) Reported {
-	ev := Reported{Uplink: "up", CUID: r.scope(c), Complete: c.has("complete")}
+	ev := Reported{Uplink: r.uplink, CUID: r.scope(c), Complete: c.has("complete")}
 	for _, a := range c.args {
 		mid, status, ok := strings.Cut(a, "=")
 		if !ok {
@@ -307,7 +338,7 @@ func (r *rig) report(c command) Reported {
 			rep.Counters.BytesDropped = dots.Some(uint64(number(bytes)))
 		}
 		if n := c.num("cause"); n != 0 {
-			rep.Conflict = dots.Some(dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.ConflictCause(n)})
+			rep.Conflict = dots.Some(dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.ConflictCause(n), RetryTimer: uint32(c.num("retry"))})
 		}
 		ev.Reports = append(ev.Reports, rep)
 	}

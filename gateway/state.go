@@ -119,6 +119,11 @@ type leg struct {
 	lost     bool // its record could not be stored and is to be written again
 	vanished bool // it went without our will: asked for again under a new mid at retryAt
 
+	// doubted: a list did not name it, and it is asked for again under its mid to see whether it stands; doubtedAt: when it last was.
+	doubted   bool
+	doubtedAt time.Time
+	notBefore time.Time // the end of a retry-timer: until then it is not asked for under a new mid
+
 	refreshAt, retryAt time.Time
 
 	alarm
@@ -138,17 +143,6 @@ type holding struct {
 	stood   int // legs that may stand there
 	foreign int
 }
-
-// binding ties a downstream cuid to the client entry that uses it.
-type binding struct {
-	cuid, owner string
-	freeAt      time.Time // nothing is left under it: when it is given back
-	gone        uint64    // the newest batch that took something of it away
-
-	alarm
-}
-
-func (b *binding) dueAt() time.Time { return b.freeAt }
 
 // asking is a request that waits for names to be resolved.
 type asking struct {

@@ -1,13 +1,5 @@
 package gateway
 
-import (
-	"slices"
-	"time"
-
-	"github.com/dotsgate/dotsgate/dots"
-	"github.com/dotsgate/dotsgate/store"
-)
-
 // adopt enters a mitigation in the tables, in place of old where there was one under its key.
 func (c *Core) adopt(m, old *mitigation) {
 	if old != nil {
@@ -72,52 +64,4 @@ func (c *Core) over(m *mitigation) {
 	}
 	c.out.Over = append(c.out.Over, m.key)
 	c.unwatch(m)
-}
-
-// bindCUID ties a cuid to the client entry that uses it: another one that comes with it is told of a collision, and the
-// owner is never put out (RFC 9132, Section 4.4.1.1).
-//
-// The binding is given back cuidKept after nothing was left under it; a restart of ours begins that time anew.
-func (c *Core) bindCUID(cl dots.Client) {
-	if b := c.cuids[cl.CUID]; b != nil {
-		b.freeAt = time.Time{}
-		c.due.disarm(b)
-		return
-	}
-	b := &binding{cuid: cl.CUID, owner: cl.Name}
-	c.enterCUID(b)
-	c.put(b.record(), func(*Ready) { c.dropCUID(b) })
-}
-
-func (c *Core) enterCUID(b *binding) {
-	c.cuids[b.cuid] = b
-	c.cuidsOf[b.owner] = append(c.cuidsOf[b.owner], b.cuid)
-}
-
-// dropCUID gives a binding back.
-func (c *Core) dropCUID(b *binding) {
-	if c.cuids[b.cuid] != b {
-		return
-	}
-	delete(c.cuids, b.cuid)
-	of := slices.DeleteFunc(c.cuidsOf[b.owner], func(s string) bool { return s == b.cuid })
-	c.cuidsOf[b.owner] = of
-	if len(of) == 0 {
-		delete(c.cuidsOf, b.owner)
-	}
-	c.due.disarm(b)
-}
-
-// idleCUID starts the time after which a cuid is given back.
-func (c *Core) idleCUID(cuid string) {
-	if b := c.cuids[cuid]; b != nil {
-		b.freeAt = c.now.Add(cuidKept)
-		c.due.arm(b)
-	}
-}
-
-// bindingDue gives a cuid back that nothing is left under.
-func (c *Core) bindingDue(b *binding) {
-	c.dropCUID(b)
-	c.putLess(store.Record{Kind: kindCUID, Key: b.cuid})
 }

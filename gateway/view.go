@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
 )
@@ -26,13 +28,18 @@ func (v view) Overlaps(domain string, t policy.Expanded) []policy.Overlap {
 		if m == nil || m.phase != live {
 			continue
 		}
-		found = append(found, policy.Overlap{
-			Key:          k,
-			OnSignalLoss: m.asked.OnSignalLoss,
-			Fired:        m.fired,
-			Expanded:     m.grant.Expanded,
-			Remaining:    m.remaining(v.c.now),
-		})
+		found = append(found, overlapOf(m, v.c.now))
 	}
 	return found
+}
+
+// overlapOf is a mitigation as policy sees it in a conflict.
+func overlapOf(m *mitigation, now time.Time) policy.Overlap {
+	return policy.Overlap{
+		Key:          m.key,
+		OnSignalLoss: m.asked.OnSignalLoss,
+		Fired:        m.fired,
+		Expanded:     m.grant.Expanded,
+		Remaining:    m.remaining(now),
+	}
 }

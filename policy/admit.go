@@ -11,7 +11,7 @@ import (
 func (p *Policy) Admit(v View, a Ask) Verdict {
 	d, err := p.entitled(a.Client.Name)
 	if err == nil {
-		err = d.checkCUID(v, a)
+		err = p.checkCUID(v, a, d.limits)
 	}
 	if err == nil {
 		err = checkKnown(a)
@@ -52,17 +52,22 @@ func (p *Policy) entitled(client string) (*domain, *dots.Error) {
 	return c.domain, nil
 }
 
-// checkCUID refuses a cuid that is another client's, and one too many.
+// checkCUID refuses a cuid that is another client's, and one too many. Certificates are public, so anybody can compute the cuid that
+// one gives: it is the credential's, and whoever else came with it first keeps nobody out.
 //
 // RFC 9132, Section 4.4.1.1: a cuid that another client uses is answered 4.09 with cause 3 and nothing else.
-func (d *domain) checkCUID(v View, a Ask) *dots.Error {
+func (p *Policy) checkCUID(v View, a Ask, l limits) *dots.Error {
+	reserved := p.byCUID[a.Client.CUID]
+	mine := reserved == a.Client.Name || a.OwnCUID != "" && a.OwnCUID == a.Client.CUID && !a.CUIDProven
 	switch {
+	case reserved != "" && reserved != a.Client.Name:
+		return cuidTaken()
 	case a.CUIDOwner == a.Client.Name:
 		return nil
-	case a.CUIDOwner != "":
+	case a.CUIDOwner != "" && !mine:
 		return cuidTaken()
-	case v.CUIDs(a.Client.Name) >= d.limits.maxCUIDs:
-		return unavailable("too many cuids", d.limits.retryAfter)
+	case v.CUIDs(a.Client.Name) >= l.maxCUIDs:
+		return unavailable("too many cuids", l.retryAfter)
 	}
 	return nil
 }

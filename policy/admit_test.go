@@ -65,6 +65,48 @@ func TestAdmitCUID(t *testing.T) {
 	}
 }
 
+// A cuid that a credential gives is that credential's, whoever came with it first.
+//
+// RFC 9132, Section 4.4.1.1: the recommended cuid is made of the client's certificate or PSK identity.
+func TestAdmitCUIDOfACredential(t *testing.T) {
+	keyOne, pskTwo := dots.EncodeCUID(spki("key one")), dots.Credential{PSKIdentity: "two"}.CUID()
+	tests := []struct {
+		name, client, cuid, own, owner string
+		proven                         bool
+		code                           dots.Code
+	}{
+		{"proven, unbound", "one", "c", "c", "", false, 0},
+		{"proven, bound to another", "one", "c", "c", "stranger", false, 0},
+		{"proven, bound to another who proved it too", "one", "c", "c", "stranger", true, dots.CodeConflict},
+		{"proven, but another cuid", "one", "c", "d", "stranger", false, dots.CodeConflict},
+		{"no credential's cuid is known", "one", "", "", "stranger", false, dots.CodeConflict},
+		{"of a configured key, by another", "two", keyOne, "", "", false, dots.CodeConflict},
+		{"of a configured key, by another domain", "stranger", keyOne, "", "", false, dots.CodeConflict},
+		{"of a configured key, by another who held it", "two", keyOne, "", "two", false, dots.CodeConflict},
+		{"of a configured key, by its entry", "one", keyOne, "", "", false, 0},
+		{"of a configured key, by its entry, bound to another", "one", keyOne, "", "two", true, 0},
+		{"of a configured identity, by another", "one", pskTwo, "", "", false, dots.CodeConflict},
+		{"of a configured identity, by its entry", "two", pskTwo, pskTwo, "", false, 0},
+	}
+	p := mustNew(t, house())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := askPrefix("198.51.100.0/24")
+			if tt.client == "stranger" {
+				a = askPrefix("192.0.2.0/24")
+			}
+			a.Client = dots.Client{Name: tt.client, CUID: tt.cuid}
+			a.OwnCUID, a.CUIDOwner, a.CUIDProven = tt.own, tt.owner, tt.proven
+			got := p.Admit(&fakeView{}, a).Deny
+			if tt.code != 0 {
+				wantDeny(t, got, tt.code, "cuid is in use")
+			} else if got != nil {
+				t.Errorf("refused: %v", got)
+			}
+		})
+	}
+}
+
 // TestAdmitKnownMID goes through the rows of the table of a PUT's answers for a known mid.
 //
 // RFC 9132, Section 4.4.1: a refresh repeats every parameter but lifetime.

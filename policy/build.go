@@ -24,6 +24,7 @@ func newBuilder() *builder {
 		policy: &Policy{
 			clients: map[string]client{}, domains: map[string]*domain{}, uplinks: map[string]uplink{},
 			byKey: map[[32]byte]string{}, byPSK: map[string]string{}, byName: map[string]string{},
+			byCUID: map[string]string{},
 		},
 		names: map[string]string{}, spoken: map[[2]string]bool{},
 	}

@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // client checks and takes one client entry.
 func (b *builder) client(path string, e ClientEntry, d *domain) {
@@ -28,11 +32,13 @@ func (b *builder) credentials(path string, e ClientEntry) {
 	for i, key := range e.SPKIs {
 		if b.credential(fmt.Sprintf("%s.spki_sha256[%d]", path, i), "public key", fmt.Sprintf("%x", key)) {
 			b.policy.byKey[key] = e.Name
+			b.policy.byCUID[dots.EncodeCUID(key)] = e.Name
 		}
 	}
 	for i, id := range e.PSKIdentities {
 		if b.credential(fmt.Sprintf("%s.psk_identities[%d]", path, i), "PSK identity", id) {
 			b.policy.byPSK[id] = e.Name
+			b.policy.byCUID[dots.Credential{PSKIdentity: id}.CUID()] = e.Name
 		}
 	}
 }

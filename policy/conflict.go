@@ -107,6 +107,13 @@ func rejectNew(asked Expanded, others []Overlap) (*dots.Error, []Inform) {
 	}, informs
 }
 
+// Yields tells both sides of an overlap that arose after both had been admitted: the conflict of the one that gives way, whose target is
+// own, and what the client of the other one is told.
+func Yields(own Expanded, o Overlap) (dots.Conflict, Inform) {
+	err, informs := rejectNew(own, []Overlap{o})
+	return err.Conflict.Value, informs[0]
+}
+
 // retryTimer returns the seconds until the last of the others ends; 0: not known, or never.
 func retryTimer(others []Overlap) uint32 {
 	longest := slices.MaxFunc(others, func(a, b Overlap) int {

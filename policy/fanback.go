@@ -57,8 +57,8 @@ type Outcome struct {
 	// refusal is shown as status 7 with its conflict. It never holds a text, mid or name of the uplink's, but for the list of a 5.08.
 	ToClient   *dots.Error
 	Action     Action
-	RetryAfter time.Duration // of Hold and Alert
-	// Alarm says that a person must look at it: with Alert, and with a Refuse for a loop through this gateway.
+	RetryAfter time.Duration // of Hold and Alert; of a Refuse: nothing is to be asked before, where it is not 0
+	// Alarm says that a person must look at it: with Alert, with a Refuse for a loop through this gateway, with a Hold for a redirect.
 	Alarm bool
 }
 
@@ -72,8 +72,9 @@ func FanBack(err *dots.Error, s Situation) Outcome {
 	case err == nil:
 		return Outcome{Action: Accept}
 	case err.Redirect.Set || err.Code == dots.CodeAlternateServer:
-		// RFC 9132, Section 4.6: the gateway follows a redirect itself; its client is not concerned.
-		return s.hold(Hold, err.MaxAge)
+		// RFC 9132, Section 4.6: a redirect is for the gateway, its client is not concerned. The Max-Age is how long the other
+		// server is to be used, so it does not say when this one is asked again. A person must configure that server.
+		return Outcome{Action: Hold, RetryAfter: min(s.wait(err.MaxAge), DefaultRetryAfter), Alarm: true}
 	}
 	return s.failed(err)
 }
@@ -186,7 +187,9 @@ func (s Situation) conflict(err *dots.Error) Outcome {
 		t.Cause = dots.CauseOverlappingTargets
 	}
 	t.Status = orDefault(t.Status, dots.ConflictOtherActive)
-	return s.refuse(&dots.Error{Code: dots.CodeConflict, Text: "conflict upstream", Conflict: dots.Some(t)})
+	out := s.refuse(&dots.Error{Code: dots.CodeConflict, Text: "conflict upstream", Conflict: dots.Some(t)})
+	out.RetryAfter = time.Duration(t.RetryTimer) * time.Second
+	return out
 }
 
 // collision handles a cuid of ours that is another's at the uplink.

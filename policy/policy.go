@@ -16,6 +16,7 @@ type Policy struct {
 	byKey   map[[32]byte]string // client entries by the SHA-256 of a public key
 	byPSK   map[string]string   // by PSK identity
 	byName  map[string]string   // by a certificate's name in lower case
+	byCUID  map[string]string   // by the cuid that a configured public key or PSK identity gives: nobody else may have it
 }
 
 // client is a ClientEntry made ready.

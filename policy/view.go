@@ -49,6 +49,10 @@ type Ask struct {
 	Held dots.Maybe[dots.Request]
 	// CUIDOwner is the client entry under whose credentials the core holds something with this cuid; empty: nobody.
 	CUIDOwner string
+	// CUIDProven says that the owner's own credential gives this cuid, as far as the core has seen.
+	CUIDProven bool
+	// OwnCUID is the cuid that the credential of the asking session gives; empty: not known.
+	OwnCUID string
 }
 
 // Verdict is what Admit decides. Exactly one of Deny, Questions and Grant is meant, in this order.

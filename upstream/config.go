@@ -31,6 +31,10 @@ const (
 	sendsPerTurn   = 10               // repeats of an unanswered request before others get its place
 )
 
+// SessionLimits are the limits of the sessions that LinkConfig.Dial makes. The answer to the GET of all mitigations under a cuid
+// has them all (RFC 9132, Section 4.4.2) with up to 15 KB each: 16 MiB hold a thousand of the largest.
+func SessionLimits() coap.Limits { return coap.Limits{MaxResponseBody: 16 << 20} }
+
 // Config is what a Manager is made of.
 type Config struct {
 	Events Events       // required

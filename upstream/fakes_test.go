@@ -77,7 +77,8 @@ type world struct {
 
 	mu         sync.Mutex
 	reliable   bool
-	refuse     error // of Dial
+	limits     coap.Limits // of our sessions
+	refuse     error       // of Dial
 	dials      []time.Duration
 	lose       func() bool                                    // whether a datagram is lost; nil: none is
 	lossy      bool                                           // what we send is lost
@@ -100,7 +101,7 @@ type world struct {
 func newWorld(t *testing.T, change func(*Config)) *world {
 	w := &world{
 		T: t, start: time.Now(), profile: rfc9132.New(), timers: coap.NewTimers(), events: &recorder{start: time.Now()},
-		standing: map[uint32]dots.Status{},
+		standing: map[uint32]dots.Status{}, limits: SessionLimits(),
 	}
 	w.answer = w.serve
 	cfg := Config{
@@ -160,8 +161,8 @@ func (w *world) dial(context.Context) (*coap.Session, error) {
 		defer w.mu.Unlock()
 		return w.deaf || w.lose != nil && w.lose()
 	}}
-	client := w.session(ours, w.manager.Handler())
-	server := w.session(theirs, coap.HandlerFunc(w.handle))
+	client := w.session(ours, w.manager.Handler(), w.limits)
+	server := w.session(theirs, coap.HandlerFunc(w.handle), coap.Limits{})
 	w.server, w.down = server, down
 	w.clients = append(w.clients, client)
 	w.mu.Unlock()
@@ -173,8 +174,9 @@ func (w *world) dial(context.Context) (*coap.Session, error) {
 	return client, nil
 }
 
-func (w *world) session(l coap.Link, h coap.Handler) *coap.Session {
-	s, err := coap.NewSession(coap.SessionConfig{Link: l, Timers: w.timers, Handler: h, Limits: coap.Limits{NotifyInterval: -1}})
+func (w *world) session(l coap.Link, h coap.Handler, limits coap.Limits) *coap.Session {
+	limits.NotifyInterval = -1
+	s, err := coap.NewSession(coap.SessionConfig{Link: l, Timers: w.timers, Handler: h, Limits: limits})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -384,6 +386,8 @@ type recorder struct {
 	block chan struct{} // nil: calls return at once
 	// answered sees the answers; nil: nobody does. Set before anything is asked.
 	answered func(dots.LegAnswer)
+	// reported sees the reports, under mu; nil: nobody does. Set before anything is asked.
+	reported func([]dots.Report)
 }
 
 func (r *recorder) note(text string) {
@@ -415,6 +419,11 @@ func (r *recorder) Answered(a dots.LegAnswer) {
 }
 
 func (r *recorder) Reported(uplink, cuid string, complete bool, reports []dots.Report) {
+	if r.reported != nil {
+		r.mu.Lock()
+		r.reported(reports)
+		r.mu.Unlock()
+	}
 	text := fmt.Sprintf("%s/%s", uplink, cuid)
 	if complete {
 		text += " all"

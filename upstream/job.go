@@ -69,6 +69,7 @@ func (s *session) decode(req wire.Request, m *coap.Message) (wire.Response, erro
 // without ends a job that got no answer: because it was given up, its turn is over, or it failed.
 func (s *session) without(j job, err error) {
 	s.done(j, func(p *plan, now time.Time) ([]event, bool) {
+		p.heard = s.conn.LastHeard()
 		switch {
 		case errors.Is(err, context.Canceled):
 			p.dropped(j)

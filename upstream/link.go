@@ -180,9 +180,12 @@ func (l *link) tell(f func(p *plan, now time.Time) []event) {
 	l.order <- struct{}{}
 	defer func() { <-l.order }()
 	l.mu.Lock()
+	before := l.plan.blind
 	events := f(l.plan, l.cfg.Now())
+	blind := l.plan.blind
 	l.mu.Unlock()
 	l.rouse()
+	l.alarm(before, blind)
 	for _, e := range events {
 		if e.answer.Set {
 			l.cfg.Events.Answered(e.answer.Value)
@@ -192,13 +195,23 @@ func (l *link) tell(f func(p *plan, now time.Time) []event) {
 	}
 }
 
+// alarm tells once that the status of mitigations cannot be had as a list, and once that it can.
+func (l *link) alarm(before, blind int) {
+	switch {
+	case before == 0 && blind > 0:
+		l.log.Error("status list of uplink cannot be had, asking for each mitigation")
+	case before > 0 && blind == 0:
+		l.log.Info("status list of uplink can be had again")
+	}
+}
+
 // info is what the operator sees.
 func (l *link) info() LinkInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := LinkInfo{
 		Name: l.name, Profile: l.profile.Name(), Since: l.since, Failures: l.failures, LastError: l.lastErr,
-		Legs: l.plan.counts, CUIDs: len(l.plan.lists),
+		Legs: l.plan.counts, CUIDs: len(l.plan.lists), Blind: l.plan.blind,
 	}
 	for _, n := range l.plan.inFlight {
 		i.InFlight += n
@@ -219,7 +232,7 @@ func (j job) request() wire.Request {
 		r.Mitigation.MID = j.leg.Key.MID
 	case kindDelete:
 		r.Op = wire.DeleteMitigation
-	case kindCheck:
+	case kindCheck, kindStatus:
 		r.Op = wire.GetMitigations
 	case kindList:
 		r.Op, r.MID = wire.GetMitigations, dots.Maybe[uint32]{}

@@ -80,6 +80,7 @@ type LinkInfo struct {
 	Legs      LegCounts
 	InFlight  int // requests that wait for an answer
 	CUIDs     int // cuids in use
+	Blind     int // of these, cuids whose list of mitigations cannot be had: their mitigations are asked for one by one
 }
 
 // Links returns the uplinks in the order of the configuration.

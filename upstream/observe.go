@@ -102,7 +102,7 @@ func (s *session) take(cuid string, m *coap.Message) {
 		s.link.log.Warn("notification of uplink cannot be read", "err", err)
 		return
 	}
-	resp.Code = plainCode(resp.Code)
+	resp = plain(resp)
 	if resp.Code.Success() && resp.Code != dots.CodeContent {
 		s.link.log.Warn("notification of uplink does not fit", "code", resp.Code)
 		return

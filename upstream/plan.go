@@ -28,6 +28,7 @@ const (
 	kindDelete      // withdraws a leg
 	kindCheck       // GET of one mid, once after its DELETE was answered
 	kindList        // GET of everything under a cuid
+	kindStatus      // GET of one mid in the place of its cuid's list, which cannot be had
 )
 
 // job is one request to be made: of a leg, or for the list of a cuid.
@@ -35,9 +36,10 @@ type job struct {
 	id       uint64
 	kind     kind
 	class    class
-	leg      dots.Leg // as it was wanted when the job began; of kindList only Key.CUID and CDID are set
-	register bool     // of kindList: with Observe 0
-	began    uint64   // position in the order of what was begun and answered
+	leg      dots.Leg  // as it was wanted when the job began; of kindList only Key.CUID and CDID are set
+	register bool      // of kindList: with Observe 0
+	at       time.Time // when it began
+	began    uint64    // position in the order of what was begun and answered
 }
 
 // ref names an entry or, with list, the listing of key's cuid.
@@ -76,6 +78,7 @@ type entry struct {
 	mute    bool   // an efficacy update of this revision was never answered
 	state   LegState
 	active  bool // counted as an immediate mitigation
+	inRound bool // in the round of its listing
 }
 
 // timing holds the times of a plan.
@@ -104,8 +107,10 @@ type plan struct {
 	waiting  delays
 	inFlight [classes]int
 	counts   LegCounts
-	active   int      // immediate mitigations wanted
-	idle     []string // cuids whose observation is to be cancelled
+	active   int       // immediate mitigations wanted
+	heard    time.Time // when the peer was last heard, as of the newest job without an answer
+	blind    int       // cuids whose list cannot be had
+	idle     []string  // cuids whose observation is to be cancelled
 }
 
 // newPlan makes a plan with at most limit requests in flight, at least 4: all of them for new mitigations, three
@@ -165,10 +170,10 @@ func (p *plan) connected() {
 	p.epoch++
 	for cuid, l := range p.lists {
 		if len(l.legs) == 0 {
-			delete(p.lists, cuid)
+			p.dropList(cuid, l)
 			continue
 		}
-		*l = listing{legs: l.legs, cdid: l.cdid}
+		*l = listing{legs: l.legs, cdid: l.cdid, sight: p.afresh(l)}
 		p.reviewList(cuid, l)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(p.entries), byCUID) {

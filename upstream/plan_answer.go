@@ -18,7 +18,7 @@ type event struct {
 // answered ends a job with the uplink's answer and returns what the core is to be told, and whether the answer fits the
 // request. One that does not is never taken for success: it is asked again as after a failure.
 func (p *plan) answered(now time.Time, j job, r wire.Response) (events []event, fits bool) {
-	r.Code = plainCode(r.Code)
+	r = plain(r)
 	if !fit(j.kind, r.Code) {
 		p.failed(now, j)
 		return nil, false
@@ -32,18 +32,23 @@ func (p *plan) answered(now time.Time, j job, r wire.Response) (events []event, 
 		return []event{p.legAnswered(j, r)}, true
 	case kindCheck:
 		return p.checked(now, j, r), true
+	case kindStatus:
+		return p.statusAnswered(now, j, r), true
 	default:
 		return p.listed(now, j, r), true
 	}
 }
 
-// plainCode is the code in the words of RFC 9132: a redirect is 5.03 whatever the dialect calls it (RFC 9132, Section 4.6).
-func plainCode(c dots.Code) dots.Code {
-	if c.Class() == 3 {
-		return dots.CodeUnavailable
+// plain is a response in the words of RFC 9132: a redirect is 5.03 whatever the dialect calls it (RFC 9132, Section 4.6).
+func plain(r wire.Response) wire.Response {
+	if r.Code.Class() == 3 {
+		r.Code, r.Redirect.Set = dots.CodeUnavailable, true
 	}
-	return c
+	return r
 }
+
+// redirected reports whether a response sends us to another server. It may not say to which.
+func redirected(r wire.Response) bool { return r.Code == dots.CodeUnavailable && r.Redirect.Set }
 
 // fit reports whether a code can answer a kind of request. Some servers answer PUT and DELETE with 2.05 and do not
 // execute them: that is no success.
@@ -72,7 +77,7 @@ func (p *plan) legAnswered(j job, r wire.Response) event {
 	switch {
 	case j.kind == kindPut && good:
 		e.stood, e.putAt = p.epoch, p.clock
-		p.nudge(j.leg.Key.CUID)
+		p.nudge(j.leg.Key)
 	case good:
 		e.stood, e.check = 0, true
 	case r.Code == dots.CodeNotFound:
@@ -82,6 +87,9 @@ func (p *plan) legAnswered(j job, r wire.Response) event {
 	a := dots.LegAnswer{
 		Key: j.leg.Key, Revision: j.leg.Revision, Withdraw: j.leg.Withdraw, Code: r.Code,
 		Conflict: r.Conflict, Text: clip(r.Diagnostic), MaxAge: maxAge(r),
+	}
+	if a.Redirected = redirected(r); a.Redirected && a.Text == "" {
+		a.Text = clip("redirected to " + r.Redirect.Value.Server)
 	}
 	if r.Granted.Set {
 		a.Lifetime = dots.Some(r.Granted.Value.Lifetime)
@@ -127,9 +135,10 @@ func (p *plan) hold(now time.Time, s *slot, least time.Duration) {
 	s.at = now.Add(max(p.backoff(s.fails), least))
 }
 
-// maxAge is the time that a 5.03 asks to wait, at most a day.
+// maxAge is the time that a 5.03 asks to wait, at most a day. A redirect asks for none: its Max-Age is how long the other server
+// takes our place (RFC 9132, Section 4.6).
 func maxAge(r wire.Response) time.Duration {
-	if r.Code.Success() || !r.MaxAge.Set {
+	if r.Code.Success() || !r.MaxAge.Set || redirected(r) {
 		return 0
 	}
 	return min(time.Duration(r.MaxAge.Value)*time.Second, 24*time.Hour)

@@ -11,6 +11,7 @@ import (
 // as an observer of it, and when it is to be asked for next (slot.at; the zero time is now).
 type listing struct {
 	slot
+	sight
 	legs       map[uint32]*entry // by mid
 	noticed    uint64            // position at which the newest notification was taken
 	cdid       string
@@ -48,8 +49,8 @@ func (p *plan) reviewList(cuid string, l *listing) {
 		l.queued = false
 		return
 	}
-	if len(l.legs) == 0 && l.asked && l.at.IsZero() {
-		delete(p.lists, cuid)
+	if len(l.legs) == 0 && (l.asked || l.blind) && l.at.IsZero() {
+		p.dropList(cuid, l)
 		if l.registered {
 			p.idle = append(p.idle, cuid)
 		}
@@ -61,7 +62,7 @@ func (p *plan) reviewList(cuid string, l *listing) {
 // park puts a list off while requests that change it are in flight, for one turn of patience: what comes after their
 // answers shows them, and costs the uplink one datagram instead of two.
 func (p *plan) park(now time.Time, cuid string, l *listing) bool {
-	if l.changing == 0 || !l.parked.IsZero() {
+	if l.changing == 0 || !l.parked.IsZero() || l.inRounds() {
 		l.parked = time.Time{}
 		return false
 	}
@@ -94,10 +95,16 @@ func (p *plan) relist(cuid string, at time.Time) {
 }
 
 // nudge registers as soon as there is something to observe: a server has nothing to register us for as long as the list
-// is empty (4.04).
-func (p *plan) nudge(cuid string) {
-	if l := p.lists[cuid]; l.asked && !l.registered && l.fails == 0 {
-		p.relist(cuid, time.Time{})
+// is empty (4.04). Of a blind cuid the leg alone is asked for.
+func (p *plan) nudge(key dots.LegKey) {
+	switch l := p.lists[key.CUID]; {
+	case l.inRounds():
+		l.toRound(key.MID)
+		if len(l.round) == 1 {
+			p.relist(key.CUID, time.Time{})
+		}
+	case l.asked && !l.registered && l.fails == 0 && !l.blind:
+		p.relist(key.CUID, time.Time{})
 	}
 }
 
@@ -108,9 +115,11 @@ func (p *plan) listed(now time.Time, j job, r wire.Response) []event {
 	found := r.Code.Success()
 	if !found && r.Code != dots.CodeNotFound {
 		p.hold(now, &l.slot, maxAge(r))
+		p.lost(now, l)
 		p.reviewList(cuid, l)
 		return nil
 	}
+	p.seen(l)
 	switch {
 	case !found:
 		l.registered, r.Reports = false, nil
@@ -158,6 +167,7 @@ func (p *plan) noticed(now time.Time, cuid string, r wire.Response) []event {
 		return nil
 	}
 	p.clock++
+	p.seen(l)
 	l.registered, l.works, l.silent, l.noticed = true, true, 0, p.clock
 	complete := p.take(l, r.Reports, func(e *entry) bool { return e.stood == p.epoch })
 	switch {

@@ -90,9 +90,8 @@ func (m *model) drop(jobs []uint64) {
 func (m *model) begin() {
 	for _, j := range m.jobs() {
 		m.note("%v begins", j)
-		key := fmt.Sprint(j.kind == kindList, j.leg.Key)
 		for _, other := range m.flight {
-			if fmt.Sprint(other.kind == kindList, other.leg.Key) == key {
+			if place(other) == place(j) {
 				m.failf("%v and %v at once", j, other)
 			}
 		}
@@ -100,7 +99,7 @@ func (m *model) begin() {
 		if len(m.flight) > m.limits[classNew] {
 			m.failf("%d in flight", len(m.flight))
 		}
-		if j.kind == kindList {
+		if j.ofList() {
 			continue
 		}
 		w, wanted := m.wanted[j.leg.Key.MID]
@@ -114,6 +113,14 @@ func (m *model) begin() {
 			m.failf("%v for %v", j, w)
 		}
 	}
+}
+
+// place is what a job is of: a leg, or a cuid's list.
+func place(j job) string {
+	if j.ofList() {
+		return "list of " + j.leg.Key.CUID
+	}
+	return fmt.Sprint(j.leg.Key)
 }
 
 // list is a list of mids at random.
@@ -137,6 +144,9 @@ func (m *model) finish() {
 			m.failed(m.now, j)
 		case 1:
 			m.note("%v is not answered", j)
+			if m.rng.IntN(2) == 0 {
+				m.plan.heard = m.now.Add(1)
+			}
 			m.unanswered(m.now, j)
 		case 2:
 			m.note("%v is refused", j)
@@ -160,6 +170,8 @@ func (m *model) succeed(j job) {
 		m.code(j, dots.CodeDeleted)
 	case kindCheck:
 		m.code(j, dots.CodeNotFound)
+	case kindStatus:
+		m.answer(j, list(j.leg.Key.MID))
 	default:
 		m.answer(j, m.list())
 	}
@@ -187,6 +199,9 @@ func (m *model) settle() {
 			m.failf("%d was not looked after: %+v", mid, e)
 		}
 	}
+	if m.blind != 0 {
+		m.failf("blind though the lists can be had")
+	}
 	if len(m.entries) != len(m.wanted) {
 		m.failf("%d entries for %d wanted legs", len(m.entries), len(m.wanted))
 	}
@@ -213,10 +228,17 @@ func (m *model) consistent() {
 	if counted != len(m.entries) || active != m.active {
 		m.failf("counted %v and %d active, %d and %d are", m.counts, m.active, len(m.entries), active)
 	}
+	blind := 0
 	for cuid, l := range m.lists {
+		if l.blind {
+			blind++
+		}
 		if len(l.legs) != len(m.entries) {
 			m.failf("list %q has %d legs of %d", cuid, len(l.legs), len(m.entries))
 		}
+	}
+	if blind != m.blind {
+		m.failf("%d cuids counted blind, %d are", m.blind, blind)
 	}
 }
 

@@ -84,7 +84,7 @@ func (p *plan) next(now time.Time) (job, bool) {
 			if r.list && p.park(now, r.key.CUID, p.lists[r.key.CUID]) {
 				continue
 			}
-			return p.begin(r, s), true
+			return p.begin(now, r, s), true
 		}
 	}
 	return job{}, false
@@ -126,14 +126,18 @@ func (p *plan) room(c class) bool {
 }
 
 // begin makes the job that a ref stands for.
-func (p *plan) begin(r ref, s *slot) job {
+func (p *plan) begin(now time.Time, r ref, s *slot) job {
 	p.lastJob++
 	p.clock++
-	j := job{id: p.lastJob, class: s.class, began: p.clock}
+	j := job{id: p.lastJob, class: s.class, at: now, began: p.clock}
 	if r.list {
 		l := p.lists[r.key.CUID]
-		j.kind, j.register = kindList, l.toRegister()
-		j.leg.Key, j.leg.CDID = r.key, l.cdid
+		if e := l.nextStatus(now); e != nil {
+			j.kind, j.leg.Key, j.leg.CDID = kindStatus, e.want.Key, e.want.CDID
+		} else {
+			j.kind, j.register = kindList, l.toRegister()
+			j.leg.Key, j.leg.CDID = r.key, l.cdid
+		}
 	} else {
 		e := p.entries[r.key]
 		j.kind, _ = p.need(e)
@@ -177,7 +181,7 @@ func (p *plan) end(j job) *slot {
 	if j.changes() {
 		p.changed(j.leg.Key.CUID, -1)
 	}
-	s := p.slotOf(ref{key: j.leg.Key, list: j.kind == kindList})
+	s := p.slotOf(ref{key: j.leg.Key, list: j.ofList()})
 	if s == nil || s.job != j.id {
 		return nil
 	}
@@ -187,7 +191,7 @@ func (p *plan) end(j job) *slot {
 
 // reviewOf reviews the owner of a job, which is known to exist.
 func (p *plan) reviewOf(j job) {
-	if j.kind == kindList {
+	if j.ofList() {
 		p.reviewList(j.leg.Key.CUID, p.lists[j.leg.Key.CUID])
 	} else {
 		p.review(p.entries[j.leg.Key])
@@ -203,12 +207,20 @@ func (p *plan) dropped(j job) {
 
 // failed ends a job that did not get a usable answer: it is asked again after a while, doubling.
 func (p *plan) failed(now time.Time, j job) {
-	if s := p.end(j); s != nil {
-		if !p.movedOn(j) {
-			p.hold(now, s, 0)
-		}
-		p.reviewOf(j)
+	s := p.end(j)
+	if s == nil {
+		return
 	}
+	switch {
+	case j.kind == kindStatus:
+		p.missedStatus(now, j, 0)
+	case j.kind == kindList:
+		p.hold(now, s, 0)
+		p.lost(now, p.lists[j.leg.Key.CUID])
+	case !p.movedOn(j):
+		p.hold(now, s, 0)
+	}
+	p.reviewOf(j)
 }
 
 // unanswered ends a job whose window is over: others get their turn, and it is asked again as long as the session lives.
@@ -217,7 +229,15 @@ func (p *plan) unanswered(now time.Time, j job) {
 	if s == nil {
 		return
 	}
-	if !p.movedOn(j) {
+	switch {
+	case j.kind == kindStatus:
+		p.missedStatus(now, j, 0)
+	case j.kind == kindList:
+		s.at = now.Add(p.timing.again)
+		if p.heard.After(j.at) { // else nothing comes through, and more requests would not either
+			p.lost(now, p.lists[j.leg.Key.CUID])
+		}
+	case !p.movedOn(j):
 		s.at = now.Add(p.timing.again)
 		p.muteEfficacy(j)
 	}
@@ -226,9 +246,6 @@ func (p *plan) unanswered(now time.Time, j job) {
 
 // movedOn reports whether another level is wanted than a job asked for.
 func (p *plan) movedOn(j job) bool {
-	if j.kind == kindList {
-		return false
-	}
 	w := p.entries[j.leg.Key].want
 	return w.Revision != j.leg.Revision || w.Withdraw != j.leg.Withdraw
 }

@@ -63,6 +63,8 @@ func (j job) String() string {
 		return text
 	case kindDelete:
 		return fmt.Sprintf("DELETE %d r%d", j.leg.Key.MID, j.leg.Revision)
+	case kindStatus:
+		return fmt.Sprintf("STATUS %d", j.leg.Key.MID)
 	case kindCheck:
 		return fmt.Sprintf("GET %d", j.leg.Key.MID)
 	}
@@ -296,13 +298,51 @@ func (b *bench) heard() {
 	}
 }
 
-func TestARedirectIsUnavailable(t *testing.T) {
-	b := up(t, 16, leg(9, 1))
-	b.want([]dots.Leg{leg(1, 1)})
-	e := b.answer(b.expect("PUT 1 r1")[0], wire.Response{Code: dots.CodeAlternateServer, Diagnostic: "elsewhere"})
-	if a := e[0].answer.Value; a.Code != dots.CodeUnavailable || a.Text != "elsewhere" {
-		t.Fatalf("told %+v", a)
+// RFC 9132, Section 4.6: a redirect comes as 5.03 with a body, in older dialects as 3.00. Its Max-Age is no time to wait.
+func TestARedirectIsToldAsSuch(t *testing.T) {
+	to := dots.Some(dots.Redirect{Server: "x.example"})
+	for _, tt := range []struct {
+		name       string
+		r          wire.Response
+		redirected bool
+		text       string
+		maxAge     time.Duration
+	}{
+		{"5.03", wire.Response{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](20), Diagnostic: "busy"}, false, "busy", 20 * time.Second},
+		{"5.03 with a server", wire.Response{Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](86400), Redirect: to}, true, "redirected to x.example", 0},
+		{"3.00", wire.Response{Code: dots.CodeAlternateServer, Redirect: to}, true, "redirected to x.example", 0},
+		{"3.00 without a server", wire.Response{Code: dots.CodeAlternateServer, MaxAge: dots.Some[uint32](86400), Diagnostic: "elsewhere"}, true, "elsewhere", 0},
+		{"4.09 with a server", wire.Response{Code: dots.CodeConflict, Redirect: to}, false, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := up(t, 16, leg(9, 1))
+			b.want([]dots.Leg{leg(1, 1)})
+			j := b.expect("PUT 1 r1")[0]
+			want := dots.LegAnswer{
+				Key: j.leg.Key, Revision: 1, Code: dots.CodeUnavailable, Text: tt.text, MaxAge: tt.maxAge, Redirected: tt.redirected,
+			}
+			if tt.r.Code == dots.CodeConflict {
+				want.Code = dots.CodeConflict
+			}
+			e := b.answer(j, tt.r)
+			if d := cmp.Diff(want, e[0].answer.Value); d != "" {
+				t.Fatalf("told (-want +got):\n%s", d)
+			}
+		})
 	}
+}
+
+// A redirect on the list puts it off as a failure does, and not for as long as the redirect holds.
+func TestARedirectOfAList(t *testing.T) {
+	b := up(t, 16, leg(1, 1))
+	b.now = b.now.Add(time.Minute)
+	b.answer(b.expect("LIST c")[0], wire.Response{
+		Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](86400), Redirect: dots.Some(dots.Redirect{Server: "x.example"}),
+	})
+	b.now = b.now.Add(3*time.Second - 1)
+	b.expect()
+	b.now = b.now.Add(1)
+	b.expect("LIST c")
 }
 
 func TestGrantedLifetimeIsTold(t *testing.T) {

@@ -16,7 +16,9 @@ import (
 func listCommands() []*cobra.Command {
 	mitigations := list[admin.Mitigation]{
 		name: "mitigations", short: "List what clients asked for and what stands upstream", filters: []string{"client", "uplink", "status"},
-		get: (*admin.Client).Mitigations, write: admin.WriteMitigations,
+		get: (*admin.Client).Mitigations, write: func(w io.Writer, format string, items []admin.Mitigation) error {
+			return admin.WriteMitigations(w, format, time.Now(), items)
+		},
 	}
 	sessions := list[admin.Session]{
 		name: "sessions", short: "List the clients' sessions", filters: []string{"client"},
@@ -45,6 +47,7 @@ func (l list[T]) command() *cobra.Command {
 	c := &cobra.Command{Use: l.name, Short: l.short, Args: cobra.NoArgs}
 	format := c.Flags().StringP("output", "o", admin.FormatTable, "output: table or json")
 	socket := c.Flags().String("socket", config.DefaultSocket, "the gateway's admin socket")
+	file := c.Flags().StringP("config", "c", "", "configuration file of the gateway, which names its admin socket; in place of --socket")
 	var f admin.Filter
 	for _, name := range l.filters {
 		switch name {
@@ -60,11 +63,30 @@ func (l list[T]) command() *cobra.Command {
 		if *format != admin.FormatTable && *format != admin.FormatJSON {
 			return fmt.Errorf("-o %q: use %s or %s: %w", *format, admin.FormatTable, admin.FormatJSON, errUsage)
 		}
-		items, err := l.get(admin.NewClient(*socket), c.Context(), f)
+		path := *socket
+		if *file != "" {
+			if c.Flags().Changed("socket") {
+				return fmt.Errorf("-c and --socket both name the socket: use one of them: %w", errUsage)
+			}
+			var err error
+			if path, err = socketOf(*file); err != nil {
+				return err
+			}
+		}
+		items, err := l.get(admin.NewClient(path), c.Context(), f)
 		if err != nil {
 			return err
 		}
 		return l.write(c.OutOrStdout(), *format, items)
 	}
 	return c
+}
+
+// socketOf reads from a configuration where its gateway answers the operator.
+func socketOf(file string) (string, error) {
+	path, err := config.AdminSocket(file)
+	if err == nil && path == "" {
+		err = fmt.Errorf("%s has no admin.socket, so its gateway answers nobody: %w", file, errUsage)
+	}
+	return path, err
 }

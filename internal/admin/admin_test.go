@@ -37,7 +37,10 @@ func example() fake {
 		mitigations: []Mitigation{
 			{
 				Client: "a", CUID: "x", MID: 1, Domain: "d", Targets: []string{"192.0.2.1/32", "port:443"}, Status: "mitigated", StatusCode: 2, Lifetime: 60,
-				BytesDropped: &dropped, Legs: []Leg{{Uplink: "one", CUID: "g", MID: 9, State: "placed", Status: "mitigated"}},
+				BytesDropped: &dropped, Legs: []Leg{
+					{Uplink: "one", CUID: "g", MID: 9, State: "placed", Status: "mitigated", Heard: at.Add(30 * time.Second)},
+					{Uplink: "two", CUID: "g", MID: 3, State: "placing"},
+				},
 			},
 			{Client: "b", CUID: "y", MID: 2, Domain: "d", Targets: []string{"example.com"}, Status: "in-progress", StatusCode: 1, Lifetime: -1, Legs: []Leg{}},
 		},

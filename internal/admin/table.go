@@ -57,20 +57,21 @@ func Printable(s string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// WriteMitigations writes mitigations as a table or as JSON.
-func WriteMitigations(w io.Writer, format string, items []Mitigation) error {
-	return table[Mitigation]{"CLIENT\tCUID\tMID\tSTATUS\tLIFETIME\tTARGETS\tLEGS", func(m Mitigation) []string {
+// WriteMitigations writes mitigations as a table or as JSON. In the table HEARD is, leg by leg, the age of the uplink's newest report.
+func WriteMitigations(w io.Writer, format string, now time.Time, items []Mitigation) error {
+	return table[Mitigation]{"CLIENT\tCUID\tMID\tSTATUS\tLIFETIME\tTARGETS\tLEGS\tHEARD", func(m Mitigation) []string {
 		lifetime := strconv.FormatInt(m.Lifetime, 10) + "s"
 		if m.Lifetime < 0 {
 			lifetime = "indefinite"
 		}
-		legs := make([]string, len(m.Legs))
+		legs, heard := make([]string, len(m.Legs)), make([]string, len(m.Legs))
 		for i, l := range m.Legs {
 			legs[i] = fmt.Sprintf("%s/%d:%s", l.Uplink, l.MID, l.State)
+			heard[i] = age(l.Heard, now)
 		}
 		return []string{
 			m.Client, m.CUID, strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
-			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ",")),
+			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ",")), orDash(strings.Join(heard, ",")),
 		}
 	}}.write(w, format, items)
 }

@@ -18,10 +18,10 @@ func TestTables(t *testing.T) {
 		write func(*bytes.Buffer) error
 		want  []string
 	}{
-		"mitigations": {func(b *bytes.Buffer) error { return WriteMitigations(b, FormatTable, f.mitigations) }, []string{
-			"CLIENT CUID MID STATUS LIFETIME TARGETS LEGS",
-			"a x 1 mitigated 60s 192.0.2.1/32,port:443 one/9:placed",
-			"b y 2 in-progress indefinite example.com -",
+		"mitigations": {func(b *bytes.Buffer) error { return WriteMitigations(b, FormatTable, now, f.mitigations) }, []string{
+			"CLIENT CUID MID STATUS LIFETIME TARGETS LEGS HEARD",
+			"a x 1 mitigated 60s 192.0.2.1/32,port:443 one/9:placed,two/3:placing 59m30s,-",
+			"b y 2 in-progress indefinite example.com - -",
 		}},
 		"sessions": {func(b *bytes.Buffer) error { return WriteSessions(b, FormatTable, now, f.sessions) }, []string{
 			"ID CLIENT PEER TRANSPORT PROFILE AGE HEARD",
@@ -56,7 +56,7 @@ func TestTables(t *testing.T) {
 // TestColumnsStandBelowEachOther holds that a table is one.
 func TestColumnsStandBelowEachOther(t *testing.T) {
 	var b bytes.Buffer
-	if err := WriteMitigations(&b, FormatTable, example().mitigations); err != nil {
+	if err := WriteMitigations(&b, FormatTable, time.Now(), example().mitigations); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(b.String(), "\n")
@@ -69,7 +69,7 @@ func TestColumnsStandBelowEachOther(t *testing.T) {
 func TestJSON(t *testing.T) {
 	var b bytes.Buffer
 	f := example()
-	if err := WriteMitigations(&b, FormatJSON, f.mitigations); err != nil {
+	if err := WriteMitigations(&b, FormatJSON, time.Now(), f.mitigations); err != nil {
 		t.Fatal(err)
 	}
 	var back []Mitigation
@@ -79,10 +79,13 @@ func TestJSON(t *testing.T) {
 	if diff := cmp.Diff(f.mitigations, back); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
-	for _, word := range []string{`"client": "a"`, `"status_code": 2`, `"bytes_dropped": 7`, `"lifetime": -1`} {
+	for _, word := range []string{`"client": "a"`, `"status_code": 2`, `"bytes_dropped": 7`, `"lifetime": -1`, `"heard": "2030-01-02T03:04:35Z"`} {
 		if !strings.Contains(b.String(), word) {
 			t.Errorf("JSON has no %s:\n%s", word, b.String())
 		}
+	}
+	if n := strings.Count(b.String(), `"heard"`); n != 1 {
+		t.Errorf("%d times heard, want once: of the other leg nothing was", n)
 	}
 }
 
@@ -99,7 +102,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 func TestWriteFails(t *testing.T) {
 	for _, format := range []string{FormatTable, FormatJSON} {
-		if err := WriteMitigations(full{}, format, example().mitigations); err == nil {
+		if err := WriteMitigations(full{}, format, time.Now(), example().mitigations); err == nil {
 			t.Errorf("%s: a failure to write is not told", format)
 		}
 	}
@@ -135,8 +138,8 @@ func TestTableEscapes(t *testing.T) {
 	}
 	var b bytes.Buffer
 	for _, err := range []error{
-		WriteMitigations(&b, FormatTable, f.mitigations), WriteSessions(&b, FormatTable, time.Now(), f.sessions), WriteUplinks(&b, FormatTable, time.Now(), f.uplinks),
-		WriteMitigations(&b, FormatJSON, f.mitigations), WriteSessions(&b, FormatJSON, time.Now(), f.sessions), WriteUplinks(&b, FormatJSON, time.Now(), f.uplinks),
+		WriteMitigations(&b, FormatTable, time.Now(), f.mitigations), WriteSessions(&b, FormatTable, time.Now(), f.sessions), WriteUplinks(&b, FormatTable, time.Now(), f.uplinks),
+		WriteMitigations(&b, FormatJSON, time.Now(), f.mitigations), WriteSessions(&b, FormatJSON, time.Now(), f.sessions), WriteUplinks(&b, FormatJSON, time.Now(), f.uplinks),
 	} {
 		if err != nil {
 			t.Fatal(err)

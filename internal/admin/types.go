@@ -26,6 +26,8 @@ type Leg struct {
 	MID    uint32 `json:"mid"`
 	State  string `json:"state"`
 	Status string `json:"status"`
+	// Heard is when the uplink last told how the leg fares; zero: not since the gateway's start.
+	Heard time.Time `json:"heard,omitzero"`
 }
 
 // Session is a client's session.

@@ -111,7 +111,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 	}
 	a.gateway, err = gateway.New(ctx, gateway.Config{
 		Core: gateway.CoreConfig{
-			Policy: a.cfg.Policy, Identities: ids, NodeID: a.cfg.NodeID,
+			Policy: a.cfg.Policy, Identities: ids, NodeID: a.cfg.NodeID, HideTopology: a.cfg.HideTopology,
 			AnswerWait: a.cfg.Mitigation.AnswerWait, Terminating: a.cfg.Mitigation.Terminating,
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
 			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID,
@@ -135,7 +135,9 @@ func (a *App) makeUpstream(context.Context) error {
 		}
 		d, err := coap.NewDialer(coap.DialConfig{
 			Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred,
-			Session: coap.SessionConfig{Handler: handler, Counters: &a.up, OnPanic: a.panicked},
+			Session: coap.SessionConfig{
+				Handler: handler, Counters: &a.up, OnPanic: a.panicked, Limits: upstream.SessionLimits(),
+			},
 		})
 		if err != nil {
 			return fmt.Errorf("uplink %s: %w", u.Name, err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/admin"
@@ -244,7 +245,18 @@ func TestOperator(t *testing.T) {
 	request := put(1, 300, "192.0.2.1/32")
 	request.Mitigation.Target.Ports = []dots.PortRange{{Lower: 80, Upper: 80}, {Lower: 8000, Upper: 8080}}
 	request.Mitigation.Target.Protocols = []uint8{6}
+	began := time.Now()
 	c.must(t, dots.CodeCreated, request)
+	eventually(t, "the time of the uplink's report is shown", func() error {
+		shown, err := gw.operator().Mitigations(t.Context(), admin.Filter{})
+		if err != nil || len(shown) != 1 || len(shown[0].Legs) != 1 {
+			return fmt.Errorf("mitigations: %+v, %w", shown, err)
+		}
+		if heard := shown[0].Legs[0].Heard; heard.Before(began) || heard.After(time.Now()) {
+			return fmt.Errorf("heard at %v", heard)
+		}
+		return nil
+	})
 
 	mitigations, err := gw.operator().Mitigations(t.Context(), admin.Filter{Client: "client1"})
 	if err != nil || len(mitigations) != 1 {
@@ -276,6 +288,9 @@ func TestOperator(t *testing.T) {
 			if !strings.Contains(page, line) {
 				return fmt.Errorf("%d without %s", code, line)
 			}
+		}
+		if _, age, ok := strings.Cut(page, `dotsgate_oldest_report_seconds{uplink="upstream"} `); !ok || strings.HasPrefix(age, "0\n") {
+			return errors.New("nobody tells how old the uplink's report is")
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ func showMitigation(m gateway.MitigationInfo) admin.Mitigation {
 	}
 	s.Start = int64(m.Report.Start.Value) // seconds since the epoch
 	for i, l := range m.Legs {
-		s.Legs[i] = admin.Leg{Uplink: l.Key.Uplink, CUID: l.Key.CUID, MID: l.Key.MID, State: l.State, Status: l.Status.String()}
+		s.Legs[i] = admin.Leg{Uplink: l.Key.Uplink, CUID: l.Key.CUID, MID: l.Key.MID, State: l.State, Status: l.Status.String(), Heard: l.Heard}
 	}
 	return s
 }

@@ -94,11 +94,17 @@ const gaugeEvery = 5 * time.Second
 func (a *App) gauges(ctx context.Context) error {
 	t := time.NewTicker(gaugeEvery)
 	defer t.Stop()
+	started := time.Now()
 	for {
 		var counts map[dots.Status]int
-		err := a.gateway.Look(ctx, func(c *gateway.Core) { counts = c.Statuses(time.Now()) })
+		var silence map[string]time.Duration
+		err := a.gateway.Look(ctx, func(c *gateway.Core) {
+			counts = c.Statuses(time.Now())
+			silence = c.Silence(time.Now(), started)
+		})
 		if err == nil {
 			a.metrics.SetMitigations(counts)
+			a.metrics.SetOldestReports(silence)
 		}
 		select {
 		case <-ctx.Done():

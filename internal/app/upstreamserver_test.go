@@ -47,6 +47,7 @@ type upstreamServer struct {
 	watchers map[*coap.Observer]wire.Request
 	sessions map[uint64]*coap.Session
 	refuse   map[wire.Op]dots.Code
+	redirect string        // to where mitigation requests are sent; empty: they are taken
 	lingers  bool          // what is withdrawn stands until settle
 	changed  chan struct{} // closed and replaced at each change
 }
@@ -196,6 +197,11 @@ func (u *upstreamServer) observe(ex *coap.Exchange, req wire.Request, first wire
 func (u *upstreamServer) answer(req wire.Request) wire.Response {
 	if code, ok := u.refuse[req.Op]; ok {
 		return wire.Response{Code: code, Diagnostic: "as the test wants"}
+	}
+	if u.redirect != "" && req.Op == wire.PutMitigation {
+		return wire.Response{
+			Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](86400), Redirect: dots.Some(dots.Redirect{Server: u.redirect}),
+		}
 	}
 	of := u.stands[req.CUID]
 	switch req.Op {

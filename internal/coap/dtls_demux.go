@@ -116,7 +116,7 @@ func (d *dtlsDemux) open(b []byte, addr netip.AddrPort, from net.Addr) *dtlsAsso
 	}
 	a := &dtlsAssociation{
 		demux: d, addr: addr, remote: from, closed: make(chan struct{}),
-		in: make(chan dtlsDatagram, maxQueuedDatagrams), readDeadline: newDeadline(),
+		in: make(chan dtlsDatagram, maxQueuedDatagrams), readDeadline: newDeadline(), over: make(chan struct{}),
 	}
 	select {
 	case d.incoming <- a:
@@ -143,7 +143,9 @@ type dtlsAssociation struct {
 	in           chan dtlsDatagram
 	queued       atomic.Int64 // bytes in in
 	readDeadline *deadline
-	settled      atomic.Bool // the handshake is over
+	finishing    atomic.Bool   // our Finished is on its way: what comes waits for over
+	settled      atomic.Bool   // the handshake is over
+	over         chan struct{} // closed when settled
 	closed       chan struct{}
 	once         sync.Once
 	cid          []byte           // under demux.mu
@@ -180,9 +182,10 @@ func (a *dtlsAssociation) newCID() []byte {
 
 // settle marks the end of the handshake. The association takes the place of the one it succeeds, which ends without a
 // word, since the peer has forgotten it. A peer with a connection ID needs its address no more: the address is free
-// for whoever gets it next.
+// for whoever gets it next. It is called once.
 func (a *dtlsAssociation) settle() {
 	a.settled.Store(true)
+	close(a.over)
 	if old := a.takePlace(); old != nil {
 		_ = old.Close() // it cannot fail
 	}
@@ -217,17 +220,47 @@ func (a *dtlsAssociation) forgetAddress() {
 	}
 }
 
-// ReadFrom waits for the next datagram.
+// ReadFrom waits for the next datagram, and for the end of the handshake where it comes after our Finished.
 func (a *dtlsAssociation) ReadFrom(b []byte) (int, net.Addr, error) {
-	select {
-	case g := <-a.in:
-		a.queued.Add(-int64(len(g.data)))
-		return copy(b, g.data), g.from, nil
-	case <-a.closed:
-		return 0, nil, net.ErrClosed
-	case <-a.readDeadline.done():
-		return 0, nil, errDeadlinePassed
+	for {
+		select {
+		case g := <-a.in:
+			a.queued.Add(-int64(len(g.data)))
+			data, err := a.held(g.data)
+			if err != nil {
+				return 0, nil, err
+			}
+			if len(data) > 0 {
+				return copy(b, data), g.from, nil
+			}
+		case <-a.closed:
+			return 0, nil, net.ErrClosed
+		case <-a.readDeadline.done():
+			return 0, nil, errDeadlinePassed
+		}
 	}
+}
+
+// held keeps a datagram, and so all behind it in the queue, that comes when our Finished is on its way and the library has
+// not seen yet that the handshake is over: of what a quick peer sends at once it would keep one record and drop the rest,
+// and each lost request costs its repetition's time.
+//
+// RFC 5246, Section 7.3: the server's Finished is the last message of a full handshake, the only kind there is here, since
+// no session is ever resumed. So the end of the handshake waits for nothing that is held.
+func (a *dtlsAssociation) held(data []byte) ([]byte, error) {
+	if !a.finishing.Load() {
+		return data, nil
+	}
+	if !a.settled.Load() {
+		select {
+		case <-a.over:
+		case <-a.closed:
+			return nil, net.ErrClosed
+		case <-a.readDeadline.done():
+			return nil, errDeadlinePassed
+		}
+	}
+	return filterRecords(data, true), nil // it may have come in before
 }
 
 // WriteTo sends one datagram.
@@ -237,7 +270,11 @@ func (a *dtlsAssociation) WriteTo(b []byte, to net.Addr) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	return datagramWriter{a.demux.socket, a.settled.Load(), a.demux.counters}.send(b, to)
+	settled := a.settled.Load()
+	if !settled && holdsProtected(b) {
+		a.finishing.Store(true) // before it is sent: the answer may be quick
+	}
+	return datagramWriter{a.demux.socket, settled, a.demux.counters}.send(b, to)
 }
 
 // Close gives the association's place in the tables up; the socket lives on.

@@ -33,6 +33,22 @@ func nextRecord(b []byte) int {
 
 func recordEpoch(b []byte) uint16 { return binary.BigEndian.Uint16(b[3:5]) }
 
+// holdsProtected tells whether there is a protected record in a datagram of ours. A connection ID in it is the peer's, of a
+// length that is not ours; in such a record the epoch has the same place.
+func holdsProtected(b []byte) bool {
+	for len(b) >= recordHeader {
+		if recordEpoch(b) != 0 {
+			return true
+		}
+		n := nextRecord(b)
+		if n == 0 || b[0] == recordTypeCID {
+			return false
+		}
+		b = b[n:]
+	}
+	return false
+}
+
 // opensAssociation tells whether a datagram from an unknown address begins with a ClientHello.
 func opensAssociation(b []byte) bool {
 	if n := nextRecord(b); n < recordHeader+handshakeHeader || b[0] != recordTypeHello || recordEpoch(b) != 0 {

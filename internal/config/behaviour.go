@@ -116,10 +116,7 @@ func (b *builder) places(f *file, c *Config) {
 	if c.Metrics != "" {
 		b.loopback("metrics.address", c.Metrics)
 	}
-	c.Admin = defaultAdmin
-	if f.Admin.Socket != nil {
-		c.Admin = b.path(*f.Admin.Socket)
-	}
+	c.Admin = b.adminSocket(f)
 	if len(c.Admin) > 100 {
 		b.add("admin.socket", "longer than a Unix socket's path may be", "use at most 100 characters")
 	}

@@ -21,20 +21,21 @@ const (
 
 // Config is a checked configuration. Paths are absolute or relative to the working directory of the process.
 type Config struct {
-	File        string // where it was read from
-	NodeID      string // our identifier in the list of a 5.08 (RFC 8768, Section 3)
-	HopLimit    int    // put into requests that come without one, 1 to 255
-	Listeners   []Listener
-	Credentials Credentials
-	Uplinks     []Uplink
-	Policy      *policy.Policy
-	Mitigation  Mitigation
-	Session     Session
-	DNS         DNS
-	Store       string // path of the database
-	Metrics     string // host:port; empty: none
-	Admin       string // path of the Unix socket; empty: none
-	Log         Log
+	File         string // where it was read from
+	NodeID       string // our identifier in the list of a 5.08 (RFC 8768, Section 3)
+	HopLimit     int    // put into requests that come without one, 1 to 255
+	HideTopology bool   // clients are told our own identifier alone in a 5.08, not the uplink's list (RFC 8768, Section 7)
+	Listeners    []Listener
+	Credentials  Credentials
+	Uplinks      []Uplink
+	Policy       *policy.Policy
+	Mitigation   Mitigation
+	Session      Session
+	DNS          DNS
+	Store        string // path of the database
+	Metrics      string // host:port; empty: none
+	Admin        string // path of the Unix socket; empty: none
+	Log          Log
 }
 
 // Listener is where clients come in.

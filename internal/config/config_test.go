@@ -98,6 +98,9 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(Session{HeartbeatInterval: 30 * time.Second, MissingHBAllowed: 15}, c.Session); diff != "" {
 		t.Errorf("session (-want +got):\n%s", diff)
 	}
+	if !c.HideTopology {
+		t.Error("the uplinks' topology is shown")
+	}
 	if c.HopLimit != 16 || c.Metrics != "127.0.0.1:9464" || c.Admin != DefaultSocket || c.Log != (Log{"info", "text"}) || c.DNS.Transport != "udp" {
 		t.Errorf("defaults: %+v", c)
 	}

@@ -156,7 +156,7 @@ func TestDefaultsAreDocumented(t *testing.T) {
 	for path, def := range map[string]string{
 		"mitigation.answer_wait": defaultAnswerWait.String(), "mitigation.terminating": "120s", "mitigation.terminating_max": "300s",
 		"mitigation.notify_every": "60s", "session.heartbeat_interval": defaultHeartbeat.String(), "session.missing_hb_allowed": "15",
-		"store.path": defaultStore, "metrics.address": defaultMetrics, "admin.socket": defaultAdmin, "node.hop_limit": "16",
+		"store.path": defaultStore, "metrics.address": defaultMetrics, "admin.socket": defaultAdmin, "node.hop_limit": "16", "node.hide_topology": "true",
 		"limits.max_mitigations": "256", "limits.max_cuids": "16", "limits.max_names_in_target": "32",
 	} {
 		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(path) + "` \\|[^|]*\\|([^|]*)\\|").FindStringSubmatch(string(text))

@@ -19,8 +19,9 @@ type file struct {
 }
 
 type fileNode struct {
-	ID       string `yaml:"id"`
-	HopLimit *int   `yaml:"hop_limit"`
+	ID           string `yaml:"id"`
+	HopLimit     *int   `yaml:"hop_limit"`
+	HideTopology *bool  `yaml:"hide_topology"`
 }
 
 type fileListener struct {

@@ -13,6 +13,7 @@ import (
 // good is a configuration without a mistake that uses much of what there is. The table of mistakes changes it line by line.
 const good = `node:
   id: gw1.example.net
+  hide_topology: false
   hop_limit: 20
 listeners:
   - {address: "0.0.0.0:4646", transport: dtls, profiles: [rfc9132, draft04]}

@@ -97,6 +97,7 @@ func (b *builder) node(f *file, c *Config) {
 		// RFC 8768, Section 4: the list of a 5.08 separates identifiers by a space.
 		b.addf("node.id", "use at most 60 letters, digits and signs of ASCII, without spaces", "%q cannot be used as an identifier", c.NodeID)
 	}
+	c.HideTopology = f.Node.HideTopology == nil || *f.Node.HideTopology
 	c.HopLimit = 16
 	if h := f.Node.HopLimit; h != nil {
 		c.HopLimit = *h

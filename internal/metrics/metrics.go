@@ -39,6 +39,7 @@ type Metrics struct {
 	mitigations *prometheus.GaugeVec
 	legs        *prometheus.GaugeVec
 	uplinkUp    *prometheus.GaugeVec
+	oldest      *prometheus.GaugeVec
 	missed      *prometheus.CounterVec
 
 	commitSeconds   prometheus.Histogram
@@ -72,6 +73,7 @@ func (m *Metrics) makeState(cfg Config) {
 	m.mitigations = m.gaugeVec(def[NameMitigations])
 	m.legs = m.gaugeVec(def[NameLegs])
 	m.uplinkUp = m.gaugeVec(def[NameUplinkUp])
+	m.oldest = m.gaugeVec(def[NameOldestReport])
 	m.missed = m.counterVec(def[NameHeartbeatsMissed])
 	m.gaugeVec(def[NameBuildInfo]).
 		WithLabelValues(orUnknown(cfg.Version), orUnknown(cfg.Revision), runtime.Version()).Set(1)
@@ -120,6 +122,7 @@ func (m *Metrics) SetUplinks(names []string) {
 	old := m.uplinks.Swap(&known)
 	for _, name := range names {
 		m.uplinkUp.WithLabelValues(name) // a new name starts at 0, an old one keeps its value
+		m.oldest.WithLabelValues(name)
 	}
 	if old == nil {
 		return
@@ -127,6 +130,7 @@ func (m *Metrics) SetUplinks(names []string) {
 	for name := range *old {
 		if !known[name] {
 			m.uplinkUp.DeleteLabelValues(name)
+			m.oldest.DeleteLabelValues(name)
 			m.legs.DeletePartialMatch(prometheus.Labels{labelUplink: name})
 		}
 	}
@@ -168,6 +172,14 @@ func (m *Metrics) SetUplinkUp(uplink string, up bool) {
 		value = 1
 	}
 	m.uplinkUp.WithLabelValues(m.uplink(uplink)).Set(value)
+}
+
+// SetOldestReports states by uplink how old the newest report is of the mitigation that the uplink told of longest ago. Of a
+// configured uplink that is not in ages nothing is to be told: 0.
+func (m *Metrics) SetOldestReports(ages map[string]time.Duration) {
+	for name := range *m.uplinks.Load() {
+		m.oldest.WithLabelValues(name).Set(ages[name].Seconds())
+	}
 }
 
 // HeartbeatMissed counts a heartbeat of ours that was not answered in time.

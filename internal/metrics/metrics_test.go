@@ -134,6 +134,18 @@ func TestUplinks(t *testing.T) {
 	expect(t, m, NameLegs, map[string]float64{})
 }
 
+// TestOldestReports holds that an uplink of which nothing is told is at 0 (again), and that only configured names are labels.
+func TestOldestReports(t *testing.T) {
+	m := New(Config{Uplinks: []string{"a", "b"}})
+	expect(t, m, NameOldestReport, map[string]float64{"uplink=a": 0, "uplink=b": 0})
+	m.SetOldestReports(map[string]time.Duration{"a": 1500 * time.Millisecond, "b": time.Hour, "stranger": time.Minute})
+	expect(t, m, NameOldestReport, map[string]float64{"uplink=a": 1.5, "uplink=b": 3600})
+	m.SetOldestReports(map[string]time.Duration{"b": time.Second})
+	expect(t, m, NameOldestReport, map[string]float64{"uplink=a": 0, "uplink=b": 1})
+	m.SetUplinks([]string{"b", "c"})
+	expect(t, m, NameOldestReport, map[string]float64{"uplink=b": 1, "uplink=c": 0})
+}
+
 func TestSetUplinksKeepsWhatStays(t *testing.T) {
 	m := New(Config{Uplinks: []string{"a"}})
 	m.SetUplinkUp("a", true)

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// maxDoubted bounds the legs that are asked for again because of one list, so that a wrong one is no storm of requests.
+const maxDoubted = 64
+
+// doubtful reports whether it is time to ask for a placed leg that a list does not name.
+func (c *Core) doubtful(l *leg) bool {
+	return !l.doubted && c.now.Sub(l.placedAt) >= endedVisible && (l.doubtedAt.IsZero() || c.now.Sub(l.doubtedAt) >= recreateGap)
+}
+
+// doubt asks for a leg under its own mid. An uplink that has it takes that for a refresh (RFC 9132, Section 4.4.1.3); one that lost it makes
+// it anew, or refuses it, and only then it is asked for under a new mid.
+func (c *Core) doubt(l *leg) {
+	c.out.note(slog.LevelWarn, "leg is missing in the uplink's list, asking again", legAttrs(l.want.Key)...)
+	l.doubted, l.doubtedAt = true, c.now
+	c.askAgain(l)
+}
+
+// gone reports whether a refusal says of a doubted leg that it went, and not that the uplink has a reason not to take it.
+func (c *Core) gone(l *leg, a dots.LegAnswer) bool {
+	switch conflict := a.Conflict.Value; {
+	case !l.doubted || c.newerThan(l).Set:
+		return false
+	case a.Code == dots.CodeConflict:
+		return conflict.Cause == dots.CauseOverlappingTargets && conflict.RetryTimer == 0
+	}
+	return a.Code == dots.CodeBadRequest || a.Code == dots.CodeNotFound
+}
+
+// mind notes how long an uplink wants to hear no other request for what it withdrew (RFC 9132, Section 4.4.1.3).
+func (l *leg) mind(conflict dots.Maybe[dots.Conflict], now time.Time) {
+	if s := conflict.Value.RetryTimer; conflict.Set && s > 0 {
+		l.notBefore = now.Add(time.Duration(s) * time.Second)
+	}
+}
+
+// earliestAnew is when a leg may be asked for under a new mid.
+func (l *leg) earliestAnew() time.Time {
+	if wait := l.placedAt.Add(recreateGap); !l.placedAt.IsZero() && wait.After(l.notBefore) {
+		return wait
+	}
+	return l.notBefore
+}
+
+// meant reports whether status 7 of a leg is the uplink's will. Of an armed one it tells that an immediate one pushed it back, of a triggered
+// one the same, and of one that another one of ours overlaps that this one took its place (RFC 9132, Section 4.4.1.3).
+func (c *Core) meant(m *mitigation, l *leg) bool {
+	return l.state == placed && !m.asked.OnSignalLoss && !c.newerThan(l).Set && c.rival(m, l) == nil
+}
+
+// uplinkWithdrew ends a mitigation that the uplink withdrew. Nothing is asked for again: the client sees why, and for how long
+// (RFC 9132, Section 4.4.1.3).
+func (c *Core) uplinkWithdrew(m *mitigation, l *leg, r dots.Report) {
+	c.out.note(slog.LevelWarn, "uplink withdrew a mitigation", keyAttrs(m.key, slog.String("uplink", l.want.Key.Uplink),
+		slog.Uint64("uplink_mid", uint64(l.want.Key.MID)))...)
+	l.report = r
+	if r.Conflict.Set && r.Conflict.Value.Cause != dots.CauseCUIDCollision {
+		m.own = dots.Some(policy.TranslateConflict(r.Conflict.Value, m.grant.Expanded))
+	}
+	c.withdrawnByUs(m, nil)
+}
