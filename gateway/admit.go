@@ -124,17 +124,38 @@ func sameConflict(shown dots.Maybe[dots.Conflict], c dots.Conflict) bool {
 
 // park lets a request wait until its names are resolved.
 func (c *Core) park(key dots.MitigationKey, ask dots.Ask, tickets []Ticket, questions []string) {
-	if len(c.asks) >= c.cfg.MaxAsking || len(c.names)+len(questions) > c.cfg.MaxNames {
+	if c.tooManyNames(key.Client.Name, questions) {
 		c.deny(key, c.busy("too many names to resolve"), tickets)
 		return
 	}
 	a := &asking{ask: ask, tickets: tickets, names: map[string]bool{}, until: c.now.Add(c.cfg.AnswerWait)}
 	for _, q := range questions {
 		a.names[q] = true
-		c.question(q)
+		c.question(q, key.Client.Name)
 	}
 	c.asks[key] = a
+	c.asksOf[key.Client.Name]++
 	c.due.arm(a)
+}
+
+// tooManyNames reports whether a request must not wait for names: there are too many for all, or too many of its client entry's, which
+// must not take what the others need.
+func (c *Core) tooManyNames(client string, questions []string) bool {
+	fresh := 0
+	for _, q := range questions {
+		if c.names[q] == nil {
+			fresh++
+		}
+	}
+	return len(c.asks) >= c.cfg.MaxAsking || c.asksOf[client] >= c.cfg.MaxAskingOf ||
+		len(c.names)+fresh > c.cfg.MaxNames || fresh > 0 && c.spareOf[client]+fresh > c.cfg.MaxNamesOf
+}
+
+// lower counts one less, and forgets who has none.
+func lower(counts map[string]int, who string) {
+	if counts[who]--; counts[who] == 0 {
+		delete(counts, who)
+	}
 }
 
 // askingDue gives up waiting for names: what is not answered by then counts as failed, and policy says what that means.
@@ -160,6 +181,7 @@ func (c *Core) unpark(a *asking) {
 
 func (c *Core) dropAsking(key dots.MitigationKey, a *asking) {
 	delete(c.asks, key)
+	lower(c.asksOf, key.Client.Name)
 	c.due.disarm(a)
 }
 

@@ -28,6 +28,8 @@ const (
 	DefaultMIDBlock       = 1024
 	DefaultMaxAsking      = 4096
 	DefaultMaxNames       = 16384
+	DefaultMaxAskingOf    = 64
+	DefaultMaxNamesOf     = 256
 )
 
 // How long an ended or refused mitigation stays visible, so that its observers learn the end, and other fixed times.
@@ -67,6 +69,8 @@ type CoreConfig struct {
 	MIDBlock       uint32        // mids reserved at a time; 0: DefaultMIDBlock
 	MaxAsking      int           // requests that wait for a name, beyond it 5.03; 0: DefaultMaxAsking
 	MaxNames       int           // names that are known, beyond it requests with unknown ones get 5.03; 0: DefaultMaxNames
+	MaxAskingOf    int           // of these requests, those of one client entry; beyond it 5.03; 0: DefaultMaxAskingOf
+	MaxNamesOf     int           // names that a client entry brought and nothing rests on, beyond it 5.03; 0: DefaultMaxNamesOf
 	// NoMirror keeps requests with trigger-mitigation=false from the uplink: they fire only while the gateway lives.
 	NoMirror bool
 	// Unmirrored names the uplinks for which that holds anyhow, because their dialect cannot say it of a single request.
@@ -87,6 +91,8 @@ func (c *CoreConfig) validate() error {
 	c.MIDBlock = orDefault(c.MIDBlock, DefaultMIDBlock)
 	c.MaxAsking = orDefault(c.MaxAsking, DefaultMaxAsking)
 	c.MaxNames = orDefault(c.MaxNames, DefaultMaxNames)
+	c.MaxAskingOf = orDefault(c.MaxAskingOf, DefaultMaxAskingOf)
+	c.MaxNamesOf = orDefault(c.MaxNamesOf, DefaultMaxNamesOf)
 	if c.WhenDown != WhenDownHold && c.WhenDown != WhenDownRefuse {
 		return fmt.Errorf("gateway: unknown WhenDown %q", c.WhenDown)
 	}

@@ -31,6 +31,8 @@ type Core struct {
 
 	asks  map[dots.MitigationKey]*asking
 	names map[string]*name
+	// by client entry, so that none takes all of it: its requests that wait for names, and names that it brought and nothing rests on
+	asksOf, spareOf map[string]int
 
 	aside map[identity]bool // records of the store that could not be used
 
@@ -66,6 +68,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		liveOf:   map[string]int{},
 		asks:     map[dots.MitigationKey]*asking{},
 		names:    map[string]*name{},
+		asksOf:   map[string]int{},
+		spareOf:  map[string]int{},
 
 		aside: map[identity]bool{},
 

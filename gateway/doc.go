@@ -3,8 +3,8 @@
 // Core is a function of state, time and event: Step takes an Event and gives a Ready, and has no goroutine, lock, clock,
 // log, context or I/O inside. Gateway is the one goroutine around it, with a bounded mailbox, a commit worker and the timer.
 //
-// What grows is bounded: mitigations and cuids by policy's limits, names and waiting requests by CoreConfig, everything that waits for
-// the disk by Config. A client's cuid stays its own until a day after nothing was left under it.
+// What grows is bounded: mitigations and cuids by policy's limits, names and waiting requests by CoreConfig, for all and
+// for each client entry, everything that waits for the disk by Config. A client's cuid stays its own until a day after nothing was left under it.
 //
 // Durable before visible: what a Ready holds that others can see (wants, replies, changes) goes out only after the commit
 // that Ready.After names. Nothing that a client was told is lost by a kill or a power cut.

@@ -16,6 +16,7 @@ type name struct {
 	answered bool
 	asked    bool // a question is out
 	users    map[dots.MitigationKey]bool
+	of       string    // while nothing rests on it: the client entry that brought it, or used it last
 	again    time.Time // when it is resolved again, or forgotten if nobody uses it
 
 	alarm
@@ -23,12 +24,13 @@ type name struct {
 
 func (n *name) dueAt() time.Time { return n.again }
 
-// question asks for a name, once at a time.
-func (c *Core) question(q string) {
+// question asks for a name, once at a time. client is on whose behalf.
+func (c *Core) question(q, client string) {
 	n := c.names[q]
 	if n == nil {
-		n = &name{name: q, users: map[dots.MitigationKey]bool{}}
+		n = &name{name: q, users: map[dots.MitigationKey]bool{}, of: client}
 		c.names[q] = n
+		c.spareOf[client]++
 	}
 	if !n.asked {
 		n.asked = true
@@ -87,10 +89,11 @@ func (c *Core) nameDue(n *name) {
 	if len(n.users) == 0 {
 		if c.names[n.name] == n && !n.asked {
 			delete(c.names, n.name)
+			lower(c.spareOf, n.of)
 		}
 		return
 	}
-	c.question(n.name)
+	c.question(n.name, n.of)
 }
 
 // recheck tests the ownership of every mitigation that rests on a name, after each resolution
@@ -104,7 +107,7 @@ func (c *Core) recheck(n *name) {
 	for _, k := range keys {
 		m := c.mits[k]
 		if m == nil || m.phase != live {
-			delete(n.users, k)
+			c.unuse(n, k)
 			continue
 		}
 		if err := c.policy.Recheck(view{c}, m.grant); err != nil {
@@ -123,8 +126,11 @@ func (c *Core) watch(m *mitigation) {
 	for _, w := range m.grant.Watch {
 		n := c.names[w]
 		if n == nil { // after a start: nothing is known yet
-			c.question(w)
+			c.question(w, m.key.Client.Name)
 			n = c.names[w]
+		}
+		if len(n.users) == 0 {
+			lower(c.spareOf, n.of)
 		}
 		n.users[m.key] = true
 	}
@@ -133,8 +139,20 @@ func (c *Core) watch(m *mitigation) {
 func (c *Core) unwatch(m *mitigation) {
 	for _, w := range m.grant.Watch {
 		if n := c.names[w]; n != nil {
-			delete(n.users, m.key)
+			c.unuse(n, m.key)
 			c.restName(n)
 		}
+	}
+}
+
+// unuse notes that a mitigation does not rest on a name any more.
+func (c *Core) unuse(n *name, k dots.MitigationKey) {
+	if !n.users[k] {
+		return
+	}
+	delete(n.users, k)
+	if len(n.users) == 0 {
+		n.of = k.Client.Name
+		c.spareOf[n.of]++
 	}
 }

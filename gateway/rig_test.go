@@ -359,6 +359,7 @@ func (r *rig) check() {
 	if byClient != len(c.mits) || c.index.Len() != len(c.mits) || fmt.Sprint(liveOf) != fmt.Sprint(c.liveOf) {
 		r.t.Fatalf("%d mitigations, %d by client, %d in the index, live %v and %v", len(c.mits), byClient, c.index.Len(), liveOf, c.liveOf)
 	}
+	r.checkNames()
 	cuids := 0
 	for owner, list := range c.cuidsOf {
 		for _, cuid := range list {
@@ -409,6 +410,23 @@ func (r *rig) checkLegs() {
 		if o.entry().pos != i+1 || !o.entry().at.Equal(o.dueAt()) {
 			r.t.Fatalf("deadline of %T is %v, filed as %v", o, o.dueAt(), o.entry().at)
 		}
+	}
+}
+
+// checkNames tests that what client entries have of names is counted.
+func (r *rig) checkNames() {
+	r.t.Helper()
+	c, asks, spare := r.core, map[string]int{}, map[string]int{}
+	for k := range c.asks {
+		asks[k.Client.Name]++
+	}
+	for _, n := range c.names {
+		if len(n.users) == 0 {
+			spare[n.of]++
+		}
+	}
+	if fmt.Sprint(asks) != fmt.Sprint(c.asksOf) || fmt.Sprint(spare) != fmt.Sprint(c.spareOf) {
+		r.t.Fatalf("requests that wait %v, counted %v; names that nothing rests on %v, counted %v", asks, c.asksOf, spare, c.spareOf)
 	}
 }
 

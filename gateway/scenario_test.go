@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 // TestScenarios plays the files of testdata. A line without indentation is a command (or a comment after #), the indented
 // lines below it are the expected trace. Every command is committed at once unless "manual" was said.
 //
-//	config [refuse] [nomirror] [per-client] [hide] [block=N]     before anything else
+//	config [refuse] [nomirror] [per-client] [hide] [block=N] [asks=N] [names=N]     before anything else
 //	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [own=C] [efficacy=N] [update]
 //	delete CLIENT MID [cuid=C] / get CLIENT [MID] [cuid=C]
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
@@ -153,6 +153,7 @@ func (c command) config(t testing.TB) CoreConfig {
 	cfg.NoMirror, cfg.HideTopology = c.has("nomirror"), c.has("hide")
 	cfg.Unmirrored = map[string]bool{"up": c.has("unmirrored"), "other": true}
 	cfg.MIDBlock = uint32(c.num("block"))
+	cfg.MaxAskingOf, cfg.MaxNamesOf = c.num("asks"), c.num("names")
 	if c.has("per-client") {
 		cfg.Policy = testPolicyWith(t, policy.CUIDPerClient)
 	}
@@ -308,7 +309,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 	a := dots.LegAnswer{
 		Key: key, Revision: l.Revision, Withdraw: l.Withdraw, Text: c.opts["text"], MaxAge: duration(c.opts["maxage"]),
 		Redirected: c.has("redirect"),
-		Code: dots.Code(number(class)<<5 | number(detail)),
+		Code:       dots.Code(number(class)<<5 | number(detail)),
 	}
 	if n := c.num("rev"); n != 0 {
 		a.Revision = uint64(n)
