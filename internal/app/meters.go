@@ -107,7 +107,7 @@ func (u *upstreamMeter) HeartbeatMissed(string) { u.m.HeartbeatMissed(metrics.Up
 func coapCounters(c *coap.Counters) metrics.CoAPCounters {
 	v := c.Values()
 	return metrics.CoAPCounters{
-		DatagramsIn: v.RecordsIn, DatagramsOut: v.RecordsOut, Malformed: v.Malformed, Duplicates: v.Duplicates,
+		DatagramsIn: v.RecordsIn, DatagramsOut: v.RecordsOut, Malformed: v.Malformed, Duplicates: v.Duplicates, Forgotten: v.Forgotten,
 		Retransmissions: v.Retransmissions, UnknownCritical: v.BadOptions, ResetsIn: v.ResetsIn, ResetsOut: v.ResetsOut,
 		Timeouts: v.Timeouts, Unexpected: v.Unexpected, Refused: v.Refused, WriteErrors: v.WriteErrors, Aborts: v.Aborts,
 		Handshakes: v.Handshakes, HandshakeFailures: v.HandshakeFailures, SessionsRefused: v.SessionsRefused, Recovered: v.Panics,

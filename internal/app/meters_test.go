@@ -126,9 +126,10 @@ func TestCoAPCounters(t *testing.T) {
 	c.HandshakeFailures.Store(15)
 	c.SessionsRefused.Store(16)
 	c.Panics.Store(17)
+	c.Forgotten.Store(18)
 	want := metrics.CoAPCounters{
 		DatagramsIn: 1, DatagramsOut: 2, Malformed: 3, Duplicates: 4, Retransmissions: 5, UnknownCritical: 6, ResetsIn: 7, ResetsOut: 8,
-		Timeouts: 9, Unexpected: 10, Refused: 11, WriteErrors: 12, Aborts: 13, Handshakes: 14, HandshakeFailures: 15, SessionsRefused: 16, Recovered: 17,
+		Timeouts: 9, Unexpected: 10, Refused: 11, WriteErrors: 12, Aborts: 13, Handshakes: 14, HandshakeFailures: 15, SessionsRefused: 16, Recovered: 17, Forgotten: 18,
 	}
 	if diff := cmp.Diff(want, coapCounters(&c)); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)

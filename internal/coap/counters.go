@@ -8,6 +8,7 @@ type Counters struct {
 	RecordsOut        atomic.Uint64 // datagrams, or messages over TCP, sent
 	Malformed         atomic.Uint64 // messages dropped for their form
 	Duplicates        atomic.Uint64 // messages recognised as sent before
+	Forgotten         atomic.Uint64 // messages forgotten before their time: a duplicate would be acted on again
 	Retransmissions   atomic.Uint64 // messages of ours sent again
 	Timeouts          atomic.Uint64 // CON messages of ours never acknowledged
 	BadOptions        atomic.Uint64 // messages with a critical option we do not know
@@ -27,7 +28,7 @@ type Counters struct {
 type CounterValues struct {
 	RecordsIn, RecordsOut, Malformed, Duplicates, Retransmissions, Timeouts, BadOptions uint64
 	ResetsIn, ResetsOut, Unexpected, Refused, WriteErrors, Aborts, Panics               uint64
-	Handshakes, HandshakeFailures, SessionsRefused                                      uint64
+	Handshakes, HandshakeFailures, SessionsRefused, Forgotten                           uint64
 }
 
 // Values reads the counters. Each is read atomically, all together are not.
@@ -39,5 +40,6 @@ func (c *Counters) Values() CounterValues {
 		Unexpected: c.Unexpected.Load(), Refused: c.Refused.Load(), WriteErrors: c.WriteErrors.Load(),
 		Aborts: c.Aborts.Load(), Panics: c.Panics.Load(), Handshakes: c.Handshakes.Load(),
 		HandshakeFailures: c.HandshakeFailures.Load(), SessionsRefused: c.SessionsRefused.Load(),
+		Forgotten: c.Forgotten.Load(),
 	}
 }

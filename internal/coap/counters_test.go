@@ -18,8 +18,15 @@ func TestCounting(t *testing.T) {
 	}{
 		"a request":   {false, func(r *rig) { r.Input(request) }, CounterValues{RecordsIn: 1, RecordsOut: 1}},
 		"a duplicate": {false, func(r *rig) { r.Input(request); r.Input(request) }, CounterValues{RecordsIn: 2, RecordsOut: 2, Duplicates: 1}},
-		"a ping":      {false, func(r *rig) { r.Input(udp(con, Empty, 1, "", "")) }, CounterValues{RecordsIn: 1, RecordsOut: 1, ResetsOut: 1}},
-		"no header":   {false, func(r *rig) { r.Input([]byte{1}) }, CounterValues{RecordsIn: 1, Malformed: 1}},
+		"one more than is remembered": {false, func(r *rig) {
+			r.Input(request)
+			r.Input(udp(con, PUT, 2, "u", "x"))
+			r.Input(udp(con, PUT, 3, "v", "x"))
+		}, CounterValues{
+			RecordsIn: 3, RecordsOut: 3, Forgotten: 1,
+		}},
+		"a ping":    {false, func(r *rig) { r.Input(udp(con, Empty, 1, "", "")) }, CounterValues{RecordsIn: 1, RecordsOut: 1, ResetsOut: 1}},
+		"no header": {false, func(r *rig) { r.Input([]byte{1}) }, CounterValues{RecordsIn: 1, Malformed: 1}},
 		"a malformed CON": {false, func(r *rig) { r.Input(append(udp(con, GET, 1, "", ""), 0xff)) }, CounterValues{
 			RecordsIn: 1, RecordsOut: 1, Malformed: 1, ResetsOut: 1,
 		}},
@@ -47,7 +54,7 @@ func TestCounting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, tc.reliable, SessionConfig{Limits: Limits{MaxExchanges: 1}, Handler: HandlerFunc(func(ex *Exchange) {
+				r := newRig(t, tc.reliable, SessionConfig{Limits: Limits{MaxExchanges: 1, MaxRemembered: 2}, Handler: HandlerFunc(func(ex *Exchange) {
 					switch string(ex.Request().Payload) {
 					case "panic":
 						panic("on purpose")

@@ -178,7 +178,7 @@ func (s *Session) responseDatagram(p packet, rest, b []byte) {
 		return
 	}
 	if p.typ == message.Confirmable {
-		s.seen.answer(s.remember(p, s.heard), s.sendEmpty(message.Acknowledgement, p.mid))
+		s.seen.answer(s.remember(p, s.heard), s.sendEmpty(message.Acknowledgement, p.mid), s.heard)
 	}
 	s.answered(c, &m)
 }

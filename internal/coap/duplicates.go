@@ -2,6 +2,7 @@ package coap
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/plgd-dev/go-coap/v3/message"
@@ -18,10 +19,17 @@ type remembered struct {
 }
 
 // duplicates remembers the newest messages of the peer. The zero value is empty.
+//
+// What it remembers is bounded by number (Limits.MaxRemembered) and by the size of the replies (maxReplyBytes), not only by
+// time: of a peer that sends more than that within the lifetime of its ids the oldest messages are forgotten early, and a
+// duplicate of one of those is acted on again. How often messages are forgotten so is counted.
+//
+// RFC 7252, Section 4.5: this may be relaxed where requests are idempotent, as the PUT, GET and DELETE of DOTS are.
 type duplicates struct {
 	byMID map[uint16]*remembered
-	queue []*remembered // oldest first
-	bytes int           // of all replies
+	queue []*remembered  // oldest first
+	bytes int            // of all replies
+	early *atomic.Uint64 // counts the messages that were forgotten before their time; nil: nobody counts
 }
 
 // maxReplyBytes bounds the replies a session keeps, in bytes.
@@ -43,7 +51,7 @@ func (d *duplicates) find(p packet, now time.Time) *remembered {
 // a duplicate that comes later than that is taken as new.
 func (d *duplicates) add(p packet, expires, now time.Time, limit int) *remembered {
 	for len(d.queue) > 0 && (len(d.queue) >= limit || !now.Before(d.queue[0].expires)) {
-		d.dropOldest()
+		d.dropOldest(now)
 	}
 	if d.byMID == nil {
 		d.byMID = make(map[uint16]*remembered)
@@ -56,19 +64,22 @@ func (d *duplicates) add(p packet, expires, now time.Time, limit int) *remembere
 }
 
 // answer notes what a message was answered. The oldest messages are forgotten when their replies take too much space.
-func (d *duplicates) answer(r *remembered, reply []byte) {
+func (d *duplicates) answer(r *remembered, reply []byte, now time.Time) {
 	if d.byMID[r.mid] != r {
 		return // forgotten meanwhile, or its id was used again
 	}
 	d.bytes += len(reply) - len(r.reply)
 	r.reply = reply
 	for d.bytes > maxReplyBytes && len(d.queue) > 0 && d.queue[0] != r {
-		d.dropOldest()
+		d.dropOldest(now)
 	}
 }
 
-func (d *duplicates) dropOldest() {
+func (d *duplicates) dropOldest(now time.Time) {
 	oldest := d.queue[0]
+	if d.early != nil && now.Before(oldest.expires) {
+		d.early.Add(1)
+	}
 	d.queue[0] = nil
 	d.queue = d.queue[1:]
 	d.bytes -= len(oldest.reply)

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,13 +56,44 @@ func TestDuplicatesForget(t *testing.T) {
 	}
 }
 
+// What is forgotten before its time is counted, and nothing else: not what expired, and not what is taken over.
+func TestDuplicatesEarly(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var early atomic.Uint64
+	d := duplicates{early: &early}
+	want := func(what string, n uint64) {
+		t.Helper()
+		if got := early.Load(); got != n {
+			t.Fatalf("%s: %d forgotten, want %d", what, got, n)
+		}
+	}
+	for i := range uint16(3) {
+		d.add(request(i, "t"), now.Add(time.Minute), now, 3)
+	}
+	want("full", 0)
+	d.add(request(3, "t"), now.Add(time.Minute), now, 3)
+	want("one too many", 1)
+	now = now.Add(time.Minute)
+	r := d.add(request(4, "t"), now.Add(time.Minute), now, 3)
+	want("expired", 1)
+	d.answer(r, make([]byte, maxReplyBytes), now)
+	want("full of one reply", 1)
+	r = d.add(request(5, "t"), now.Add(time.Minute), now, 3)
+	d.answer(r, []byte{1}, now)
+	want("a byte too many", 2)
+	r = d.add(request(6, "t"), now.Add(time.Hour), now, 3)
+	now = now.Add(time.Minute)
+	d.answer(r, make([]byte, maxReplyBytes), now)
+	want("expired, and pushed out by a late reply", 2)
+}
+
 func TestDuplicatesReusedID(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var d duplicates
 	old := d.add(request(1, "old"), now.Add(time.Minute), now, 2)
 	fresh := d.add(request(1, "new"), now.Add(time.Minute), now, 2)
-	d.answer(old, []byte("late"))
-	d.answer(fresh, []byte("answer"))
+	d.answer(old, []byte("late"), now)
+	d.answer(fresh, []byte("answer"), now)
 	if d.find(request(1, "old"), now) != nil || d.find(request(1, "new"), now) != fresh {
 		t.Fatal("the newer request does not own its id")
 	}
@@ -79,7 +111,7 @@ func TestDuplicatesBytes(t *testing.T) {
 	var d duplicates
 	reply := make([]byte, 1000)
 	for i := range uint16(100) {
-		d.answer(d.add(request(i, "t"), now.Add(time.Minute), now, 1000), reply)
+		d.answer(d.add(request(i, "t"), now.Add(time.Minute), now, 1000), reply, now)
 	}
 	if d.bytes > maxReplyBytes || d.bytes != 1000*len(d.queue) || len(d.queue) != 65 {
 		t.Fatalf("%d bytes in %d entries", d.bytes, len(d.queue))

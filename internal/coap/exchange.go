@@ -75,7 +75,7 @@ func (ex *Exchange) acknowledge() {
 		return
 	}
 	ex.acked = true
-	ex.s.seen.answer(ex.seen, ex.s.sendEmpty(message.Acknowledgement, ex.mid))
+	ex.s.seen.answer(ex.seen, ex.s.sendEmpty(message.Acknowledgement, ex.mid), time.Now())
 }
 
 // close takes the exchange out of the session's books.
@@ -128,7 +128,7 @@ func (ex *Exchange) transmit(p packet) {
 	}
 	own := bytes.Clone(b)
 	if !ex.acked {
-		s.seen.answer(ex.seen, own)
+		s.seen.answer(ex.seen, own, time.Now())
 	}
 	if ex.observer != nil {
 		ex.observer.note(p.mid)

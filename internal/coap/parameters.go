@@ -67,7 +67,7 @@ type Limits struct {
 	MaxExchanges    int           // requests of the peer not answered yet; default 256; more: 5.03
 	MaxObservers    int           // observations of the peer; default 64; more are answered without observing
 	MaxCalls        int           // requests of ours not answered yet; default 1024; more: ErrBusy
-	MaxRemembered   int           // messages remembered to detect duplicates; default 512; the oldest goes
+	MaxRemembered   int           // messages remembered to detect duplicates; default 512; the oldest goes, and is counted as forgotten
 	NotifyInterval  time.Duration // over UDP, least time between two notifications of an observer; default 3 s; negative: none
 	CSMTimeout      time.Duration // over TCP, deadline for the peer's first message; default 10 s
 	FrameTimeout    time.Duration // over TCP, deadline for the rest of a message once begun; default 10 s

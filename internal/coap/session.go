@@ -76,6 +76,7 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	if s.counters == nil {
 		s.counters = new(Counters)
 	}
+	s.seen.early = &s.counters.Forgotten
 	if s.rand == nil {
 		s.rand = runtimeRand{}
 	}

@@ -8,6 +8,7 @@ type CoAPCounters struct {
 	DatagramsOut      uint64 // datagrams sent; over TCP, messages
 	Malformed         uint64 // messages dropped for their form
 	Duplicates        uint64 // requests seen before
+	Forgotten         uint64 // messages forgotten before their time: a duplicate would be acted on again
 	Retransmissions   uint64 // confirmable messages sent again
 	UnknownCritical   uint64 // messages refused for an unknown critical option
 	ResetsIn          uint64 // Reset messages received
@@ -56,6 +57,7 @@ func (c *coapCollector) Collect(out chan<- prometheus.Metric) {
 		c.send(out, NameDatagrams, n.DatagramsOut, side.String(), directionOut)
 		c.send(out, NameMalformed, n.Malformed, side.String())
 		c.send(out, NameDuplicates, n.Duplicates, side.String())
+		c.send(out, NameForgotten, n.Forgotten, side.String())
 		c.send(out, NameRetransmissions, n.Retransmissions, side.String())
 		c.send(out, NameUnknownOptions, n.UnknownCritical, side.String())
 		c.send(out, NameResets, n.ResetsIn, side.String(), directionIn)

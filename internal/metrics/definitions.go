@@ -22,6 +22,7 @@ const (
 	NameDatagrams          = "dotsgate_coap_datagrams_total"
 	NameMalformed          = "dotsgate_coap_malformed_total"
 	NameDuplicates         = "dotsgate_coap_duplicates_total"
+	NameForgotten          = "dotsgate_coap_forgotten_early_total"
 	NameRetransmissions    = "dotsgate_coap_retransmissions_total"
 	NameUnknownOptions     = "dotsgate_coap_unknown_critical_options_total"
 	NameResets             = "dotsgate_coap_resets_total"
@@ -115,6 +116,7 @@ func transportDefinitions() []definition {
 		{NameDatagrams, counter, []string{labelSide, labelDirection}, "CoAP datagrams (over TCP: messages)."},
 		{NameMalformed, counter, side, "CoAP messages dropped because they are malformed."},
 		{NameDuplicates, counter, side, "CoAP requests seen again and answered as before."},
+		{NameForgotten, counter, side, "CoAP messages forgotten before their time because a session sent more than is remembered: a duplicate is acted on again."},
 		{NameRetransmissions, counter, side, "Confirmable messages sent again."},
 		{NameUnknownOptions, counter, side, "CoAP messages refused for a critical option we do not know."},
 		{NameResets, counter, []string{labelSide, labelDirection}, "CoAP Reset messages."},

@@ -264,7 +264,7 @@ func TestCoAPCounters(t *testing.T) {
 		}
 		scrapes++
 		return CoAPCounters{
-			DatagramsIn: 1, DatagramsOut: 2, Malformed: 3, Duplicates: 4, Retransmissions: 5, UnknownCritical: 6,
+			DatagramsIn: 1, DatagramsOut: 2, Malformed: 3, Duplicates: 4, Forgotten: 18, Retransmissions: 5, UnknownCritical: 6,
 			ResetsIn: 7, ResetsOut: 70, Handshakes: 8, HandshakeFailures: 9, Recovered: 10, Timeouts: 11, Unexpected: 12,
 			Refused: 13, WriteErrors: 14, Aborts: 15, SessionsRefused: 16,
 		}
@@ -278,14 +278,14 @@ func TestCoAPCounters(t *testing.T) {
 		"direction=in,side=uplink": 0, "direction=out,side=uplink": 0,
 	})
 	for name, want := range map[string]float64{
-		NameMalformed: 3, NameDuplicates: 4, NameRetransmissions: 5, NameUnknownOptions: 6,
+		NameMalformed: 3, NameDuplicates: 4, NameForgotten: 18, NameRetransmissions: 5, NameUnknownOptions: 6,
 		NameHandshakes: 8, NameHandshakeFailures: 9, NameRecovered: 10,
 		NameTimeouts: 11, NameUnexpected: 12, NameTablesFull: 13, NameWriteErrors: 14, NameAborts: 15, NameSessionsRefused: 16,
 	} {
 		expect(t, m, name, map[string]float64{"side=downstream": want, "side=uplink": 0})
 	}
-	if scrapes != 15 {
-		t.Errorf("the counters were read %d times in 15 scrapes", scrapes)
+	if scrapes != 16 {
+		t.Errorf("the counters were read %d times in 16 scrapes", scrapes)
 	}
 }
 
