@@ -55,12 +55,7 @@ func TestTheStatusOfLegsWhoseListIsTooLarge(t *testing.T) {
 		w.set(func() { w.asked = nil })
 		w.sleep(10 * time.Minute)
 		w.heardAll(heard, legs, dots.StatusMitigated)
-		gets := 0
-		for _, m := range w.log() {
-			if strings.HasPrefix(m.What, "GET ") {
-				gets++
-			}
-		}
+		gets := w.getsOfLegs()
 		if gets > 10*legs || gets < 6*legs { // one for each leg in a poll, but for the polls in which the list was asked for
 			t.Errorf("%d GETs of a leg in 10 minutes", gets)
 		}
@@ -89,6 +84,17 @@ func TestTheStatusOfLegsWhoseListIsTooLarge(t *testing.T) {
 			t.Errorf("%d times, want %d: %s", got, n, text)
 		}
 	}
+}
+
+// getsOfLegs counts the GETs of one leg that reached the server.
+func (w *world) getsOfLegs() int {
+	gets := 0
+	for _, m := range w.log() {
+		if strings.HasPrefix(m.What, "GET ") {
+			gets++
+		}
+	}
+	return gets
 }
 
 // manyLegs are legs with the mids from 1 on.
