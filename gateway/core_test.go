@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/sha256"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -149,7 +150,11 @@ func TestRecords(t *testing.T) {
 	full.Optional = []dots.Raw{{Key: 130, Value: []byte{1}}} // does not travel on, so that the grant differs
 	client := dots.Client{Name: "a", CUID: "cuid-a"}
 	for _, req := range []dots.Request{full, put(8, "2001:db8::/64")} {
+		r.lines = nil
 		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: req, HopLimit: 9, CDID: "cdid"}})
+		if told := slices.Contains(r.lines, "note INFO: optional attributes dropped"); told != (len(req.Optional) > 0) {
+			t.Errorf("mid %d: told of dropped attributes: %v", req.MID, told)
+		}
 		key := dots.MitigationKey{Client: client, MID: req.MID}
 		m := r.core.mits[key]
 		l := r.core.firstLeg(m)

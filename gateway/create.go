@@ -41,6 +41,9 @@ func (c *Core) create(key dots.MitigationKey, ask dots.Ask, g policy.Grant, tick
 	m.born = m.seq
 	c.out.note(slog.LevelInfo, "mitigation accepted", keyAttrs(key, slog.Int64("lifetime", int64(m.lifetime)),
 		slog.Bool("on_signal_loss", m.asked.OnSignalLoss), slog.Bool("uplink_up", up))...)
+	if g.DroppedOptional > 0 {
+		c.out.note(slog.LevelInfo, "optional attributes dropped", keyAttrs(key, slog.Int("count", g.DroppedOptional))...)
+	}
 	c.await(m, tickets, code, up)
 }
 

@@ -32,7 +32,6 @@ type grantRecord struct {
 	Expanded                policy.Expanded `json:",omitzero"`
 	Supersedes, Deactivates []uint32        `json:",omitempty"`
 	Watch                   []string        `json:",omitempty"`
-	Partial                 bool            `json:",omitempty"`
 }
 
 // requestRecord is a request without its mid, which is in the key, and its attack-status, which is not kept.
@@ -112,7 +111,7 @@ func (rec requestRecord) request(mid uint32) dots.Request {
 func recordGrant(g policy.Grant, asked dots.Request) grantRecord {
 	rec := grantRecord{
 		Domain: g.Domain, Uplink: g.Uplink, Expanded: g.Expanded, Supersedes: g.Supersedes, Deactivates: g.Deactivates,
-		Watch: g.Watch, Partial: g.Partial,
+		Watch: g.Watch,
 	}
 	if !sameRequest(g.Request, asked) || len(g.Request.Optional) != len(asked.Optional) {
 		r := recordRequest(g.Request)
@@ -124,7 +123,7 @@ func recordGrant(g policy.Grant, asked dots.Request) grantRecord {
 func (rec grantRecord) grant(m *mitigation) policy.Grant {
 	g := policy.Grant{
 		Domain: rec.Domain, Client: m.key.Client, Request: m.asked, Uplink: rec.Uplink, Expanded: rec.Expanded,
-		Supersedes: rec.Supersedes, Deactivates: rec.Deactivates, Watch: rec.Watch, Partial: rec.Partial,
+		Supersedes: rec.Supersedes, Deactivates: rec.Deactivates, Watch: rec.Watch,
 	}
 	if rec.Request != nil {
 		g.Request = rec.Request.request(m.key.MID)

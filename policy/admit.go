@@ -110,7 +110,7 @@ func unchanged(held, asked dots.Request) bool {
 func (p *Policy) grant(a Ask, x expansion) Grant {
 	g := Grant{
 		Domain: x.domain.name, Client: a.Client, Request: a.Request, Uplink: x.domain.uplink,
-		Expanded: x.exp, Partial: x.partial,
+		Expanded: x.exp,
 	}
 	g.Request.Target = x.target
 	if life := a.Request.Lifetime; life.Set || !a.Efficacy {

@@ -37,10 +37,6 @@ type Situation struct {
 	Refresh bool
 	// Late says that the client has its answer already.
 	Late bool
-	// TimedOut says that there was no answer at all. The error is ignored.
-	TimedOut bool
-	// RefuseWhenDown refuses when TimedOut instead of holding.
-	RefuseWhenDown bool
 	// CUIDInUse says that other legs are active under the cuid, so that it must not change (RFC 9132, Section 4.4.1.1).
 	CUIDInUse bool
 	// HideTopology keeps the uplink's list of a 5.08 from the client.
@@ -65,10 +61,6 @@ type Outcome struct {
 // FanBack translates an uplink's answer to a leg's PUT; nil err is success.
 func FanBack(err *dots.Error, s Situation) Outcome {
 	switch {
-	case s.TimedOut && s.RefuseWhenDown:
-		return s.unavailable(Hold, 0)
-	case s.TimedOut:
-		return s.hold(Hold, 0)
 	case err == nil:
 		return Outcome{Action: Accept}
 	case err.Redirect.Set || err.Code == dots.CodeAlternateServer:

@@ -33,13 +33,7 @@ func TestFanBack(t *testing.T) {
 		want [2]out // in time, late
 	}{
 		{"success", nil, Situation{}, same(out{action: Accept})},
-		{"no answer", nil, Situation{TimedOut: true}, same(out{action: Hold, after: wait})},
-		{"no answer, own wait", nil, Situation{TimedOut: true, RetryAfter: time.Minute}, same(out{action: Hold, after: time.Minute})},
-		{
-			"no answer, refuse", nil,
-			Situation{TimedOut: true, RefuseWhenDown: true},
-			[2]out{{dots.CodeUnavailable, noMatter, Refuse, wait}, {action: Hold, after: wait}},
-		},
+		{"5.00, own wait", e(dots.CodeInternal), Situation{RetryAfter: time.Minute}, [2]out{{dots.CodeUnavailable, noMatter, Refuse, time.Minute}, {action: Hold, after: time.Minute}}},
 		{"4.00", e(dots.CodeBadRequest), Situation{}, same(out{dots.CodeBadRequest, "refused upstream: target or parameter", Refuse, 0})},
 		{"4.00 on refresh", e(dots.CodeBadRequest), Situation{Refresh: true}, same(out{action: Recreate})},
 		{"4.01", e(dots.CodeUnauthorized), Situation{}, [2]out{{dots.CodeUnavailable, noMatter, Alert, wait}, {action: Alert, after: wait}}},

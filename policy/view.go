@@ -85,9 +85,6 @@ type Grant struct {
 	Watch []string
 	// Informs are other clients' mitigations whose clients are to be told of a conflict.
 	Informs []Inform
-	// Partial says that the addresses of a name are missing in Expanded, because it could not be resolved: in a refresh, keep
-	// those of before.
-	Partial bool
 	// DroppedOptional counts optional attributes that do not travel on.
 	DroppedOptional int
 }
