@@ -30,7 +30,8 @@ func (c *Core) answered(a dots.LegAnswer) {
 func (c *Core) withdrawAnswered(l *leg, a dots.LegAnswer) {
 	if a.Code != dots.CodeDeleted && a.Code != dots.CodeNotFound {
 		c.out.note(slog.LevelWarn, "uplink refused a withdrawal, trying again", legAttrs(l.want.Key, slog.String("code", a.Code.String()))...)
-		l.retryAt = c.now.Add(max(a.MaxAge, retryWithdraw))
+		l.retryAt = c.now.Add(max(a.MaxAge, min(retryWithdraw<<min(l.denied, 6), withdrawAtMost)))
+		l.denied++
 		c.due.arm(l)
 		return
 	}

@@ -39,6 +39,7 @@ const (
 	recreateGap    = 30 * time.Second // at most one new request per leg that an uplink dropped unasked
 	yieldGap       = 5 * time.Second  // between two looks whether what a leg gives way to is gone
 	retryWithdraw  = 5 * time.Second  // a refused DELETE is tried again
+	withdrawAtMost = 5 * time.Minute  // and then after twice as long each time, up to this
 	retryStore     = 5 * time.Second  // what could not be stored is tried again
 	owedGap        = time.Second      // between two batches of that
 	cuidKept       = 24 * time.Hour   // a client's cuid stays its own for so long after nothing is left under it

@@ -50,10 +50,10 @@ func (l *leg) info() LegInfo {
 
 // Mitigations lists all mitigations at a time, sorted by client, cuid and mid. The caller owns the list.
 func (c *Core) Mitigations(now time.Time) []MitigationInfo {
-	c.now = now
 	infos := make([]MitigationInfo, 0, len(c.mits))
 	for _, m := range c.mits {
 		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: m.expires, HopLimit: m.hopLimit, Waiting: len(m.wait)}
+		i.Report.Lifetime = m.remaining(now)
 		for _, k := range m.legs {
 			if l := c.leg(k); l != nil {
 				i.Legs = append(i.Legs, l.info())
@@ -76,12 +76,11 @@ func (c *Core) Strangers() []LegInfo {
 	return found
 }
 
-// Statuses counts the mitigations by status at a time.
-func (c *Core) Statuses(now time.Time) map[dots.Status]int {
-	c.now = now
+// Statuses counts the mitigations by status. It is quick: it builds no reports.
+func (c *Core) Statuses() map[dots.Status]int {
 	counts := map[dots.Status]int{}
 	for _, m := range c.mits {
-		counts[c.report(m).Status]++
+		counts[c.shows(m)]++
 	}
 	return counts
 }

@@ -33,8 +33,10 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 	seq := c.pending()
 	lifetime, asked, expires, answerBy := before.lifetime, before.asked.Lifetime, before.expires, before.answerBy
+	hopLimit, cdid, own := before.hopLimit, before.cdid, before.own
 	return func(out *Ready) {
 		m.lifetime, m.asked.Lifetime, m.expires = lifetime, asked, expires
+		m.hopLimit, m.cdid, m.own = hopLimit, cdid, own
 		var kept []waiter
 		for _, w := range m.wait {
 			if w.seq >= seq {
@@ -50,6 +52,7 @@ func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 		for _, k := range m.legs {
 			if l := c.leg(k); l != nil && !l.want.Withdraw {
 				l.want.Request.Lifetime = m.toAsk(c.now)
+				l.want.HopLimit, l.want.CDID = hopLimit, cdid
 				l.want.Efficacy, l.want.Request.Attack = false, 0
 			}
 		}

@@ -116,6 +116,7 @@ type leg struct {
 	after    dots.LegKey   // asked for only when that one is gone; zero: at once
 
 	stood    bool // it may stand at the uplink: it was confirmed once, or comes from the store
+	denied   int  // withdrawals that the uplink refused
 	lost     bool // its record could not be stored and is to be written again
 	vanished bool // it went without our will: asked for again under a new mid at retryAt
 

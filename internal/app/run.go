@@ -99,7 +99,7 @@ func (a *App) gauges(ctx context.Context) error {
 		var counts map[dots.Status]int
 		var silence map[string]time.Duration
 		err := a.gateway.Look(ctx, func(c *gateway.Core) {
-			counts = c.Statuses(time.Now())
+			counts = c.Statuses()
 			silence = c.Silence(time.Now(), started)
 		})
 		if err == nil {
