@@ -19,14 +19,16 @@ func (c *Core) inForce(m *mitigation, s scope, armed bool) *leg {
 			continue
 		}
 		for _, lk := range o.legs {
-			l := c.leg(lk)
-			if l != nil && scopeOf(lk) == s && l.want.Request.OnSignalLoss == armed && !l.want.Withdraw && !l.vanished && !l.lost {
+			if l := c.leg(lk); l != nil && scopeOf(lk) == s && l.want.Request.OnSignalLoss == armed && l.inForce() {
 				return l
 			}
 		}
 	}
 	return nil
 }
+
+// inForce reports whether a leg stands at the uplink, or is on its way to.
+func (l *leg) inForce() bool { return !l.want.Withdraw && !l.vanished && !l.lost }
 
 // gives reports whether o goes or is pushed back as soon as m stands.
 func gives(m, o *mitigation) bool {
