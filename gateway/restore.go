@@ -175,16 +175,7 @@ func (c *Core) complete(m *mitigation) {
 	if passed(m.expires, c.now) {
 		return
 	}
-	var kept, elsewhere []dots.LegKey
-	for _, k := range m.legs {
-		switch {
-		case c.leg(k) == nil:
-		case k.Uplink == m.grant.Uplink:
-			kept = append(kept, k)
-		default:
-			elsewhere = append(elsewhere, k)
-		}
-	}
+	kept, elsewhere := c.legsHereAndElsewhere(m)
 	bare := m.armed() && !c.mirrors(m.grant.Uplink)
 	if len(kept) == len(m.legs) && (len(kept) > 0 || bare) {
 		return
@@ -206,6 +197,20 @@ func (c *Core) complete(m *mitigation) {
 		c.addLeg(m, c.scopeFor(route[0]), m.armed(), elsewhere)
 	}
 	c.recordMitigation(m, nil)
+}
+
+// legsHereAndElsewhere sorts a restored mitigation's legs: those at its domain's uplink of today, and those at another.
+func (c *Core) legsHereAndElsewhere(m *mitigation) (here, elsewhere []dots.LegKey) {
+	for _, k := range m.legs {
+		switch {
+		case c.leg(k) == nil:
+		case k.Uplink == m.grant.Uplink:
+			here = append(here, k)
+		default:
+			elsewhere = append(elsewhere, k)
+		}
+	}
+	return here, elsewhere
 }
 
 // restateLeg states a leg, with the lifetime that its mitigation has left; one that carries nothing any more is withdrawn.
