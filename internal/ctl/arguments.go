@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -28,12 +29,13 @@ type wanted struct {
 func (w *wanted) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&w.mid, "mid", "", "the mitigation's number (default: one more than the largest known)")
-	f.StringSliceVar(&w.prefixes, "prefix", nil, "target prefix or address; may be repeated")
-	f.StringSliceVar(&w.ports, "port", nil, "target port or range, such as 443 or 8000-8080; may be repeated")
-	f.StringSliceVar(&w.protocols, "protocol", nil, "target protocol: a number, tcp, udp or icmp; may be repeated")
-	f.StringSliceVar(&w.fqdns, "fqdn", nil, "target name; may be repeated")
-	f.StringArrayVar(&w.uris, "uri", nil, "target URI; may be repeated")
-	f.StringSliceVar(&w.aliases, "alias", nil, "name of a target that the server knows; may be repeated")
+	// Not StringSlice: it reads CSV, of which all after the first line would be lost without a word.
+	f.StringArrayVar(&w.prefixes, "prefix", nil, "target prefixes or addresses, with commas or spaces between; may be repeated")
+	f.StringArrayVar(&w.ports, "port", nil, "target ports or ranges, such as 443,8000-8080; may be repeated")
+	f.StringArrayVar(&w.protocols, "protocol", nil, "target protocols: numbers, tcp, udp or icmp; may be repeated")
+	f.StringArrayVar(&w.fqdns, "fqdn", nil, "target names, with commas or spaces between; may be repeated")
+	f.StringArrayVar(&w.uris, "uri", nil, "target URIs, with spaces between; may be repeated")
+	f.StringArrayVar(&w.aliases, "alias", nil, "names of targets that the server knows; may be repeated")
 	f.Int64Var(&w.lifetime, "lifetime", int64(dots.DefaultLifetime), "seconds, or -1 for no end")
 	f.BoolVar(&w.onLoss, "on-signal-loss", false, "start the mitigation only when the session is lost; needs --stay")
 	f.BoolVar(&w.stay, "stay", false, "hold the session and its heartbeats until Ctrl-C")
@@ -60,29 +62,14 @@ func (w *wanted) request() (dots.Request, error) {
 }
 
 func (w *wanted) target(t *dots.Target) error {
-	for _, s := range w.prefixes {
-		p, err := parsePrefix(s)
-		if err != nil {
-			return err
-		}
-		t.Prefixes = append(t.Prefixes, p)
-	}
-	for _, s := range w.ports {
-		p, err := parsePorts(s)
-		if err != nil {
-			return err
-		}
-		t.Ports = append(t.Ports, p)
-	}
-	for _, s := range w.protocols {
-		p, err := parseProtocol(s)
-		if err != nil {
-			return err
-		}
-		t.Protocols = append(t.Protocols, p)
-	}
-	t.FQDNs, t.URIs, t.Aliases = w.fqdns, w.uris, w.aliases
-	return nil
+	return cmp.Or(
+		each(flagValues{name: "prefix", values: w.prefixes}, parsePrefix, &t.Prefixes),
+		each(flagValues{name: "port", values: w.ports}, parsePorts, &t.Ports),
+		each(flagValues{name: "protocol", values: w.protocols}, parseProtocol, &t.Protocols),
+		each(flagValues{name: "fqdn", values: w.fqdns}, asItIs, &t.FQDNs),
+		each(flagValues{name: "uri", values: w.uris, commas: true}, asItIs, &t.URIs),
+		each(flagValues{name: "alias", values: w.aliases}, asItIs, &t.Aliases),
+	)
 }
 
 // parsePrefix reads a prefix, or an address as the prefix that holds it alone.
@@ -92,7 +79,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, fmt.Errorf("prefix %q: %w", s, err)
+		return p, fmt.Errorf("prefix %q: not an address, nor a prefix such as 192.0.2.0/24", s)
 	}
 	if p != p.Masked() {
 		return p, fmt.Errorf("prefix %q has bits beyond its length: did you mean %s?", s, p.Masked())

@@ -2,6 +2,8 @@ package ctl
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -71,28 +73,55 @@ func transportOf(conn *Conn) string {
 //
 // RFC 9132, Section 4.4.1.1: mids increase.
 func (t *tool) nextMID(ctx context.Context, conn *Conn) (uint32, error) {
+	key := t.stateKey(conn.CUID())
 	if t.state != "" {
-		mid, known, err := nextInState(t.state, t.stateKey(conn.CUID()))
+		mid, known, err := nextInState(t.state, key)
 		if err != nil || known {
 			return mid, err
 		}
 	}
-	ctx, cancel := t.waiting(ctx)
-	defer cancel()
-	resp, err := conn.Get(ctx, dots.Maybe[uint32]{})
+	held, err := t.held(ctx, conn)
 	if err != nil {
 		return 0, err
 	}
-	next := uint32(1)
-	if resp.Code != dots.CodeNotFound {
-		if err := Failure(resp); err != nil {
-			return 0, err
-		}
-		for _, r := range resp.Reports {
-			next = max(next, r.MID+1)
-		}
+	var mid uint32
+	if t.state == "" {
+		mid, err = midAfter(0, held)
+	} else {
+		mid, err = takeInState(t.state, key, held)
 	}
-	return next, t.used(conn.CUID(), next)
+	if err == nil && mid >= dots.MIDRollover {
+		t.note("mid %d is past %d: the mids end at %d, and begin again at 1 once no mitigation is held",
+			mid, dots.MIDRollover, uint32(math.MaxUint32))
+	}
+	return mid, err
+}
+
+// held asks the server for our mitigations.
+func (t *tool) held(ctx context.Context, conn *Conn) ([]dots.Report, error) {
+	ctx, cancel := t.waiting(ctx)
+	defer cancel()
+	resp, err := conn.Get(ctx, dots.Maybe[uint32]{})
+	if err != nil || resp.Code == dots.CodeNotFound {
+		return nil, err
+	}
+	return resp.Reports, Failure(resp)
+}
+
+// midAfter returns the mid after the largest one that is known, 0 for none, and after those that are held.
+//
+// RFC 9132, Section 4.4.1.1: from three quarters of all mids on they begin again, when there is nothing they could be mistaken for.
+func midAfter(largest uint32, held []dots.Report) (uint32, error) {
+	for _, r := range held {
+		largest = max(largest, r.MID)
+	}
+	switch {
+	case largest >= dots.MIDRollover-1 && len(held) == 0:
+		return 1, nil
+	case largest == math.MaxUint32:
+		return 0, fmt.Errorf("no mid is left after %d while mitigations are held (%d): withdraw them, and they begin again at 1", largest, len(held))
+	}
+	return largest + 1, nil
 }
 
 // used notes in the state file that a mid is taken.

@@ -47,6 +47,9 @@ type answerLine struct {
 
 func (l answerLine) text() string {
 	words := map[string]string{"2.01": "created", "2.02": "withdrawn", "2.04": "changed"}
+	if l.MID == nil { // it is about the session's configuration
+		words["2.02"] = "back to the defaults"
+	}
 	parts := []string{l.Code}
 	if w, ok := words[l.Code]; ok {
 		parts[0] += " " + w

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/dotsgate/dotsgate/dots"
 )
 
 // stateFile is what the state file holds: the largest mid by server and cuid. It has an entry for every server that was
@@ -16,10 +18,12 @@ type stateFile struct {
 	LargestMID map[string]uint32 `json:"largest_mid"`
 }
 
-// nextInState takes the next mid; known is false where the file has nothing of the key.
+// nextInState takes the next mid. known is false where that needs what the server holds: where the file has nothing of the
+// key, and where the mids may have to begin again.
 func nextInState(name, key string) (mid uint32, known bool, err error) {
 	err = changeState(name, func(s *stateFile) bool {
 		mid, known = s.LargestMID[key]
+		known = known && mid < dots.MIDRollover-1
 		if known {
 			mid++
 			s.LargestMID[key] = mid
@@ -27,6 +31,19 @@ func nextInState(name, key string) (mid uint32, known bool, err error) {
 		return known
 	})
 	return mid, known, err
+}
+
+// takeInState takes the next mid in view of what the server holds.
+func takeInState(name, key string, held []dots.Report) (mid uint32, err error) {
+	var none error
+	err = changeState(name, func(s *stateFile) bool {
+		if mid, none = midAfter(s.LargestMID[key], held); none != nil {
+			return false
+		}
+		s.LargestMID[key] = mid
+		return true
+	})
+	return mid, errors.Join(none, err)
 }
 
 // noteInState raises the largest mid.
