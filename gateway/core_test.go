@@ -25,13 +25,24 @@ func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
 // testPolicyOver has these uplinks; the last is that of the domains.
 func testPolicyOver(t testing.TB, uplinks ...policy.Uplink) *policy.Policy {
 	t.Helper()
+	return testPolicyLimited(t, policy.Defaults{}, uplinks...)
+}
+
+// testPolicyLimited is testPolicyOver with these limits; an indefinite lifetime is granted in any case.
+func testPolicyLimited(t testing.TB, limits policy.Defaults, uplinks ...policy.Uplink) *policy.Policy {
+	t.Helper()
 	last := uplinks[len(uplinks)-1].Name
+	limits.AllowIndefinite = true
 	p, err := policy.New(policy.Config{
 		Uplinks: uplinks,
 		Domains: []policy.Domain{
 			{
 				Name: "lab", Uplink: last, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
+				Aliases: map[string]dots.Target{
+					"web":  {Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.16/28")}},
+					"site": {FQDNs: []string{"site.example.com"}},
+				},
 				Clients: []policy.ClientEntry{
 					{Name: "a", CertNames: []string{"a"}},
 					{Name: "b", CertNames: []string{"b"}},
@@ -40,12 +51,11 @@ func testPolicyOver(t testing.TB, uplinks ...policy.Uplink) *policy.Policy {
 			},
 			{
 				Name: "other", Uplink: last, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+				Aliases: map[string]dots.Target{"theirs": {Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}}},
 				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}},
 			},
 		},
-		Defaults: policy.Defaults{
-			AllowIndefinite: true,
-		},
+		Defaults: limits,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +162,7 @@ func TestRecords(t *testing.T) {
 	for _, req := range []dots.Request{full, put(8, "2001:db8::/64")} {
 		r.lines = nil
 		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: req, HopLimit: 9, CDID: "cdid"}})
-		if told := slices.Contains(r.lines, "note INFO: optional attributes dropped"); told != (len(req.Optional) > 0) {
+		if told := slices.Contains(r.lines, "note INFO: optional attributes dropped count=1"); told != (len(req.Optional) > 0) {
 			t.Errorf("mid %d: told of dropped attributes: %v", req.MID, told)
 		}
 		key := dots.MitigationKey{Client: client, MID: req.MID}

@@ -88,7 +88,13 @@ func (r *rig) step(ev Event) {
 	}
 	out := r.core.Step(r.now, ev)
 	for _, n := range out.Notes {
-		r.say("note %s: %s", n.Level, n.Text)
+		text := n.Text
+		for _, a := range n.Attrs {
+			if a.Key == "count" {
+				text += " " + a.String()
+			}
+		}
+		r.say("note %s: %s", n.Level, text)
 	}
 	for _, q := range out.Questions {
 		r.say("question %s", q)
@@ -262,6 +268,9 @@ func (r *rig) legText(l dots.Leg) string {
 	s := fmt.Sprintf("%s PUT %s life=%d rev=%d", r.keyText(l.Key), targetText(l.Request.Target), l.Request.Lifetime.Value, l.Revision)
 	if l.Request.OnSignalLoss {
 		s += " armed"
+	}
+	for _, o := range l.Request.Optional {
+		s += fmt.Sprintf(" opt=%d", o.Key)
 	}
 	if l.Efficacy {
 		s += fmt.Sprintf(" efficacy=%d", l.Request.Attack)

@@ -25,7 +25,8 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 // lines below it are the expected trace. Every command is committed at once unless "manual" was said.
 //
 //	config [refuse] [nomirror] [per-client] [hide] [block=N] [asks=N] [names=N]     before anything else
-//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [own=C] [efficacy=N] [update]
+//	       [mitigations=N] [cuids=N] [relay=KEY]
+//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [own=C] [efficacy=N] [update] [opt=KEY,KEY]     TARGET: a prefix, name, URI or @alias
 //	delete CLIENT MID [cuid=C] / get CLIENT [MID] [cuid=C]
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
 //	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
@@ -154,9 +155,14 @@ func (c command) config(t testing.TB) CoreConfig {
 	cfg.Unmirrored = map[string]bool{"up": c.has("unmirrored"), "other": true}
 	cfg.MIDBlock = uint32(c.num("block"))
 	cfg.MaxAskingOf, cfg.MaxNamesOf = c.num("asks"), c.num("names")
+	up := policy.Uplink{Name: "up", CUIDMode: policy.CUIDAggregate}
 	if c.has("per-client") {
-		cfg.Policy = testPolicyWith(t, policy.CUIDPerClient)
+		up.CUIDMode = policy.CUIDPerClient
 	}
+	if key := c.num("relay"); key != 0 {
+		up.RelayOptional = []uint64{uint64(key)}
+	}
+	cfg.Policy = testPolicyLimited(t, policy.Defaults{MaxMitigations: c.num("mitigations"), MaxCUIDs: c.num("cuids")}, up)
 	return cfg
 }
 
@@ -281,14 +287,30 @@ func (c command) ask() dots.Ask {
 		ask.Efficacy = true
 		ask.Request.Attack = dots.AttackStatus(n)
 	}
-	for _, a := range c.args[2:] {
-		if p, err := netip.ParsePrefix(a); err == nil {
-			ask.Request.Target.Prefixes = append(ask.Request.Target.Prefixes, p)
-		} else if a != "armed" && a != "update" {
-			ask.Request.Target.FQDNs = append(ask.Request.Target.FQDNs, a)
+	if keys := c.opts["opt"]; keys != "" {
+		for k := range strings.SplitSeq(keys, ",") {
+			ask.Request.Optional = append(ask.Request.Optional, dots.Raw{Key: uint64(number(k)), Value: []byte{1}})
 		}
 	}
+	ask.Request.Target = c.target()
 	return ask
+}
+
+// target is what a put asks to protect.
+func (c command) target() dots.Target {
+	var t dots.Target
+	for _, a := range c.args[2:] {
+		if p, err := netip.ParsePrefix(a); err == nil {
+			t.Prefixes = append(t.Prefixes, p)
+		} else if alias, ok := strings.CutPrefix(a, "@"); ok {
+			t.Aliases = append(t.Aliases, alias)
+		} else if strings.Contains(a, "://") {
+			t.URIs = append(t.URIs, a)
+		} else if a != "armed" && a != "update" {
+			t.FQDNs = append(t.FQDNs, a)
+		}
+	}
+	return t
 }
 
 // scope is the cuid of ours that a command means; the first unless it says g=N.
