@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/store"
 )
@@ -77,8 +79,8 @@ func (c *Core) commitFailed(ev CommitFailed) {
 		c.owes(f.records)
 		innocent[f.seq] = f.reserve && !failed[0].reserve
 	}
-	for _, f := range failed {
-		if innocent[f.seq] {
+	if slices.ContainsFunc(failed, func(f flight) bool { return innocent[f.seq] }) {
+		for _, f := range failed { // a withdrawal may rest on what a batch before it had settled
 			c.rewrite(f)
 		}
 	}
@@ -87,8 +89,8 @@ func (c *Core) commitFailed(ev CommitFailed) {
 	}
 }
 
-// rewrite records the withdrawals of a batch that failed only because it came after another one that did: the room that is kept back for
-// withdrawals is there for them.
+// rewrite records what a failed batch left to be withdrawn: where withdrawals failed only because they came after another batch that did,
+// the room that is kept back for them is there.
 func (c *Core) rewrite(f flight) {
 	for _, r := range f.records {
 		if now, less := c.truth(identity{r.Kind, r.Key}); less {

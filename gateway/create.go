@@ -86,6 +86,7 @@ func (c *Core) periodFor(key dots.MitigationKey, g policy.Grant) time.Duration {
 // undoCreate takes a mitigation back that could not be stored, and puts back what stood under its key and what it had superseded.
 func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 	return func(out *Ready) {
+		withdrawn := m.phase != live // by its client meanwhile, who is told that nothing stands under the key
 		c.expel(m)
 		var freed []dots.LegKey
 		for _, k := range m.legs {
@@ -101,6 +102,7 @@ func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 			if o != nil && c.mits[o.key] == nil {
 				c.adopt(o, nil)
 				c.mend(o)
+				c.endIf(withdrawn && o == old && o.phase == live, o)
 			}
 		}
 		for _, p := range m.pushed {
@@ -111,6 +113,13 @@ func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 				c.leave(l)
 			}
 		}
+	}
+}
+
+// endIf ends a mitigation where that is so.
+func (c *Core) endIf(so bool, m *mitigation) {
+	if so {
+		c.end(m)
 	}
 }
 

@@ -19,7 +19,7 @@ func (c *Core) inForce(m *mitigation, s scope, armed bool) *leg {
 			continue
 		}
 		for _, lk := range o.legs {
-			if l := c.leg(lk); l != nil && scopeOf(lk) == s && l.want.Request.OnSignalLoss == armed && l.inForce() {
+			if l := c.leg(lk); l != nil && l.of == k && scopeOf(lk) == s && l.want.Request.OnSignalLoss == armed && l.inForce() {
 				return l
 			}
 		}

@@ -91,7 +91,6 @@ func (c *Core) owedDue() {
 	c.due.arm(&c.owed)
 	for _, id := range now {
 		c.writeTruth(id)
-		c.rewrote = c.pending()
 	}
 }
 
@@ -108,8 +107,9 @@ func (c *Core) settleClient(cl dots.Client) {
 	}
 }
 
-// writeTruth records an identity as it stands now.
+// writeTruth records an identity as it stands now. A withdrawal of it is answered only once that is durable.
 func (c *Core) writeTruth(id identity) {
+	c.rewrote = c.pending()
 	if r, less := c.truth(id); less {
 		c.putLess(r)
 	} else {
