@@ -15,11 +15,9 @@ import (
 )
 
 // testPolicy has two clients of one domain, a client of another one, and one uplink.
-func testPolicy(t testing.TB) *policy.Policy { return testPolicyWith(t, policy.CUIDAggregate) }
-
-func testPolicyWith(t testing.TB, mode policy.CUIDMode) *policy.Policy {
+func testPolicy(t testing.TB) *policy.Policy {
 	t.Helper()
-	return testPolicyOver(t, policy.Uplink{Name: "up", CUIDMode: mode})
+	return testPolicyOver(t, policy.Uplink{Name: "up"})
 }
 
 // testPolicyOver has these uplinks; the last is that of the domains.
