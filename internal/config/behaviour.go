@@ -1,9 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -109,6 +113,7 @@ func (b *builder) places(f *file, c *Config) {
 	if c.Store == "" {
 		c.Store = b.path(defaultStore)
 	}
+	b.folderOf("store.path", c.Store)
 	c.Metrics = defaultMetrics
 	if f.Metrics.Address != nil {
 		c.Metrics = *f.Metrics.Address
@@ -122,6 +127,20 @@ func (b *builder) places(f *file, c *Config) {
 	}
 	c.Log.Level = b.oneOf("log.level", f.Log.Level, "info", "debug", "info", "warn", "error")
 	c.Log.Format = b.oneOf("log.format", f.Log.Format, "text", "text", "json")
+}
+
+// folderOf notes a file whose folder is not there, so that it could not be made.
+func (b *builder) folderOf(path, name string) {
+	dir := filepath.Dir(name)
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		b.addf(path, "make it, owned by the gateway's user, or name another path", "there is no folder %s", dir)
+	case errors.Is(err, fs.ErrPermission): // it may be there, for the user that the gateway runs as
+	case err != nil:
+		b.addf(path, "check the path", "cannot look at the folder %s: %s", dir, cause(err))
+	case !info.IsDir():
+		b.addf(path, "name a file in a folder", "%s is no folder", dir)
+	}
 }
 
 // loopback checks an address that only this machine may reach.

@@ -107,6 +107,9 @@ func folder(t testing.TB) string {
 	} {
 		testpki.WriteFile(t, filepath.Join(dir, name), text)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 

@@ -146,6 +146,9 @@ func (b *builder) path(p string) string {
 
 // policy makes the policy, and gives its complaints their places in the file.
 func (b *builder) policy(f *file) *policy.Policy {
+	if len(f.Domains) == 0 {
+		b.add("domains", missing, "say who may ask for what: a domain with its name, prefixes and clients")
+	}
 	p, err := policy.New(b.policyConfig(f))
 	if err == nil {
 		return p

@@ -253,9 +253,13 @@ func (p *rawPeer) send(d datagram, due bool) []answer {
 	}
 }
 
-// next returns the next answer. Requests of the gateway, which are its heartbeats, are passed over.
+// next returns the next answer. Requests of the gateway, which are its heartbeats, are passed over; they give it no more
+// time: all of it is one wait.
 func (p *rawPeer) next() answer {
 	p.t.Helper()
+	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		p.t.Fatal(err)
+	}
 	for {
 		if a := p.read(); a.code>>5 != 0 || a.code == 0 {
 			return a
@@ -270,11 +274,9 @@ func (p *rawPeer) write(b []byte) {
 	}
 }
 
+// read returns what comes next, whatever it is, by the deadline that is set.
 func (p *rawPeer) read() answer {
 	p.t.Helper()
-	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		p.t.Fatal(err)
-	}
 	b := make([]byte, 2048)
 	n, err := p.conn.Read(b)
 	if err != nil {

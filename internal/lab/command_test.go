@@ -53,6 +53,7 @@ func TestCommandMistakes(t *testing.T) {
 		{with("load", "--mode", "smoke"), 2, "unknown mode"},
 		{with("load", "--prefix", "smoke"), 2, "smoke"},
 		{with("load", "--journal", dir+"/none/journal"), 1, "opening the journal"},
+		{with("load", "--server", "127.0.0.1:1", "--transport", "tls", "--duration", "200ms", "--quiet"), 1, "nothing was asked: no session could be made"},
 		{[]string{"demo", "--gateway", dir + "/none"}, 2, "looking for the gateway"},
 		{[]string{"run"}, 2, "looking for the gateway"},
 	}
@@ -71,7 +72,7 @@ func TestServerAndLoadCommands(t *testing.T) {
 		return []string{"--cert", filepath.Join(dir, name+".pem"), "--key", filepath.Join(dir, name+".key"), "--ca", filepath.Join(dir, "ca.pem")}
 	}
 	scenario := filepath.Join(dir, "scenario.yaml")
-	if err := os.WriteFile(scenario, []byte("max_lifetime: 7"), 0o600); err != nil {
+	if err := os.WriteFile(scenario, []byte("max_lifetime: 7\nput: [{mid: 9999, code: 4.03}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	address, err := freeAddress()
@@ -101,6 +102,10 @@ func TestServerAndLoadCommands(t *testing.T) {
 			t.Errorf("%d lines in the journal of acknowledgements, %v", strings.Count(string(raw), "\n"), err)
 		}
 	}
+	refused := append(as("client1"), "--server", address, "--count", "1", "--mode", "put-refresh", "--first-mid", "9999", "--cuid", "refused")
+	if code, _, notes := run(t, append([]string{"load"}, refused...)...); code != 1 || !strings.Contains(notes, "none of 1 answers was a success") {
+		t.Errorf("a load that is refused: exit code %d, %s", code, notes)
+	}
 	stop()
 	if code := <-done; code != 0 {
 		t.Errorf("server: %d\n%s", code, notes.String())
@@ -111,7 +116,7 @@ func TestServerAndLoadCommands(t *testing.T) {
 	}
 	defer f.Close()
 	entries, err := ReadJournal(f)
-	if err != nil || len(entries) != 128 || entries[0].Lifetime == nil || *entries[0].Lifetime != 7 {
+	if err != nil || len(entries) != 128+1 || entries[0].Lifetime == nil || *entries[0].Lifetime != 7 {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }

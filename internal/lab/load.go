@@ -84,6 +84,8 @@ type LoadResult struct {
 	P50, P99, Max time.Duration
 	// Dials that succeeded, and that failed.
 	Dials, DialFailures uint64
+	// LastDialError is of the last session that could not be made; nil when there is none.
+	LastDialError error
 }
 
 // Rate is the answered requests per second.
@@ -198,14 +200,14 @@ func (l *loader) session(ctx context.Context, number int) {
 	for ctx.Err() == nil && l.left.Load() > 0 {
 		s, err := l.dial.Dial(ctx)
 		if err != nil {
-			l.stats.dialled(false)
+			l.stats.dialled(err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(redialPause):
 			}
 			continue
 		}
-		l.stats.dialled(true)
+		l.stats.dialled(nil)
 		client := ctl.NewClient(ctl.ClientConfig{Session: s, Profile: l.cfg.Profile, CUID: workers[0].cuid})
 		var group sync.WaitGroup
 		for _, w := range workers {

@@ -223,8 +223,30 @@ func TestLoadWithoutAServer(t *testing.T) {
 		Mode: ModeEcho, Duration: 300 * time.Millisecond,
 	}
 	r, err := Load(t.Context(), cfg)
-	if err != nil || r.DialFailures == 0 || r.Requests != 0 || r.Rate() != 0 {
+	if err != nil || r.LastDialError == nil || r.DialFailures == 0 || r.Requests != 0 || r.Rate() != 0 {
 		t.Errorf("Load() = %+v, %v", r, err)
+	}
+}
+
+// TestLoadFailure: a load that was none is told from every other one.
+func TestLoadFailure(t *testing.T) {
+	refused := errors.New("refused")
+	tests := []struct {
+		name string
+		r    LoadResult
+		want string // empty: it was one
+	}{
+		{"no attempt", LoadResult{}, "before the first session"},
+		{"no session", LoadResult{DialFailures: 3, LastDialError: refused}, "3 attempts failed: last: refused"},
+		{"no answer", LoadResult{Dials: 2, Codes: map[string]uint64{"timeout": 2}}, "no request was answered over 2 sessions"},
+		{"refusals alone", LoadResult{Dials: 1, Requests: 5, Codes: map[string]uint64{"4.03": 4, "5.03": 1}}, "none of 5 answers was a success"},
+		{"one success", LoadResult{Dials: 1, DialFailures: 9, LastDialError: refused, Requests: 5, Codes: map[string]uint64{"2.04": 1, "5.03": 4}}, ""},
+	}
+	for _, tt := range tests {
+		err := tt.r.failure()
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
 	}
 }
 
@@ -254,13 +276,13 @@ func TestQuantiles(t *testing.T) {
 		if r := s.result(); r.P50 != 0 || r.Elapsed != 0 {
 			t.Errorf("of nothing: %+v", r)
 		}
-		s.dialled(true)
+		s.dialled(nil)
 		for i := range 1000 {
 			s.answered("2.04", time.Duration(i+1)*time.Millisecond)
 		}
 		s.failed(failure(fmt.Errorf("waiting: %w", context.DeadlineExceeded)))
 		s.failed(failure(errors.New("gone")))
-		s.dialled(false)
+		s.dialled(errors.New("refused"))
 		time.Sleep(2 * time.Second)
 		if r := s.result(); r.Elapsed != 2*time.Second {
 			t.Errorf("elapsed %v while it goes on", r.Elapsed)

@@ -76,6 +76,7 @@ func (t *tool) load(ctx context.Context, f loadFlags) error {
 	result, err := Load(ctx, cfg)
 	if err == nil {
 		say(t.io.Out, "%v", result)
+		err = result.failure()
 	}
 	if journal != nil {
 		err = errors.Join(err, journal.Err())

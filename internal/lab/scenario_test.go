@@ -3,6 +3,7 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -115,5 +116,44 @@ func TestReadScenario(t *testing.T) {
 	}
 	if err := DefaultScenario().check(); err != nil {
 		t.Errorf("the default scenario: %v", err)
+	}
+}
+
+// TestScenarioOfTheDocuments: the example in docs/lab.md is one, it has every setting, and the table below it tells of each.
+func TestScenarioOfTheDocuments(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "lab.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	example, table, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatal("there is no example")
+	}
+	got, err := ParseScenario([]byte(example))
+	if err != nil {
+		t.Fatalf("the example: %v", err)
+	}
+	seven := uint32(7)
+	want := Scenario{
+		Steps: DefaultScenario().Steps,
+		Refusals: []Refusal{
+			{Nth: 2, Code: "4.09", Cause: dots.CauseOverlappingTargets, Retry: 30},
+			{MID: &seven, Code: "5.03", MaxAge: 5, Diagnostic: "later"},
+		},
+		Drop: 1, Silences: []Silence{{After: 30 * time.Second, For: 10 * time.Second}}, MaxLifetime: 600,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the example, -want +got:\n%s", diff)
+	}
+	for _, part := range []any{Scenario{}, Step{}, Rate{}, Refusal{}, Silence{}} {
+		for i := range reflect.TypeOf(part).NumField() {
+			name := reflect.TypeOf(part).Field(i).Tag.Get("yaml")
+			for where, in := range map[string]string{"example": example, "table": table} {
+				if !strings.Contains(in, name) {
+					t.Errorf("the %s does not tell of %s", where, name)
+				}
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,12 +39,13 @@ type stage struct {
 	cfg      StageConfig
 	gateway  string // host:port
 	upstream string
+	metrics  string
 	children []*child
 }
 
 // newStage prepares the folder: a PKI if there is none, and the gateway's configuration.
 func newStage(cfg StageConfig) (*stage, error) {
-	s := &stage{cfg: cfg, gateway: gatewayAddress, upstream: upstreamAddress}
+	s := &stage{cfg: cfg, gateway: gatewayAddress, upstream: upstreamAddress, metrics: metricsAddress}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the lab's folder: %w", err)
 	}
@@ -83,7 +85,7 @@ func (s *stage) freePorts(text string) (string, error) {
 			return "", err
 		}
 	}
-	s.gateway, s.upstream = free[0], free[1]
+	s.gateway, s.upstream, s.metrics = free[0], free[1], free[2]
 	return strings.NewReplacer(gatewayAddress, free[0], upstreamAddress, free[1], metricsAddress, free[2]).Replace(text), nil
 }
 
@@ -106,6 +108,29 @@ func freeAddress() (string, error) {
 	return "", errors.New("looking for a free port: none is free over UDP and TCP")
 }
 
+// portsFree looks whether anybody listens where the stage will: to be answered by another lab would pass for our own's answer.
+func (s *stage) portsFree() error {
+	for _, p := range []struct{ whose, network, address string }{
+		{"the gateway", "udp", s.gateway}, {"the gateway", "tcp", s.gateway},
+		{"the simulated server", "udp", s.upstream}, {"the gateway's metrics", "tcp", s.metrics},
+	} {
+		l, err := takePort(p.network, p.address)
+		if err != nil {
+			return fmt.Errorf("the port of %s is in use, maybe by another lab that runs: end that one first: %w", p.whose, err)
+		}
+		_ = l.Close() // it was only asked for
+	}
+	return nil
+}
+
+// takePort listens over TCP or UDP.
+func takePort(network, address string) (io.Closer, error) {
+	if network == "tcp" {
+		return net.Listen(network, address)
+	}
+	return net.ListenPacket(network, address)
+}
+
 // as is how one of the lab's clients reaches the gateway.
 func (s *stage) as(client string) ctl.Config {
 	base := s.path(filepath.Join("pki", client))
@@ -118,6 +143,9 @@ func (s *stage) as(client string) ctl.Config {
 func (s *stage) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	if err := s.portsFree(); err != nil {
+		return err
+	}
 	server, err := startChild("the simulated server", s.path("upstream.log"), s.cfg.Lab, "server", "--listen", s.upstream,
 		"--cert", s.path("pki/upstream.pem"), "--key", s.path("pki/upstream.key"), "--ca", s.path("pki/ca.pem"),
 		"--journal", s.path("upstream.journal"), "--terminating", "5s")

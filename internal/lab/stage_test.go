@@ -163,6 +163,34 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunBesideAnother: a lab whose ports are taken does not say that it is up, and names whose port it is.
+func TestRunBesideAnother(t *testing.T) {
+	s, err := newStage(stageConfig(t, someConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.portsFree(); err != nil {
+		t.Fatalf("free ports: %v", err)
+	}
+	for _, tt := range []struct{ network, address, whose string }{
+		{"udp", s.gateway, "the gateway"}, {"tcp", s.gateway, "the gateway"}, {"udp", s.upstream, "the simulated server"},
+		{"tcp", s.metrics, "the gateway's metrics"},
+	} {
+		other, err := takePort(tt.network, tt.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "the port of "+tt.whose+" is in use") || !strings.Contains(err.Error(), "another lab") {
+			t.Errorf("%s %s: %v", tt.network, tt.whose, err)
+		}
+		if len(s.children) != 0 {
+			t.Fatalf("%d programs were started", len(s.children))
+		}
+		_ = other.Close()
+	}
+}
+
 // TestRunEndsWithTheGateway: a gateway that cannot start ends the lab, with what it said.
 func TestRunEndsWithTheGateway(t *testing.T) {
 	cfg := stageConfig(t, someConfig)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -21,6 +22,7 @@ type stats struct {
 	max      time.Duration
 	dials    uint64
 	failures uint64
+	dialErr  error // of the last attempt that failed
 }
 
 // A bucket holds times up to 2 % longer than those of the one before, from a microsecond on.
@@ -58,11 +60,13 @@ func (s *stats) failed(why string) {
 	s.codes[why]++
 }
 
-func (s *stats) dialled(ok bool) {
+// dialled notes an attempt to make a session, and its error.
+func (s *stats) dialled(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !ok {
+	if err != nil {
 		s.failures++
+		s.dialErr = err
 		return
 	}
 	s.dials++
@@ -81,7 +85,7 @@ func (s *stats) result() LoadResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := LoadResult{
-		Requests: s.requests, Codes: maps.Clone(s.codes), Max: s.max, Dials: s.dials, DialFailures: s.failures,
+		Requests: s.requests, Codes: maps.Clone(s.codes), Max: s.max, Dials: s.dials, DialFailures: s.failures, LastDialError: s.dialErr,
 		P50: min(s.quantile(0.50), s.max), P99: min(s.quantile(0.99), s.max),
 	}
 	switch {
@@ -107,6 +111,24 @@ func (s *stats) quantile(q float64) time.Duration {
 		}
 	}
 	return s.max
+}
+
+// failure says why a load was none: nothing was asked, or nothing that was asked succeeded. It is nil for every other one.
+func (r LoadResult) failure() error {
+	for code := range r.Codes {
+		if strings.HasPrefix(code, "2.") {
+			return nil
+		}
+	}
+	switch {
+	case r.Dials == 0 && r.DialFailures == 0:
+		return errors.New("nothing was asked: the load was over before the first session was there")
+	case r.Dials == 0:
+		return fmt.Errorf("nothing was asked: no session could be made, %d attempts failed: last: %w", r.DialFailures, r.LastDialError)
+	case r.Requests == 0:
+		return fmt.Errorf("no request was answered over %d sessions", r.Dials)
+	}
+	return fmt.Errorf("none of %d answers was a success", r.Requests)
 }
 
 // String is the result in a few lines for people.
