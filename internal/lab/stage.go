@@ -111,8 +111,10 @@ func freeAddress() (string, error) {
 // portsFree looks whether anybody listens where the stage will: to be answered by another lab would pass for our own's answer.
 func (s *stage) portsFree() error {
 	for _, p := range []struct{ whose, network, address string }{
-		{"the gateway", "udp", s.gateway}, {"the gateway", "tcp", s.gateway},
-		{"the simulated server", "udp", s.upstream}, {"the gateway's metrics", "tcp", s.metrics},
+		{"the gateway", "udp", s.gateway},
+		{"the gateway", "tcp", s.gateway},
+		{"the simulated server", "udp", s.upstream},
+		{"the gateway's metrics", "tcp", s.metrics},
 	} {
 		l, err := takePort(p.network, p.address)
 		if err != nil {

@@ -173,7 +173,9 @@ func TestRunBesideAnother(t *testing.T) {
 		t.Fatalf("free ports: %v", err)
 	}
 	for _, tt := range []struct{ network, address, whose string }{
-		{"udp", s.gateway, "the gateway"}, {"tcp", s.gateway, "the gateway"}, {"udp", s.upstream, "the simulated server"},
+		{"udp", s.gateway, "the gateway"},
+		{"tcp", s.gateway, "the gateway"},
+		{"udp", s.upstream, "the simulated server"},
 		{"tcp", s.metrics, "the gateway's metrics"},
 	} {
 		other, err := takePort(tt.network, tt.address)
