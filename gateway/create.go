@@ -98,12 +98,11 @@ func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 		}
 		c.refuseAll(out, m, c.cannotStore())
 		m.phase = ended
-		for _, o := range append(m.ousted, old) {
-			if o != nil && c.mits[o.key] == nil {
-				c.adopt(o, nil)
-				c.mend(o)
-				c.endIf(withdrawn && o == old && o.phase == live, o)
-			}
+		for _, o := range m.ousted {
+			c.putBack(o)
+		}
+		if c.putBack(old) && withdrawn {
+			c.end(old)
 		}
 		for _, p := range m.pushed {
 			p.undo(c)
@@ -116,11 +115,14 @@ func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 	}
 }
 
-// endIf ends a mitigation where that is so.
-func (c *Core) endIf(so bool, m *mitigation) {
-	if so {
-		c.end(m)
+// putBack enters a mitigation again that was taken out of the tables, unless another one has its key, and reports whether it is live.
+func (c *Core) putBack(m *mitigation) bool {
+	if m == nil || c.mits[m.key] != nil {
+		return false
 	}
+	c.adopt(m, nil)
+	c.mend(m)
+	return m.phase == live
 }
 
 // mend asks for a mitigation anew that was put back after its legs had been withdrawn.
