@@ -281,3 +281,10 @@ func code(m *coap.Message) string {
 	}
 	return m.Code.String()
 }
+
+// count returns the number of observations of a client entry.
+func (t *watchTable) count(entry string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.entries[entry]
+}

@@ -215,10 +215,3 @@ func (t *watchTable) schedule(w *watcher) {
 		t.alarms.set(&w.alarm, at)
 	}
 }
-
-// count returns the number of observations of a client entry.
-func (t *watchTable) count(entry string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.entries[entry]
-}
