@@ -3,8 +3,8 @@
 package interop
 
 import (
-	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -192,29 +192,18 @@ func once(want func(message) bool) func([]message) (message, bool) { return time
 // await waits for a message among those that a client prints.
 func (r *rig) await(p *process, what string, find func([]message) (message, bool)) message {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for {
-		ended := false
-		select {
-		case <-p.over: // nothing comes after what there is now
-			ended = true
-		default:
-		}
-		lines, grown := p.snapshot()
-		if m, ok := find(parse(lines)); ok {
-			return m
-		}
-		if ended {
-			r.t.Fatalf("%s ended without %s", p.name, what)
-		}
-		select {
-		case <-grown:
-		case <-p.over:
-		case <-ctx.Done():
-			r.t.Fatalf("%s never saw %s; it saw %v", p.name, what, parse(lines))
-		}
+	var m message
+	lines, err := p.until(func(lines []string) (ok bool) {
+		m, ok = find(parse(lines))
+		return ok
+	})
+	switch {
+	case errors.Is(err, errOver):
+		r.t.Fatalf("%s ended without %s", p.name, what)
+	case err != nil:
+		r.t.Fatalf("%s never saw %s; it saw %v", p.name, what, parse(lines))
 	}
+	return m
 }
 
 // expect checks the code of an answer.

@@ -5,6 +5,7 @@ package interop
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -97,6 +98,27 @@ func (p *process) text() string {
 // waitFor waits for a line that contains all the words, and returns it; "" when the process ends without.
 func (p *process) waitFor(words ...string) string {
 	p.t.Helper()
+	found := ""
+	_, err := p.until(func(lines []string) bool {
+		for _, line := range lines {
+			if containsAll(line, words) {
+				found = line
+				return true
+			}
+		}
+		return false
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.t.Fatalf("%s never said %q", p.name, words)
+	}
+	return found
+}
+
+// errOver says that a process ended without what was waited for.
+var errOver = errors.New("process ended")
+
+// until waits until found accepts what the process has said, and returns that; the error is errOver or that of the deadline.
+func (p *process) until(found func(lines []string) bool) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
@@ -107,19 +129,17 @@ func (p *process) waitFor(words ...string) string {
 		default:
 		}
 		lines, grown := p.snapshot()
-		for _, line := range lines {
-			if containsAll(line, words) {
-				return line
-			}
-		}
-		if ended {
-			return ""
+		switch {
+		case found(lines):
+			return lines, nil
+		case ended:
+			return lines, errOver
 		}
 		select {
 		case <-grown:
 		case <-p.over:
 		case <-ctx.Done():
-			p.t.Fatalf("%s never said %q", p.name, words)
+			return lines, ctx.Err()
 		}
 	}
 }
