@@ -44,7 +44,8 @@ func TestReadPSKs(t *testing.T) {
 
 // TestPSKErrorsTellNoKey holds that each bad line is told, and nothing of what is in it.
 func TestPSKErrorsTellNoKey(t *testing.T) {
-	_, err := parseIn(folder(t), strings.Replace(good, "psk.txt", "bad.psk", 1))
+	dir := folder(t)
+	_, err := parseIn(dir, strings.Replace(good, "psk.txt", "bad.psk", 1))
 	es := mistakes(t, err)
 	if len(es) != 3 {
 		t.Fatalf("%d mistakes, want 3:\n%v", len(es), err)
@@ -54,7 +55,8 @@ func TestPSKErrorsTellNoKey(t *testing.T) {
 			t.Errorf("mistake %d is %v, want %s", i, es[i], line)
 		}
 	}
-	if strings.Contains(err.Error(), "0001") {
+	// The folder's name is a random number, which may hold the key's digits.
+	if strings.Contains(strings.ReplaceAll(err.Error(), dir, ""), "0001") {
 		t.Errorf("a key is told: %v", err)
 	}
 }
