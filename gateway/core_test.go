@@ -35,7 +35,7 @@ func testPolicyLimited(t testing.TB, limits policy.Defaults, uplinks ...policy.U
 		Uplinks: uplinks,
 		Domains: []policy.Domain{
 			{
-				Name: "lab", Uplink: last, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+				Name: "lab", Uplinks: []string{last}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
 				Aliases: map[string]dots.Target{
 					"web":  {Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.16/28")}},
@@ -48,7 +48,7 @@ func testPolicyLimited(t testing.TB, limits policy.Defaults, uplinks ...policy.U
 				},
 			},
 			{
-				Name: "other", Uplink: last, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+				Name: "other", Uplinks: []string{last}, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 				Aliases: map[string]dots.Target{"theirs": {Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}}},
 				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}},
 			},

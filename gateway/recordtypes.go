@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -28,10 +29,11 @@ type mitigationRecord struct {
 // grantRecord is what a grant holds beyond the mitigation's own fields.
 type grantRecord struct {
 	Domain, Uplink          string
-	Request                 *requestRecord  `json:",omitempty"` // nil: as asked, but for the lifetime
-	Expanded                policy.Expanded `json:",omitzero"`
-	Supersedes, Deactivates []uint32        `json:",omitempty"`
-	Watch                   []string        `json:",omitempty"`
+	Request                 *requestRecord    `json:",omitempty"` // nil: as asked, but for the lifetime
+	Expanded                policy.Expanded   `json:",omitzero"`
+	Outside                 *policy.Footprint `json:",omitempty"` // nil: the request's target and Expanded
+	Supersedes, Deactivates []uint32          `json:",omitempty"`
+	Watch                   []string          `json:",omitempty"`
 }
 
 // requestRecord is a request without its mid, which is in the key, and its attack-status, which is not kept.
@@ -117,6 +119,9 @@ func recordGrant(g policy.Grant, asked dots.Request) grantRecord {
 		r := recordRequest(g.Request)
 		rec.Request = &r
 	}
+	if !g.Outside.Target.Equal(g.Request.Target) || !slices.Equal(g.Outside.Expanded.Prefixes, g.Expanded.Prefixes) {
+		rec.Outside = &g.Outside
+	}
 	return rec
 }
 
@@ -129,5 +134,9 @@ func (rec grantRecord) grant(m *mitigation) policy.Grant {
 		g.Request = rec.Request.request(m.key.MID)
 	}
 	g.Request.Lifetime = dots.Some(m.lifetime)
+	g.Outside = policy.Footprint{Target: g.Request.Target, Expanded: g.Expanded}
+	if rec.Outside != nil {
+		g.Outside = *rec.Outside
+	}
 	return g
 }

@@ -125,5 +125,6 @@ func (p *Policy) grant(a Ask, x expansion) Grant {
 		}
 	}
 	g.Watch = slices.Clone(x.exp.Names)
+	g.Outside = Footprint{Target: g.Request.Target, Expanded: g.Expanded}
 	return g
 }

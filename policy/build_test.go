@@ -81,11 +81,11 @@ func TestNewFindsFaults(t *testing.T) {
 		},
 		{"known rules", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[0].OnDNSFailure = OverlapRejectNew, DNSAllow }, nil},
 		{
-			"uplink of a domain", func(c *Config) { c.Domains[0].Uplink, c.Domains[1].Uplink = "", "west" },
-			[]string{"domains[0].uplink: is missing, and there are several uplinks", `domains[1].uplink: "west" is not known`},
+			"uplink of a domain", func(c *Config) { c.Domains[0].Uplinks, c.Domains[1].Uplinks = nil, []string{"west"} },
+			[]string{"domains[0].uplinks: is missing, and there are several uplinks", `domains[1].uplinks: "west" is not known`},
 		},
-		{"only uplink", func(c *Config) { c.Uplinks = c.Uplinks[:1]; c.Domains[0].Uplink, c.Domains[1].Uplink = "", "" }, nil},
-		{"nothing owned", func(c *Config) { c.Domains[1] = Domain{Name: "bare", Uplink: "north"} }, []string{"domains[1].prefixes: there is none"}},
+		{"only uplink", func(c *Config) { c.Uplinks = c.Uplinks[:1]; c.Domains[0].Uplinks, c.Domains[1].Uplinks = nil, nil }, nil},
+		{"nothing owned", func(c *Config) { c.Domains[1] = Domain{Name: "bare", Uplinks: []string{"north"}} }, []string{"domains[1].prefixes: there is none"}},
 		{"aliases", func(c *Config) {
 			c.Domains[1].Aliases = map[string]dots.Target{
 				"": {Prefixes: prefixes("192.0.2.1/32")}, "a": {}, "b": {Aliases: []string{"a"}}, "c": {Prefixes: prefixes("198.51.100.0/24")},

@@ -24,7 +24,7 @@ func (b *builder) domain(i int, c Domain, def Defaults) {
 	}
 	b.rules(path, c)
 	b.limits(path+".limits", c.Limits)
-	d.uplink = b.uplinkOf(path, c.Uplink)
+	d.uplink = b.uplinkOf(path, c.Uplinks)
 	b.prefixes(path, c, d)
 	b.ownedNames(path, c, d)
 	b.ownedURIs(path, c, d)
@@ -52,8 +52,11 @@ func (b *builder) rules(path string, c Domain) {
 }
 
 // uplinkOf returns the domain's uplink: the named one, or the only one.
-func (b *builder) uplinkOf(path, name string) string {
-	all := b.policy.uplinks
+func (b *builder) uplinkOf(path string, names []string) string {
+	all, name := b.policy.uplinks, ""
+	if len(names) > 0 {
+		name = names[0]
+	}
 	if name == "" && len(all) == 1 {
 		for only := range all {
 			return only
@@ -64,7 +67,7 @@ func (b *builder) uplinkOf(path, name string) string {
 		if name == "" {
 			cause = "is missing, and there are several uplinks"
 		}
-		b.fault(path+".uplink", cause, fix)
+		b.fault(path+".uplinks", cause, fix)
 	}
 	return name
 }

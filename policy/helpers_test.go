@@ -76,14 +76,14 @@ func house() Config {
 				{Name: "guest", CertNames: []string{"guest.example.com"}, Guest: true},
 				{Name: "gate", CertNames: []string{"gate.example.com"}, TrustedGateway: true},
 			},
-			Uplink: "north",
+			Uplinks: []string{"north"},
 		}, {
 			Name:     "other",
 			Prefixes: prefixes("192.0.2.0/24"),
 			Names:    []string{"other.example"},
 			Aliases:  map[string]dots.Target{"theirs": {Prefixes: prefixes("192.0.2.1/32")}},
 			Clients:  []ClientEntry{{Name: "stranger", CertNames: []string{"stranger.example"}}},
-			Uplink:   "south",
+			Uplinks:  []string{"south"},
 		}},
 		Uplinks: []Uplink{{Name: "north"}, {Name: "south", CUIDMode: CUIDPerClient, RelayOptional: []uint64{130}}},
 	}

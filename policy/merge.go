@@ -18,6 +18,8 @@ type Part struct {
 	Armed bool
 	// Covers are the indices of the mitigation's targets that the leg protects; empty: all of them.
 	Covers []int
+	// Uplink tells apart who reports: of one uplink the worst leg counts for a target, of several uplinks the best.
+	Uplink string
 	// Own is the mitigation's target: a conflict's scope is cut to it.
 	Own Expanded
 }

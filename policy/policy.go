@@ -126,6 +126,31 @@ func (p *Policy) Reexpand(v View, g Grant) Expanded {
 	return x.exp
 }
 
+// Renew tests again, after a refresh of names or a change of policy, that a grant is its domain's, and returns it as it is now: domain, addresses of
+// names, translation. While a name cannot be resolved the addresses of before stay in: an outage of DNS ends no mitigation.
+//
+// RFC 9132, Section 4.4.1: the check is made again at each new resolution.
+func (p *Policy) Renew(v View, g Grant) (Grant, *dots.Error) {
+	g = p.Today(g)
+	if err := p.Recheck(v, g); err != nil {
+		return g, err
+	}
+	g.Expanded = p.Reexpand(v, g)
+	g.Outside = Footprint{Target: g.Request.Target, Expanded: g.Expanded}
+	return g, nil
+}
+
+// Places says where a mitigation is to go now, in an order that depends on its arguments alone; empty: nowhere. It is asked again whenever one
+// of them changed.
+func (p *Policy) Places(v Links, c Course) []Place {
+	_ = v
+	var places []Place
+	for _, at := range p.Route(c.Grant) {
+		places = append(places, Place{Placement: at, Part: c.Grant.Outside})
+	}
+	return places
+}
+
 // Route says where a grant's legs go: one placement now. An unknown uplink gives none.
 func (p *Policy) Route(g Grant) []Placement {
 	u, ok := p.uplinks[g.Uplink]

@@ -53,15 +53,27 @@ type Ask struct {
 	CUIDProven bool
 	// OwnCUID is the cuid that the credential of the asking session gives; empty: not known.
 	OwnCUID string
+	// Ruling is what the AAA server said of this request. Not set: it was not asked.
+	Ruling dots.Maybe[Ruling]
 }
 
-// Verdict is what Admit decides. Exactly one of Deny, Questions and Grant is meant, in this order.
+// Ruling is an AAA server's answer.
+type Ruling struct {
+	Allow  bool
+	Reason string // why not; for the log and the audit, not for the client
+	// Failed says that there was no answer, and that what it said before is not known or too old.
+	Failed bool
+}
+
+// Verdict is what Admit decides. Exactly one of Deny, Questions, Consult and Grant is meant, in this order.
 type Verdict struct {
 	// Deny refuses. With dots.CodeSilent there is to be no answer at all. Grant.Informs is valid with it.
 	Deny *dots.Error
 	// Questions are names to resolve first; then Admit is to be asked again. Never empty strings, no duplicates.
 	Questions []string
-	Grant     Grant
+	// Consult: the AAA server is to be asked, then Admit is to be asked again with its Ruling. Grant is what would be granted.
+	Consult bool
+	Grant   Grant
 }
 
 // Grant is what policy allows of a mitigation.
@@ -74,6 +86,8 @@ type Grant struct {
 	Uplink  string
 	// Expanded is the target for overlap tests.
 	Expanded Expanded
+	// Outside is what legs are made of: Request's target and Expanded as the uplinks know them, after address translation.
+	Outside Footprint
 	// Refresh says that the mid is known and nothing changed but what may: answer 2.04. An Ask with Update whose parameters did
 	// change is none: the request held is to be replaced by this one.
 	Refresh bool
@@ -95,9 +109,38 @@ type Inform struct {
 	Conflict dots.Conflict
 }
 
-// Placement is where a leg goes and under which of our cuids.
+// Placement is an uplink and one of our cuids there.
 type Placement struct {
 	Uplink string
 	// Scope says what the cuid is computed for: "" for all, "domain:<name>", or "client:<name>:<cuid>".
 	Scope string
+}
+
+// Place is where a mitigation goes and which part of it.
+type Place struct {
+	Placement
+	Part Footprint
+}
+
+// Links is what Places may read of the uplinks.
+type Links interface {
+	Link(uplink string) Link
+}
+
+// Link is the state of an uplink.
+type Link struct {
+	Up      bool // it has a session, or lost it so recently that nothing is moved yet
+	Drained bool // by the operator's command: asked for nothing new
+}
+
+// Course is a mitigation on its way to uplinks.
+type Course struct {
+	Grant Grant
+	// At lists the uplinks where it is asked for now, sorted.
+	At []string
+	// Refused lists the uplinks that refused it for good, and those that gave it up as exceeded, sorted.
+	Refused []string
+	// Recursed: it goes on from the local mitigators to the uplinks; To names the operator's choice, empty: the domain's.
+	Recursed bool
+	To       string
 }

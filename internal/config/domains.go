@@ -63,7 +63,7 @@ func maybe[T any](p *T) dots.Maybe[T] {
 
 func (b *builder) domain(at string, f fileDomain) policy.Domain {
 	d := policy.Domain{
-		Name: f.Name, Names: f.Names, URIs: f.URIs, Uplink: f.Uplink, Limits: b.limits(f.Limits),
+		Name: f.Name, Names: f.Names, URIs: f.URIs, Uplinks: f.Uplinks, Limits: b.limits(f.Limits),
 		Prefixes:     b.prefixes(at+".prefixes", f.Prefixes),
 		OnOverlap:    policy.OverlapRule(f.OnOverlap),
 		OnDNSFailure: policy.DNSRule(f.OnDNSFailure),

@@ -60,7 +60,7 @@ type fileDomain struct {
 	URIs         []string             `yaml:"uris"`
 	Aliases      map[string]fileAlias `yaml:"aliases"`
 	Clients      []fileClient         `yaml:"clients"`
-	Uplink       string               `yaml:"uplink"`
+	Uplinks      []string             `yaml:"uplinks"`
 	OnOverlap    string               `yaml:"on_overlap"`
 	OnDNSFailure string               `yaml:"on_dns_failure"`
 	Limits       fileLimits           `yaml:"limits"`

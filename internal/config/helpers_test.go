@@ -38,7 +38,7 @@ uplinks:
     server_name: two.example.net
 domains:
   - name: a
-    uplink: one
+    uplinks: [one]
     prefixes: [192.0.2.0/24, "2001:db8:1::/48"]
     names: [example.com]
     uris: ["https://www.example.com/"]
@@ -59,7 +59,7 @@ domains:
     limits:
       max_mitigations: 10
   - name: b
-    uplink: two
+    uplinks: [two]
     prefixes: [198.51.100.0/24]
     on_overlap: reject-new
     on_dns_failure: allow

@@ -173,7 +173,7 @@ func (b *builder) follows(path string) bool {
 	} else if head, _, ok := strings.Cut(path, ".uris"); ok {
 		leansOn = head + ".prefixes"
 	}
-	ofUplink := strings.HasPrefix(path, "domains[") && strings.HasSuffix(path, ".uplink")
+	ofUplink := strings.HasPrefix(path, "domains[") && strings.HasSuffix(path, ".uplinks")
 	return slices.ContainsFunc(b.errors, func(e *Error) bool {
 		return e.Path == path || within(e.Path, path) || within(path, e.Path) || within(leansOn, e.Path) ||
 			ofUplink && strings.HasPrefix(e.Path, "uplinks[") && strings.HasSuffix(e.Path, ".name")
