@@ -41,6 +41,8 @@ type Core struct {
 	seq     uint64 // newest batch
 	durable uint64 // up to here every batch is durable, or was taken back
 
+	dirty map[dots.MitigationKey]bool // mitigations whose legs are to follow
+
 	// of the step in progress
 	now  time.Time
 	out  *Ready
@@ -80,6 +82,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		own:        map[policy.Placement]string{},
 		movedAt:    map[string]time.Time{},
 		up:         map[string]bool{},
+		dirty:      map[dots.MitigationKey]bool{},
 	}, nil
 }
 
@@ -89,6 +92,7 @@ func (c *Core) Step(now time.Time, ev Event) Ready {
 	var out Ready
 	c.now, c.out, c.undo, c.grew = now, &out, nil, false
 	c.dispatch(ev)
+	c.settle()
 	c.close()
 	c.out = nil
 	return out
