@@ -15,10 +15,10 @@ type Core struct {
 
 	mits     map[dots.MitigationKey]*mitigation
 	byClient map[dots.Client]map[uint32]*mitigation
-	index    *policy.Index       // mitigations by expanded target
-	cuids    map[string]*binding // downstream cuids
-	cuidsOf  map[string][]string // by client entry
-	liveOf   map[string]int      // number of live mitigations by client entry
+	index    *policy.Index[dots.MitigationKey] // mitigations by expanded target
+	cuids    map[string]*binding               // downstream cuids
+	cuidsOf  map[string][]string               // by client entry
+	liveOf   map[string]int                    // number of live mitigations by client entry
 
 	legs       map[scope]*holding
 	legCount   int
@@ -64,7 +64,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		policy:   cfg.Policy,
 		mits:     map[dots.MitigationKey]*mitigation{},
 		byClient: map[dots.Client]map[uint32]*mitigation{},
-		index:    policy.NewIndex(),
+		index:    policy.NewIndex(compareKeys),
 		cuids:    map[string]*binding{},
 		cuidsOf:  map[string][]string{},
 		liveOf:   map[string]int{},

@@ -55,8 +55,8 @@ func BenchmarkNew(b *testing.B) {
 }
 
 // fullIndex holds n mitigations of two prefixes and a name each.
-func fullIndex(n int) (*Index, []Expanded) {
-	x := NewIndex()
+func fullIndex(n int) (*Index[dots.MitigationKey], []Expanded) {
+	x := NewIndex(compareKey)
 	list := make([]Expanded, n)
 	for i, p := range manyPrefixes(n) {
 		second := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}), 64)

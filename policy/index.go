@@ -11,24 +11,25 @@ import (
 	"github.com/dotsgate/dotsgate/dots"
 )
 
-// Index finds overlapping mitigations, at a cost that grows with the target asked and with what is found, not with the
-// table. It holds as many mitigations as it is given: the caller bounds them (Defaults.MaxMitigations). It is not safe for
-// concurrent use.
-type Index struct {
-	domains map[string]*domainIndex
-	entries map[dots.MitigationKey]indexed
+// Index finds overlapping targets, of mitigations or of legs, at a cost that grows with the target asked and with what is found, not
+// with the table. A domain here is whatever keeps targets apart: only those of the same one are found together. It holds as many
+// entries as it is given: the caller bounds them (Defaults.MaxMitigations). It is not safe for concurrent use.
+type Index[K comparable] struct {
+	compare func(a, b K) int
+	domains map[string]*domainIndex[K]
+	entries map[K]indexed
 }
 
-// indexed is what an Index holds of a mitigation, so that Delete needs its key only.
+// indexed is what an Index holds of an entry, so that Delete needs its key only.
 type indexed struct {
 	domain   string
 	expanded Expanded
 }
 
-// domainIndex holds the keys of one domain's mitigations by what they protect. Each list is sorted.
-type domainIndex struct {
-	prefixes bart.Table[[]dots.MitigationKey]
-	texts    map[text][]dots.MitigationKey
+// domainIndex holds the keys of one domain's entries by what they protect. Each list is sorted.
+type domainIndex[K comparable] struct {
+	prefixes bart.Table[[]K]
+	texts    map[text][]K
 	count    int
 }
 
@@ -46,33 +47,33 @@ const (
 	kindAlias
 )
 
-// NewIndex makes an empty Index.
-func NewIndex() *Index {
-	return &Index{domains: map[string]*domainIndex{}, entries: map[dots.MitigationKey]indexed{}}
+// NewIndex makes an empty Index whose lists are in the order of compare: negative, zero or positive, zero for equal keys only.
+func NewIndex[K comparable](compare func(a, b K) int) *Index[K] {
+	return &Index[K]{compare: compare, domains: map[string]*domainIndex[K]{}, entries: map[K]indexed{}}
 }
 
-// Insert adds a mitigation, or replaces it. The Index keeps e's slices, which must not be changed after.
-func (x *Index) Insert(key dots.MitigationKey, domain string, e Expanded) {
+// Insert adds an entry, or replaces it. The Index keeps e's slices, which must not be changed after.
+func (x *Index[K]) Insert(key K, domain string, e Expanded) {
 	x.Delete(key)
 	d := x.domains[domain]
 	if d == nil {
-		d = &domainIndex{texts: map[text][]dots.MitigationKey{}}
+		d = &domainIndex[K]{texts: map[text][]K{}}
 		x.domains[domain] = d
 	}
 	d.count++
 	x.entries[key] = indexed{domain, e}
 	for _, p := range e.Prefixes {
-		d.prefixes.Modify(p, func(list []dots.MitigationKey, _ bool) ([]dots.MitigationKey, bool) {
-			return withKey(list, key), false
+		d.prefixes.Modify(p, func(list []K, _ bool) ([]K, bool) {
+			return withKey(list, key, x.compare), false
 		})
 	}
 	for t := range e.texts {
-		d.texts[t] = withKey(d.texts[t], key)
+		d.texts[t] = withKey(d.texts[t], key, x.compare)
 	}
 }
 
-// Delete removes a mitigation. An unknown one is ignored.
-func (x *Index) Delete(key dots.MitigationKey) {
+// Delete removes an entry. An unknown one is ignored.
+func (x *Index[K]) Delete(key K) {
 	old, ok := x.entries[key]
 	if !ok {
 		return
@@ -80,13 +81,13 @@ func (x *Index) Delete(key dots.MitigationKey) {
 	delete(x.entries, key)
 	d := x.domains[old.domain]
 	for _, p := range old.expanded.Prefixes {
-		d.prefixes.Modify(p, func(list []dots.MitigationKey, _ bool) ([]dots.MitigationKey, bool) {
-			list = withoutKey(list, key)
+		d.prefixes.Modify(p, func(list []K, _ bool) ([]K, bool) {
+			list = withoutKey(list, key, x.compare)
 			return list, len(list) == 0
 		})
 	}
 	for t := range old.expanded.texts {
-		if list := withoutKey(d.texts[t], key); len(list) > 0 {
+		if list := withoutKey(d.texts[t], key, x.compare); len(list) > 0 {
 			d.texts[t] = list
 		} else {
 			delete(d.texts, t)
@@ -97,24 +98,24 @@ func (x *Index) Delete(key dots.MitigationKey) {
 	}
 }
 
-// Overlaps lists the mitigations of a domain that overlap e, sorted by client, cuid and mid. The list is the caller's.
-func (x *Index) Overlaps(domain string, e Expanded) []dots.MitigationKey {
+// Overlaps lists the keys of a domain's entries that overlap e, in the order of the Index. The list is the caller's.
+func (x *Index[K]) Overlaps(domain string, e Expanded) []K {
 	d := x.domains[domain]
 	if d == nil {
 		return nil
 	}
-	var found []dots.MitigationKey
+	var found []K
 	for _, p := range e.Prefixes {
 		found = d.prefixOverlaps(found, p)
 	}
 	for t := range e.texts {
 		found = append(found, d.texts[t]...)
 	}
-	return sorted(found, compareKey)
+	return sorted(found, x.compare)
 }
 
 // prefixOverlaps appends the keys whose prefixes hold p or lie in it.
-func (d *domainIndex) prefixOverlaps(found []dots.MitigationKey, p netip.Prefix) []dots.MitigationKey {
+func (d *domainIndex[K]) prefixOverlaps(found []K, p netip.Prefix) []K {
 	for _, list := range d.prefixes.Supernets(p) { // p itself is among them
 		found = append(found, list...)
 	}
@@ -126,14 +127,14 @@ func (d *domainIndex) prefixOverlaps(found []dots.MitigationKey, p netip.Prefix)
 	return found
 }
 
-// Expanded returns the target under which a mitigation was inserted.
-func (x *Index) Expanded(key dots.MitigationKey) (Expanded, bool) {
+// Expanded returns the target under which an entry was inserted.
+func (x *Index[K]) Expanded(key K) (Expanded, bool) {
 	e, ok := x.entries[key]
 	return e.expanded, ok
 }
 
-// Len returns the number of mitigations.
-func (x *Index) Len() int { return len(x.entries) }
+// Len returns the number of entries.
+func (x *Index[K]) Len() int { return len(x.entries) }
 
 // texts walks names, URIs and aliases.
 func (e Expanded) texts(yield func(text) bool) {
@@ -150,8 +151,8 @@ func (e Expanded) texts(yield func(text) bool) {
 }
 
 // withKey inserts a key into a sorted list.
-func withKey(list []dots.MitigationKey, key dots.MitigationKey) []dots.MitigationKey {
-	i, ok := slices.BinarySearchFunc(list, key, compareKey)
+func withKey[K any](list []K, key K, compare func(a, b K) int) []K {
+	i, ok := slices.BinarySearchFunc(list, key, compare)
 	if ok {
 		return list
 	}
@@ -159,8 +160,8 @@ func withKey(list []dots.MitigationKey, key dots.MitigationKey) []dots.Mitigatio
 }
 
 // withoutKey deletes a key from a sorted list.
-func withoutKey(list []dots.MitigationKey, key dots.MitigationKey) []dots.MitigationKey {
-	i, ok := slices.BinarySearchFunc(list, key, compareKey)
+func withoutKey[K any](list []K, key K, compare func(a, b K) int) []K {
+	i, ok := slices.BinarySearchFunc(list, key, compare)
 	if !ok {
 		return list
 	}

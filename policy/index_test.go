@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -15,7 +16,7 @@ func keyOf(name string, mid uint32) dots.MitigationKey {
 }
 
 func TestIndex(t *testing.T) {
-	x := NewIndex()
+	x := NewIndex(compareKey)
 	x.Insert(keyOf("b", 2), "acme", Expanded{Prefixes: prefixes("198.51.100.0/24"), Names: []string{"www.example.com"}})
 	x.Insert(keyOf("a", 9), "acme", Expanded{Prefixes: prefixes("198.51.100.0/28")})
 	x.Insert(keyOf("a", 1), "acme", Expanded{Prefixes: prefixes("198.51.100.0/24"), URIs: []string{"u"}, Aliases: []string{"web"}})
@@ -47,7 +48,7 @@ func TestIndex(t *testing.T) {
 }
 
 func TestIndexReplacesAndDeletes(t *testing.T) {
-	x := NewIndex()
+	x := NewIndex(compareKey)
 	k := keyOf("a", 1)
 	old := Expanded{Prefixes: prefixes("198.51.100.0/24"), Names: []string{"old.example"}}
 	x.Insert(k, "acme", old)
@@ -117,7 +118,7 @@ func randomExpanded(r *rand.Rand) Expanded {
 
 func TestIndexAgainstAnOracle(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	x, oracle := NewIndex(), naive{}
+	x, oracle := NewIndex(compareKey), naive{}
 	found := 0
 	for step := range 20000 {
 		k := keyOf(fmt.Sprint(r.IntN(5)), uint32(r.IntN(40)))
@@ -149,5 +150,22 @@ func TestIndexAgainstAnOracle(t *testing.T) {
 	}
 	if x.Len() != 0 || len(x.domains) != 0 {
 		t.Error("something is left after everything was deleted")
+	}
+}
+
+// TestIndexOfLegs indexes something else than mitigations: lists come in the order that is given.
+func TestIndexOfLegs(t *testing.T) {
+	x := NewIndex(func(a, b uint32) int { return cmp.Compare(b, a) })
+	whole := Expanded{Prefixes: prefixes("198.51.100.0/24")}
+	for _, mid := range []uint32{7, 1 << 31, 3} {
+		x.Insert(mid, "uplink a", whole)
+	}
+	x.Insert(5, "uplink b", whole)
+	if got, want := x.Overlaps("uplink a", Expanded{Prefixes: prefixes("198.51.100.9/32")}), []uint32{1 << 31, 7, 3}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	x.Delete(7)
+	if got, want := x.Overlaps("uplink a", whole), []uint32{1 << 31, 3}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v after one is gone", got, want)
 	}
 }

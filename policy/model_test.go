@@ -12,7 +12,7 @@ import (
 // model is a small core: it keeps what was granted, in an Index, and does what a Grant says.
 type model struct {
 	fakeView
-	index *Index
+	index *Index[dots.MitigationKey]
 	live  map[dots.MitigationKey]Grant
 	asked map[dots.MitigationKey]dots.Request
 }
@@ -84,7 +84,7 @@ func TestLiveMitigationsStayDisjoint(t *testing.T) {
 	c.Defaults.MaxMitigations = 6
 	p := mustNew(t, c)
 	r := rand.New(rand.NewPCG(5, 6))
-	m := &model{index: NewIndex(), live: map[dots.MitigationKey]Grant{}, asked: map[dots.MitigationKey]dots.Request{}}
+	m := &model{index: NewIndex(compareKey), live: map[dots.MitigationKey]Grant{}, asked: map[dots.MitigationKey]dots.Request{}}
 	codes := map[dots.Code]int{}
 	for step := range 5000 {
 		a := askPrefix(fmt.Sprintf("198.51.100.%d/%d", r.IntN(256), 26+r.IntN(7)))
