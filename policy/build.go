@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -94,7 +95,7 @@ func (b *builder) uplinks(list []Uplink) {
 					"use 128 to 255 or 16384 to 65535")
 			}
 		}
-		b.policy.uplinks[u.Name] = uplink{mode: mode, relay: append([]uint64(nil), u.RelayOptional...)}
+		b.policy.uplinks[u.Name] = uplink{mode: mode, relay: slices.Clone(u.RelayOptional), cdid: u.CDID, local: u.Local}
 	}
 }
 

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -25,15 +24,6 @@ type client struct {
 	guest   bool
 	gateway bool
 }
-
-// uplink is an Uplink made ready.
-type uplink struct {
-	mode  CUIDMode
-	relay []uint64
-}
-
-// relays reports whether an optional key travels on to the uplink.
-func (u uplink) relays(key uint64) bool { return slices.Contains(u.relay, key) }
 
 // New checks a Config. Its error joins one *FieldError for each fault found.
 func New(c Config) (*Policy, error) {
@@ -166,6 +156,3 @@ func (p *Policy) Route(g Grant) []Placement {
 	}
 	return []Placement{place}
 }
-
-// CUIDMode says which of our clients share a cuid at an uplink; empty: there is no such uplink.
-func (p *Policy) CUIDMode(uplink string) CUIDMode { return p.uplinks[uplink].mode }
