@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -32,6 +33,12 @@ type DialConfig struct {
 	HandshakeTimeout time.Duration
 	// IdleTimeout ends a session that has been silent for so long; zero means never.
 	IdleTimeout time.Duration
+	// Source is the address that sessions leave from: a server name is then resolved to an address of the same family.
+	// The zero Addr leaves the choice to the system, which may change it while a DTLS session lives.
+	Source netip.Addr
+	// Interface is the network interface that sessions leave by, whatever the routes say; Linux only. A Dial that may not
+	// bind to it, or finds no such interface, fails. Empty means any.
+	Interface string
 	// RequireALPN refuses a TLS server that does not choose "coap". Zero means accept it. UDP does not use it.
 	RequireALPN bool
 }
@@ -39,6 +46,7 @@ type DialConfig struct {
 // Dialer makes sessions to one server and owns the goroutines that feed them. Safe for concurrent use.
 type Dialer struct {
 	cfg     DialConfig
+	from    binding
 	keeper  *keeper
 	timers  *Timers // nil when the template brings its own
 	started chan struct{}
@@ -67,7 +75,11 @@ func NewDialer(cfg DialConfig) (*Dialer, error) {
 	default:
 		return nil, fmt.Errorf("making a dialer: unknown network %q", cfg.Network)
 	}
-	d := &Dialer{keeper: newKeeper(0, cfg.IdleTimeout), started: make(chan struct{})}
+	from, err := boundTo(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making a dialer: %w", err)
+	}
+	d := &Dialer{from: from, keeper: newKeeper(0, cfg.IdleTimeout), started: make(chan struct{})}
 	d.life, d.end = context.WithCancel(context.Background())
 	if cfg.Session.Counters == nil {
 		cfg.Session.Counters = new(Counters)
@@ -130,7 +142,7 @@ func (d *Dialer) failed(err error) error {
 func (d *Dialer) connect(ctx context.Context) (securedConn, error) {
 	set := d.cfg.Credentials.current.Load()
 	if d.cfg.Network == NetworkTCP {
-		return dialTLS(ctx, set, d.cfg)
+		return d.dialTLS(ctx, set)
 	}
-	return dialDTLS(ctx, set, d.cfg)
+	return d.dialDTLS(ctx, set)
 }

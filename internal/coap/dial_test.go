@@ -121,7 +121,7 @@ func TestResolveUDP(t *testing.T) {
 		{"127.0.0.1", ""},
 	}
 	for _, tt := range tests {
-		got, err := resolveUDP(t.Context(), tt.in)
+		got, err := resolveUDP(t.Context(), tt.in, binding{})
 		if (err == nil) != (tt.want != "") || err == nil && got.String() != tt.want {
 			t.Errorf("resolveUDP(%q) = %v, %v, want %q", tt.in, got, err, tt.want)
 		}

@@ -63,22 +63,17 @@ func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, 
 }
 
 // dialDTLS does the handshake as a client over a socket of its own.
-func dialDTLS(ctx context.Context, s *credentialSet, cfg DialConfig) (securedConn, error) {
-	addr, err := resolveUDP(ctx, cfg.Address)
+func (d *Dialer) dialDTLS(ctx context.Context, s *credentialSet) (securedConn, error) {
+	addr, err := resolveUDP(ctx, d.cfg.Address, d.from)
 	if err != nil {
 		return nil, err
 	}
-	network := "udp6"
-	if addr.AddrPort().Addr().Unmap().Is4() {
-		network = "udp4"
-	}
-	var lc net.ListenConfig
-	socket, err := lc.ListenPacket(ctx, network, "")
+	socket, err := d.from.packet(ctx, addr)
 	if err != nil {
-		return nil, fmt.Errorf("opening a socket: %w", err)
+		return nil, err
 	}
-	own := &dtlsSocket{PacketConn: socket, server: addr, counters: cfg.Session.Counters}
-	return clientDTLS(ctx, s, own, cfg.ServerName)
+	own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters}
+	return clientDTLS(ctx, s, own, d.cfg.ServerName)
 }
 
 // clientDTLS does the handshake as a client over the socket, which it closes when it fails.
@@ -95,7 +90,8 @@ func clientDTLS(ctx context.Context, s *credentialSet, own *dtlsSocket, name str
 	return shakeDTLS(ctx, conn, dtlsEnd{settle: settle, counters: own.counters, identity: s.cfg.PSKIdentity})
 }
 
-func resolveUDP(ctx context.Context, address string) (*net.UDPAddr, error) {
+// resolveUDP returns the first address of the server that can be reached from where the dialer is bound.
+func resolveUDP(ctx context.Context, address string, from binding) (*net.UDPAddr, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("reading the server's address: %w", err)
@@ -108,10 +104,15 @@ func resolveUDP(ctx context.Context, address string) (*net.UDPAddr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving the server: %w", err)
 	}
-	if len(addrs) == 0 {
-		return nil, fmt.Errorf("resolving the server: no address of %s", host)
+	for _, a := range addrs {
+		if from.suits(a.IP) {
+			return &net.UDPAddr{IP: a.IP, Zone: a.Zone, Port: number}, nil
+		}
 	}
-	return &net.UDPAddr{IP: addrs[0].IP, Zone: addrs[0].Zone, Port: number}, nil
+	if len(addrs) > 0 {
+		return nil, fmt.Errorf("resolving the server: no address of %s can be reached from the source %v", host, from.source)
+	}
+	return nil, fmt.Errorf("resolving the server: no address of %s", host)
 }
 
 // dtlsSocket is a dialer's socket. It is not connected, so that the system may choose another source address when

@@ -80,17 +80,16 @@ func shakeTLS(ctx context.Context, conn *tls.Conn, requireALPN bool) (securedCon
 }
 
 // dialTLS connects and does the handshake as a client.
-func dialTLS(ctx context.Context, s *credentialSet, cfg DialConfig) (securedConn, error) {
-	c, err := s.tlsClientFor(cfg.ServerName)
+func (d *Dialer) dialTLS(ctx context.Context, s *credentialSet) (securedConn, error) {
+	c, err := s.tlsClientFor(d.cfg.ServerName)
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, "tcp", cfg.Address)
+	raw, err := d.from.stream(ctx, d.cfg.Address)
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return nil, err
 	}
-	return shakeTLS(ctx, tls.Client(raw, c), cfg.RequireALPN)
+	return shakeTLS(ctx, tls.Client(raw, c), d.cfg.RequireALPN)
 }
 
 // WriteRecord queues b. When the peer has left too much unread it gives the connection up.
