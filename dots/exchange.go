@@ -8,8 +8,6 @@ type Ask struct {
 	Request Request
 	// HopLimit is what may be forwarded: the received value, or the initial one, less one (RFC 8768, Section 3).
 	HopLimit uint8
-	// CDID came from a gateway trusted to supply it; empty otherwise (RFC 9132, Section 4.4.1.2).
-	CDID string
 	// OwnCUID is the cuid that the session's credential gives, whichever cuid the client goes by: nobody else can have proved it
 	// (RFC 9132, Section 4.4.1.1).
 	OwnCUID string

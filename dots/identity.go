@@ -1,8 +1,10 @@
 package dots
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"strings"
 )
 
 // Credential is what a peer proved in its handshake. Peers are known by their credential and never by an
@@ -35,12 +37,25 @@ func EncodeCUID(sum [sha256.Size]byte) string {
 type Client struct {
 	Name string // the configured entry
 	CUID string
+	// CDID tells the clients behind a gateway that is trusted to supply it from each other, who may have the same cuid; from anybody else
+	// it is dropped, and empty here (RFC 9132, Section 4.4.1.2).
+	CDID string `json:",omitempty"`
+}
+
+// Compare orders clients by entry, cuid and cdid.
+func (c Client) Compare(o Client) int {
+	return cmp.Or(strings.Compare(c.Name, o.Name), strings.Compare(c.CUID, o.CUID), strings.Compare(c.CDID, o.CDID))
 }
 
 // MitigationKey names a mitigation as its client made it.
 type MitigationKey struct {
 	Client Client
 	MID    uint32
+}
+
+// Compare orders mitigations by client and mid.
+func (k MitigationKey) Compare(o MitigationKey) int {
+	return cmp.Or(k.Client.Compare(o.Client), cmp.Compare(k.MID, o.MID))
 }
 
 // LegKey names a mitigation request as the gateway makes it to an uplink.

@@ -1,6 +1,7 @@
 package dots_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
@@ -121,6 +122,23 @@ func TestKeysNameThings(t *testing.T) {
 	} {
 		if legs[key] {
 			t.Errorf("%s: names the same leg", name)
+		}
+	}
+}
+
+// RFC 9132, Section 4.4.1.2: cuid and cdid together tell a client.
+func TestCompareKeys(t *testing.T) {
+	key := func(name, cuid, cdid string, mid uint32) dots.MitigationKey {
+		return dots.MitigationKey{Client: dots.Client{Name: name, CUID: cuid, CDID: cdid}, MID: mid}
+	}
+	sorted := []dots.MitigationKey{
+		key("a", "x", "", 9), key("a", "x", "d", 1), key("a", "x", "d", 2), key("a", "x", "e", 1), key("a", "y", "d", 0), key("b", "", "", 0),
+	}
+	for i, a := range sorted {
+		for j, b := range sorted {
+			if got := a.Compare(b); got != cmp.Compare(i, j) {
+				t.Errorf("%v and %v: %d", a, b, got)
+			}
 		}
 	}
 }

@@ -6,9 +6,9 @@ import (
 )
 
 // client returns who asks. RFC 9132, Section 4.4: a client is its authenticated identity and its cuid; a dialect
-// without cuids has the one that the credential gives.
+// without cuids has the one that the credential gives. Behind a trusted gateway the cdid belongs to it, too.
 func (c *call) client() dots.Client {
-	return dots.Client{Name: c.entry, CUID: orDefault(c.req.CUID, c.peer.cuid)}
+	return dots.Client{Name: c.entry, CUID: orDefault(c.req.CUID, c.peer.cuid), CDID: c.cdid()}
 }
 
 // cdid returns the received cdid where its sender may supply one. RFC 9132, Section 4.4.1.2: the one of any other
@@ -37,7 +37,7 @@ func (c *call) putMitigation() {
 		return
 	}
 	ask := dots.Ask{
-		Client: c.client(), Request: c.req.Mitigation, HopLimit: left, CDID: c.cdid(), OwnCUID: c.peer.cuid,
+		Client: c.client(), Request: c.req.Mitigation, HopLimit: left, OwnCUID: c.peer.cuid,
 		Efficacy: c.req.Efficacy, Update: c.req.CUID == "", // the dialect without cuids lets a known mitigation change
 	}
 	if c.peer.armed() {

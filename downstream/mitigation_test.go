@@ -201,7 +201,7 @@ func TestAsk(t *testing.T) {
 		{
 			"cdid of a trusted gateway", "gw.example", request(putCode, cdid, bodyPut),
 			change(func(a *dots.Ask) {
-				a.Client.Name, a.CDID = "gw", "d1"
+				a.Client.Name, a.Client.CDID = "gw", "d1"
 				a.OwnCUID = dots.Credential{SPKI: []byte("key of gw.example")}.CUID()
 			}),
 		},
@@ -358,6 +358,25 @@ func TestClientsAreSeparate(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// Clients behind a trusted gateway are told apart by cdid in everything that they ask for.
+//
+// RFC 9132, Section 4.4.1.2: cuid and cdid together tell a client.
+func TestClientsBehindAGateway(t *testing.T) {
+	inRig(t, nil, func(r *rig) {
+		behind := func(path string) string { return strings.Replace(path, "mitigate/", "mitigate/cdid=d1/", 1) }
+		c := r.connect("gw.example")
+		c.do(request(putCode, behind(pathMID1), bodyPut))
+		c.do(request(deleteCode, behind(pathMID1), ""))
+		c.do(request(getCode, behind(pathAll), ""))
+		want := dots.Client{Name: "gw", CUID: "c1", CDID: "d1"}
+		r.core.set(func(core *fakeCore) {
+			if core.asks[0].Client != want || core.withdrawn[0].Client != want || core.asked[0].Client != want {
+				t.Errorf("asked %v, withdrew %v, looked at %v", core.asks[0].Client, core.withdrawn[0].Client, core.asked[0].Client)
+			}
+		})
 	})
 }
 

@@ -70,7 +70,7 @@ func (c *Core) admit(key dots.MitigationKey, ask dots.Ask, tickets []Ticket) {
 	a := policy.Ask{
 		Client: ask.Client, Request: ask.Request, Efficacy: ask.Efficacy, Update: ask.Update, OwnCUID: ask.OwnCUID,
 	}
-	if b := c.cuids[ask.Client.CUID]; b != nil {
+	if b := c.cuids[nameOf(ask.Client)]; b != nil {
 		a.CUIDOwner, a.CUIDProven = b.owner, b.proven
 	}
 	m := c.mits[key]
@@ -192,7 +192,11 @@ func (c *Core) busy(text string) *dots.Error {
 
 // keyAttrs names a mitigation in a log line.
 func keyAttrs(k dots.MitigationKey, more ...slog.Attr) []slog.Attr {
-	return append([]slog.Attr{slog.String("client", k.Client.Name), slog.String("cuid", k.Client.CUID), slog.Uint64("mid", uint64(k.MID))}, more...)
+	attrs := []slog.Attr{slog.String("client", k.Client.Name), slog.String("cuid", k.Client.CUID)}
+	if k.Client.CDID != "" {
+		attrs = append(attrs, slog.String("cdid", k.Client.CDID))
+	}
+	return append(append(attrs, slog.Uint64("mid", uint64(k.MID))), more...)
 }
 
 // legAttrs names a leg in a log line.

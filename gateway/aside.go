@@ -13,8 +13,8 @@ func (c *Core) restateTables() {
 		return
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(c.mits), compareKeys) {
-		if c.cuids[k.Client.CUID] == nil {
-			b := &binding{cuid: k.Client.CUID, owner: k.Client.Name}
+		if c.cuids[nameOf(k.Client)] == nil {
+			b := &binding{name: nameOf(k.Client), owner: k.Client.Name}
 			c.enterCUID(b)
 			c.put(b.record(), nil)
 		}

@@ -16,8 +16,8 @@ type Core struct {
 	mits     map[dots.MitigationKey]*mitigation
 	byClient map[dots.Client]map[uint32]*mitigation
 	index    *policy.Index[dots.MitigationKey] // mitigations by expanded target
-	cuids    map[string]*binding               // downstream cuids
-	cuidsOf  map[string][]string               // by client entry
+	cuids    map[cuidName]*binding             // downstream cuids
+	cuidsOf  map[string][]cuidName             // by client entry
 	liveOf   map[string]int                    // number of live mitigations by client entry
 
 	legs       map[scope]*holding
@@ -65,8 +65,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		mits:     map[dots.MitigationKey]*mitigation{},
 		byClient: map[dots.Client]map[uint32]*mitigation{},
 		index:    policy.NewIndex(compareKeys),
-		cuids:    map[string]*binding{},
-		cuidsOf:  map[string][]string{},
+		cuids:    map[cuidName]*binding{},
+		cuidsOf:  map[string][]cuidName{},
 		liveOf:   map[string]int{},
 		asks:     map[dots.MitigationKey]*asking{},
 		names:    map[string]*name{},

@@ -156,10 +156,10 @@ func TestRecords(t *testing.T) {
 	full.ACLs = []dots.ACLControl{{Name: "acl", Activation: dots.ActivateImmediate}}
 	full.Source = dots.Source{Prefixes: []string{"203.0.113.0/24"}, ICMPTypes: []dots.ICMPTypeRange{{Lower: 3, Upper: 4}}}
 	full.Optional = []dots.Raw{{Key: 130, Value: []byte{1}}} // does not travel on, so that the grant differs
-	client := dots.Client{Name: "a", CUID: "cuid-a"}
+	client := dots.Client{Name: "a", CUID: "cuid-a", CDID: "cdid"}
 	for _, req := range []dots.Request{full, put(8, "2001:db8::/64")} {
 		r.lines = nil
-		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: req, HopLimit: 9, CDID: "cdid"}})
+		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: req, HopLimit: 9}})
 		if told := slices.Contains(r.lines, "note INFO: optional attributes dropped count=1"); told != (len(req.Optional) > 0) {
 			t.Errorf("mid %d: told of dropped attributes: %v", req.MID, told)
 		}

@@ -50,7 +50,7 @@ func (c *Core) create(key dots.MitigationKey, ask dots.Ask, g policy.Grant, tick
 // newMitigation makes a mitigation of what was asked and what policy allows of it.
 func (c *Core) newMitigation(key dots.MitigationKey, ask dots.Ask, g policy.Grant) *mitigation {
 	m := &mitigation{
-		key: key, asked: ask.Request, grant: g, hopLimit: ask.HopLimit, cdid: ask.CDID,
+		key: key, asked: ask.Request, grant: g, hopLimit: ask.HopLimit, cdid: ask.Client.CDID,
 		phase: live, fresh: true, period: c.periodFor(key, g), seq: c.pending(),
 	}
 	m.grant.Informs = nil

@@ -1,22 +1,51 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/store"
 )
 
+// cuidName is a downstream cuid. Behind a trusted gateway each cdid has cuids of its own (RFC 9132, Section 4.4.1.2).
+type cuidName struct{ cuid, cdid string }
+
+func nameOf(cl dots.Client) cuidName { return cuidName{cl.CUID, cl.CDID} }
+
+// of is a client entry under the cuid.
+func (n cuidName) of(client string) dots.Client {
+	return dots.Client{Name: client, CUID: n.cuid, CDID: n.cdid}
+}
+
+func (n cuidName) compare(o cuidName) int {
+	return cmp.Or(strings.Compare(n.cuid, o.cuid), strings.Compare(n.cdid, o.cdid))
+}
+
+func (n cuidName) recordKey() string {
+	if n.cdid == "" {
+		return n.cuid
+	}
+	return n.cuid + keySep + n.cdid
+}
+
+func parseCUIDKey(key string) cuidName {
+	cuid, cdid, _ := strings.Cut(key, keySep)
+	return cuidName{cuid, cdid}
+}
+
 // binding ties a downstream cuid to the client entry that uses it.
 type binding struct {
-	cuid, owner string
-	proven      bool      // the owner's own credential gives this cuid
-	former      []string  // client entries that it was taken from: what they have under it goes on to its end
-	freeAt      time.Time // nothing is left under it: when it is given back
-	gone        uint64    // the newest batch that took something of it away
+	name   cuidName
+	owner  string
+	proven bool      // the owner's own credential gives this cuid
+	former []string  // client entries that it was taken from: what they have under it goes on to its end
+	freeAt time.Time // nothing is left under it: when it is given back
+	gone   uint64    // the newest batch that took something of it away
 
 	alarm
 }
@@ -26,10 +55,10 @@ func (b *binding) dueAt() time.Time { return b.freeAt }
 // claimCUID gives a cuid to the client that a granted request came from: a new one, or one that policy says is its own although
 // another entry had come with it first. What that one has under it goes on to its end, but it gets nothing new there.
 func (c *Core) claimCUID(cl dots.Client, own string) {
-	b, proven := c.cuids[cl.CUID], own != "" && own == cl.CUID
+	b, proven := c.cuids[nameOf(cl)], own != "" && nameOf(cl) == cuidName{cuid: own}
 	switch {
 	case b == nil:
-		b = &binding{cuid: cl.CUID, owner: cl.Name, proven: proven}
+		b = &binding{name: nameOf(cl), owner: cl.Name, proven: proven}
 		c.enterCUID(b)
 		c.put(b.record(), func(*Ready) { c.dropCUID(b) })
 	case b.owner != cl.Name:
@@ -38,7 +67,7 @@ func (c *Core) claimCUID(cl dots.Client, own string) {
 		owner, was := b.owner, b.proven
 		c.passCUID(b, cl.Name, proven)
 		c.put(b.record(), func(*Ready) {
-			if c.cuids[b.cuid] == b && b.owner == cl.Name {
+			if c.cuids[b.name] == b && b.owner == cl.Name {
 				c.passCUID(b, owner, was)
 			}
 		})
@@ -69,7 +98,7 @@ func (b *binding) noteFormer(client string) {
 //
 // The binding is given back cuidKept after nothing was left under it; a restart of ours begins that time anew.
 func (c *Core) bindCUID(cl dots.Client) {
-	b := c.cuids[cl.CUID]
+	b := c.cuids[nameOf(cl)]
 	if b == nil {
 		c.claimCUID(cl, "")
 		return
@@ -82,17 +111,17 @@ func (c *Core) bindCUID(cl dots.Client) {
 }
 
 func (c *Core) enterCUID(b *binding) {
-	c.cuids[b.cuid] = b
-	c.cuidsOf[b.owner] = append(c.cuidsOf[b.owner], b.cuid)
+	c.cuids[b.name] = b
+	c.cuidsOf[b.owner] = append(c.cuidsOf[b.owner], b.name)
 }
 
 // dropCUID gives a binding back.
 func (c *Core) dropCUID(b *binding) {
-	if c.cuids[b.cuid] != b {
+	if c.cuids[b.name] != b {
 		return
 	}
-	delete(c.cuids, b.cuid)
-	of := slices.DeleteFunc(c.cuidsOf[b.owner], func(s string) bool { return s == b.cuid })
+	delete(c.cuids, b.name)
+	of := slices.DeleteFunc(c.cuidsOf[b.owner], func(n cuidName) bool { return n == b.name })
 	c.cuidsOf[b.owner] = of
 	if len(of) == 0 {
 		delete(c.cuidsOf, b.owner)
@@ -101,12 +130,12 @@ func (c *Core) dropCUID(b *binding) {
 }
 
 // idleCUID starts the time after which a cuid is given back, if nothing is left under it.
-func (c *Core) idleCUID(cuid string) {
-	b := c.cuids[cuid]
-	if b == nil || len(c.byClient[dots.Client{Name: b.owner, CUID: cuid}]) > 0 {
+func (c *Core) idleCUID(n cuidName) {
+	b := c.cuids[n]
+	if b == nil || len(c.byClient[n.of(b.owner)]) > 0 {
 		return
 	}
-	b.former = slices.DeleteFunc(b.former, func(name string) bool { return len(c.byClient[dots.Client{Name: name, CUID: cuid}]) == 0 })
+	b.former = slices.DeleteFunc(b.former, func(client string) bool { return len(c.byClient[n.of(client)]) == 0 })
 	if len(b.former) == 0 {
 		b.freeAt = c.now.Add(cuidKept)
 		c.due.arm(b)
@@ -116,17 +145,17 @@ func (c *Core) idleCUID(cuid string) {
 // restateCUIDs starts that time for restored cuids, and finds what is under one that was taken back.
 func (c *Core) restateCUIDs() {
 	for cl := range c.byClient {
-		if b := c.cuids[cl.CUID]; b != nil && b.owner != cl.Name {
+		if b := c.cuids[nameOf(cl)]; b != nil && b.owner != cl.Name {
 			b.noteFormer(cl.Name)
 		}
 	}
-	for _, cuid := range slices.Sorted(maps.Keys(c.cuids)) {
-		c.idleCUID(cuid)
+	for _, n := range slices.SortedFunc(maps.Keys(c.cuids), cuidName.compare) {
+		c.idleCUID(n)
 	}
 }
 
 // bindingDue gives a cuid back that nothing is left under.
 func (c *Core) bindingDue(b *binding) {
 	c.dropCUID(b)
-	c.putLess(store.Record{Kind: kindCUID, Key: b.cuid})
+	c.putLess(store.Record{Kind: kindCUID, Key: b.name.recordKey()})
 }

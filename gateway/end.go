@@ -24,7 +24,7 @@ func (c *Core) withdraw(ev Withdraw) {
 	if id := (identity{kindMitigation, mitigationRecordKey(ev.Key)}); c.owed.set[id] {
 		c.writeTruth(id) // whatever the store still holds of it must not come back
 	}
-	if b := c.cuids[ev.Key.Client.CUID]; b != nil {
+	if b := c.cuids[nameOf(ev.Key.Client)]; b != nil {
 		c.waitFor(b.gone)
 	}
 	c.waitFor(c.rewrote)

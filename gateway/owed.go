@@ -131,7 +131,7 @@ func (c *Core) truth(id identity) (r store.Record, less bool) {
 			r = n.record(scope{first, second})
 		}
 	case kindCUID:
-		if b := c.cuids[id.key]; b != nil {
+		if b := c.cuids[parseCUIDKey(id.key)]; b != nil {
 			r = b.record()
 		}
 	case kindOwn:

@@ -25,7 +25,11 @@ const (
 const keySep = "\x00"
 
 func mitigationRecordKey(k dots.MitigationKey) string {
-	return k.Client.Name + keySep + k.Client.CUID + keySep + strconv.FormatUint(uint64(k.MID), 10)
+	key := k.Client.Name + keySep + k.Client.CUID + keySep + strconv.FormatUint(uint64(k.MID), 10)
+	if k.Client.CDID != "" {
+		key += keySep + k.Client.CDID
+	}
+	return key
 }
 
 func legRecordKey(k dots.LegKey) string {
@@ -33,8 +37,12 @@ func legRecordKey(k dots.LegKey) string {
 }
 
 func parseMitigationKey(key string) (dots.MitigationKey, error) {
+	cdid := ""
+	if i := strings.LastIndex(key, keySep); strings.Count(key, keySep) == 3 {
+		key, cdid = key[:i], key[i+1:]
+	}
 	name, cuid, mid, err := parseKey(key)
-	return dots.MitigationKey{Client: dots.Client{Name: name, CUID: cuid}, MID: mid}, err
+	return dots.MitigationKey{Client: dots.Client{Name: name, CUID: cuid, CDID: cdid}, MID: mid}, err
 }
 
 func parseLegKey(key string) (dots.LegKey, error) {
@@ -87,7 +95,7 @@ func (c *Core) recordMitigation(m *mitigation, undo func(*Ready)) {
 // dropRecord ends a mitigation on disk.
 func (c *Core) dropRecord(m *mitigation) {
 	m.seq = c.pending()
-	if b := c.cuids[m.key.Client.CUID]; b != nil {
+	if b := c.cuids[nameOf(m.key.Client)]; b != nil {
 		b.gone = c.pending()
 	}
 	c.putLess(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)})
@@ -114,7 +122,7 @@ func (c *Core) recordCounter(s scope, n *counter) {
 }
 
 func (b *binding) record() store.Record {
-	return store.Record{Kind: kindCUID, Key: b.cuid, Value: encode(cuidRecord{b.owner, b.proven})}
+	return store.Record{Kind: kindCUID, Key: b.name.recordKey(), Value: encode(cuidRecord{b.owner, b.proven})}
 }
 
 func ownRecordOf(p policy.Placement, cuid string) store.Record {

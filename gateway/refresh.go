@@ -16,7 +16,7 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 		m.asked.Lifetime = ask.Request.Lifetime
 		m.setExpiry(c.now)
 	}
-	m.hopLimit, m.cdid = ask.HopLimit, ask.CDID
+	m.hopLimit = ask.HopLimit
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
 	c.recordMitigation(m, c.undoRefresh(m, &before))
 	c.out.note(slog.LevelInfo, "mitigation refreshed", keyAttrs(m.key, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
@@ -33,10 +33,10 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 	seq := c.pending()
 	lifetime, asked, expires, answerBy := before.lifetime, before.asked.Lifetime, before.expires, before.answerBy
-	hopLimit, cdid, own := before.hopLimit, before.cdid, before.own
+	hopLimit, own := before.hopLimit, before.own
 	return func(out *Ready) {
 		m.lifetime, m.asked.Lifetime, m.expires = lifetime, asked, expires
-		m.hopLimit, m.cdid, m.own = hopLimit, cdid, own
+		m.hopLimit, m.own = hopLimit, own
 		var kept []waiter
 		for _, w := range m.wait {
 			if w.seq >= seq {
@@ -52,7 +52,7 @@ func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 		for _, k := range m.legs {
 			if l := c.leg(k); l != nil && !l.want.Withdraw {
 				l.want.Request.Lifetime = m.toAsk(c.now)
-				l.want.HopLimit, l.want.CDID = hopLimit, cdid
+				l.want.HopLimit = hopLimit
 				l.want.Efficacy, l.want.Request.Attack = false, 0
 			}
 		}
@@ -70,7 +70,7 @@ func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) bool {
 		return false
 	}
 	l.want.Request.Lifetime = m.toAsk(c.now)
-	l.want.HopLimit, l.want.CDID = m.hopLimit, m.cdid
+	l.want.HopLimit = m.hopLimit
 	if l.state == held {
 		return false
 	}

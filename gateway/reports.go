@@ -11,10 +11,8 @@ import (
 	"github.com/dotsgate/dotsgate/policy"
 )
 
-// compareKeys orders mitigations by client, cuid and mid.
-func compareKeys(a, b dots.MitigationKey) int {
-	return cmp.Or(strings.Compare(a.Client.Name, b.Client.Name), strings.Compare(a.Client.CUID, b.Client.CUID), cmp.Compare(a.MID, b.MID))
-}
+// compareKeys orders mitigations by client and mid.
+func compareKeys(a, b dots.MitigationKey) int { return a.Compare(b) }
 
 // inspect answers a client's GET: its own mitigations and nobody else's (RFC 9132, Section 4.4.2). What is durable is
 // told at once; a change on its way to the disk is waited for.
@@ -31,7 +29,7 @@ func (c *Core) inspect(ev Inspect) {
 			reports = append(reports, c.inspectOne(m))
 		}
 	}
-	if b := c.cuids[ev.Client.CUID]; b != nil && (len(reports) == 0 || !ev.MID.Set) {
+	if b := c.cuids[nameOf(ev.Client)]; b != nil && (len(reports) == 0 || !ev.MID.Set) {
 		c.waitFor(b.gone)
 	}
 	if len(reports) == 0 {
@@ -59,8 +57,8 @@ func (c *Core) waitFor(seq uint64) {
 // mitigationsOf lists the mitigations of a client entry under all its cuids, sorted.
 func (c *Core) mitigationsOf(client string) []*mitigation {
 	var found []*mitigation
-	for _, cuid := range c.cuidsOf[client] {
-		for _, m := range c.byClient[dots.Client{Name: client, CUID: cuid}] {
+	for _, n := range c.cuidsOf[client] {
+		for _, m := range c.byClient[n.of(client)] {
 			found = append(found, m)
 		}
 	}

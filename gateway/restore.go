@@ -38,7 +38,7 @@ func (c *Core) restoreRecord(now time.Time, r store.Record) error {
 		return restoreAs(r, func(v counterRecord) error { return c.restoreCounter(r.Key, v) })
 	case kindCUID:
 		return restoreAs(r, func(v cuidRecord) error {
-			c.enterCUID(&binding{cuid: r.Key, owner: v.Client, proven: v.Proven})
+			c.enterCUID(&binding{name: parseCUIDKey(r.Key), owner: v.Client, proven: v.Proven})
 			return nil
 		})
 	case kindOwn:

@@ -358,7 +358,7 @@ func (r *rig) check() {
 		if m.phase == live {
 			liveOf[k.Client.Name]++
 		}
-		if b := c.cuids[k.Client.CUID]; b == nil || b.owner != k.Client.Name && !slices.Contains(b.former, k.Client.Name) {
+		if b := c.cuids[nameOf(k.Client)]; b == nil || b.owner != k.Client.Name && !slices.Contains(b.former, k.Client.Name) {
 			r.t.Fatalf("cuid of %v is not bound", k)
 		}
 	}

@@ -26,8 +26,8 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //
 //	config [refuse] [nomirror] [per-client] [hide] [block=N] [asks=N] [names=N]     before anything else
 //	       [mitigations=N] [cuids=N] [relay=KEY]
-//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [own=C] [efficacy=N] [update] [opt=KEY,KEY]     TARGET: a prefix, name, URI or @alias
-//	delete CLIENT MID [cuid=C] / get CLIENT [MID] [cuid=C]
+//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [cdid=D] [own=C] [efficacy=N] [update] [opt=KEY,KEY]     TARGET: a prefix, name, URI or @alias
+//	delete CLIENT MID [cuid=C] [cdid=D] / get CLIENT [MID] [cuid=C] [cdid=D]
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
 //	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
@@ -171,6 +171,7 @@ func (c command) client() dots.Client {
 	if s := c.opts["cuid"]; s != "" {
 		cl.CUID = s
 	}
+	cl.CDID = c.opts["cdid"]
 	return cl
 }
 

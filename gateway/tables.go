@@ -39,7 +39,7 @@ func (c *Core) expel(m *mitigation) {
 	delete(of, m.key.MID)
 	if len(of) == 0 {
 		delete(c.byClient, m.key.Client)
-		c.idleCUID(m.key.Client.CUID)
+		c.idleCUID(nameOf(m.key.Client))
 	}
 	if m.phase == live {
 		c.over(m)

@@ -53,11 +53,15 @@ func (p *Policy) entitled(client string) (*domain, *dots.Error) {
 }
 
 // checkCUID refuses a cuid that is another client's, and one too many. Certificates are public, so anybody can compute the cuid that
-// one gives: it is the credential's, and whoever else came with it first keeps nobody out.
+// one gives: it is the credential's, and whoever else came with it first keeps nobody out. Those behind a trusted gateway have cuids of
+// their own under each cdid, which collide with nobody else's.
 //
 // RFC 9132, Section 4.4.1.1: a cuid that another client uses is answered 4.09 with cause 3 and nothing else.
 func (p *Policy) checkCUID(v View, a Ask, l limits) *dots.Error {
 	reserved := p.byCUID[a.Client.CUID]
+	if a.Client.CDID != "" {
+		reserved, a.OwnCUID = "", ""
+	}
 	mine := reserved == a.Client.Name || a.OwnCUID != "" && a.OwnCUID == a.Client.CUID && !a.CUIDProven
 	switch {
 	case reserved != "" && reserved != a.Client.Name:

@@ -107,6 +107,20 @@ func TestAdmitCUIDOfACredential(t *testing.T) {
 	}
 }
 
+// RFC 9132, Section 4.4.1.2: behind a trusted gateway cuid and cdid together tell a client, so that a configured cuid is free there, and the
+// gateway's own credential proves nothing.
+func TestAdmitCUIDBehindAGateway(t *testing.T) {
+	p := mustNew(t, house())
+	a := askPrefix("198.51.100.0/24")
+	a.Client = dots.Client{Name: "two", CUID: dots.EncodeCUID(spki("key one")), CDID: "d"}
+	a.CUIDOwner = ""
+	if err := p.Admit(&fakeView{}, a).Deny; err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	a.OwnCUID, a.CUIDOwner = a.Client.CUID, "one"
+	wantDeny(t, p.Admit(&fakeView{}, a).Deny, dots.CodeConflict, "cuid is in use")
+}
+
 // TestAdmitKnownMID goes through the rows of the table of a PUT's answers for a known mid.
 //
 // RFC 9132, Section 4.4.1: a refresh repeats every parameter but lifetime.

@@ -1,10 +1,8 @@
 package policy
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/gaissmai/bart"
 
@@ -168,7 +166,7 @@ func withoutKey[K any](list []K, key K, compare func(a, b K) int) []K {
 	return slices.Delete(list, i, i+1)
 }
 
-// compareKey orders mitigations by client, cuid and mid.
+// compareKey orders mitigations by client and mid.
 func compareKey(a, b dots.MitigationKey) int {
-	return cmp.Or(strings.Compare(a.Client.Name, b.Client.Name), strings.Compare(a.Client.CUID, b.Client.CUID), cmp.Compare(a.MID, b.MID))
+	return a.Compare(b)
 }

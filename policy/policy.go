@@ -153,6 +153,9 @@ func (p *Policy) Route(g Grant) []Placement {
 		place.Scope = "domain:" + g.Domain
 	case CUIDPerClient:
 		place.Scope = "client:" + g.Client.Name + ":" + g.Client.CUID
+		if g.Client.CDID != "" {
+			place.Scope += ":" + g.Client.CDID
+		}
 	}
 	return []Placement{place}
 }

@@ -70,7 +70,7 @@ func WriteMitigations(w io.Writer, format string, now time.Time, items []Mitigat
 			heard[i] = age(l.Heard, now)
 		}
 		return []string{
-			m.Client, m.CUID, strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
+			m.Client, m.cuid(), strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
 			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ",")), orDash(strings.Join(heard, ",")),
 		}
 	}}.write(w, format, items)
@@ -113,4 +113,12 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// cuid is what a client goes by: behind a trusted gateway with the cdid in front.
+func (m Mitigation) cuid() string {
+	if m.CDID == "" {
+		return m.CUID
+	}
+	return m.CDID + "/" + m.CUID
 }

@@ -23,6 +23,12 @@ func TestTables(t *testing.T) {
 			"a x 1 mitigated 60s 192.0.2.1/32,port:443 one/9:placed,two/3:placing 59m30s,-",
 			"b y 2 in-progress indefinite example.com - -",
 		}},
+		"behind a gateway": {func(b *bytes.Buffer) error {
+			return WriteMitigations(b, FormatTable, now, []Mitigation{{Client: "gw", CUID: "x", CDID: "d", MID: 1, Status: "mitigated", Lifetime: 60}})
+		}, []string{
+			"CLIENT CUID MID STATUS LIFETIME TARGETS LEGS HEARD",
+			"gw d/x 1 mitigated 60s - - -",
+		}},
 		"sessions": {func(b *bytes.Buffer) error { return WriteSessions(b, FormatTable, now, f.sessions) }, []string{
 			"ID CLIENT PEER TRANSPORT PROFILE AGE HEARD",
 			"5 a 192.0.2.9:4646 dtls rfc9132 1h0m0s 59m0s",
@@ -132,7 +138,7 @@ func TestPrintable(t *testing.T) {
 func TestTableEscapes(t *testing.T) {
 	const evil = "x\x1b[2J\ny\tz"
 	f := fake{
-		mitigations: []Mitigation{{Client: evil, CUID: evil, Status: evil, Targets: []string{evil}, Legs: []Leg{{Uplink: evil, State: evil}}}},
+		mitigations: []Mitigation{{Client: evil, CUID: evil, CDID: evil, Status: evil, Targets: []string{evil}, Legs: []Leg{{Uplink: evil, State: evil}}}},
 		sessions:    []Session{{Client: evil, Peer: evil, Transport: evil, Profile: evil}},
 		uplinks:     []Uplink{{Name: evil, Profile: evil, Transport: evil, Remote: evil, LastError: evil, Legs: map[string]int{evil: 1}}},
 	}

@@ -6,6 +6,7 @@ import "time"
 type Mitigation struct {
 	Client       string   `json:"client"`
 	CUID         string   `json:"cuid"`
+	CDID         string   `json:"cdid,omitempty"` // of a client behind a trusted gateway
 	MID          uint32   `json:"mid"`
 	Domain       string   `json:"domain"`
 	Targets      []string `json:"targets"`

@@ -26,7 +26,7 @@ func (a *App) Mitigations(ctx context.Context) ([]admin.Mitigation, error) {
 
 func showMitigation(m gateway.MitigationInfo) admin.Mitigation {
 	s := admin.Mitigation{
-		Client: m.Key.Client.Name, CUID: m.Key.Client.CUID, MID: m.Key.MID, Domain: m.Domain, Targets: targets(m.Report.Target),
+		Client: m.Key.Client.Name, CUID: m.Key.Client.CUID, CDID: m.Key.Client.CDID, MID: m.Key.MID, Domain: m.Domain, Targets: targets(m.Report.Target),
 		Status: m.Report.Status.String(), StatusCode: int(m.Report.Status), Lifetime: int64(m.Report.Lifetime),
 		Conflict: m.Report.Conflict.Set, BytesDropped: counter(m.Report.Counters.BytesDropped), PktsDropped: counter(m.Report.Counters.PktsDropped),
 		Legs: make([]admin.Leg, len(m.Legs)),
