@@ -25,17 +25,24 @@ type Config struct {
 	NodeID       string // our identifier in the list of a 5.08 (RFC 8768, Section 3)
 	HopLimit     int    // put into requests that come without one, 1 to 255
 	HideTopology bool   // clients are told our own identifier alone in a 5.08, not the uplink's list (RFC 8768, Section 7)
-	Listeners    []Listener
-	Credentials  Credentials
-	Uplinks      []Uplink
-	Policy       *policy.Policy
-	Mitigation   Mitigation
-	Session      Session
-	DNS          DNS
-	Store        string // path of the database
-	Metrics      string // host:port; empty: none
-	Admin        string // path of the Unix socket; empty: none
-	Log          Log
+	// Unicast are our own addresses, to which an anycast listener sends its clients; empty: there is no such listener.
+	Unicast     []netip.Addr
+	Listeners   []Listener
+	Credentials Credentials
+	Uplinks     []Uplink // each server of a farm is one
+	Mitigators  []Mitigator
+	Policy      *policy.Policy
+	Mitigation  Mitigation
+	Session     Session
+	DNS         DNS
+	AAA         *AAA   // nil: none
+	Store       string // path of the database
+	Metrics     string // host:port; empty: none
+	Admin       string // path of the Unix socket; empty: none
+	Log         Log
+
+	words    policy.Config // what Policy was made of
+	natFiles []natFile     // where some of it is from
 }
 
 // Listener is where clients come in.
@@ -45,6 +52,9 @@ type Listener struct {
 	Profiles    []string
 	RequireALPN bool // TLS only: refuse clients that do not offer "coap"
 	MaxSessions int  // 0: the built-in bound
+	// ClientDomain: whoever comes in here is in the domain of clients: nobody's cdid is believed (RFC 9132, Section 4.4.1.2).
+	ClientDomain bool
+	Anycast      bool // clients are sent on to Unicast (RFC 8811, Section 3.2.4)
 }
 
 // Credentials are what the gateway proves itself with and whom it believes.
@@ -61,12 +71,14 @@ func (c Credentials) onlyPSK() bool { return c.Cert+c.Key+c.CA == "" && c.PSKFil
 
 // Uplink is an upstream DOTS server.
 type Uplink struct {
-	Name        string
+	Name        string // of a farm's server: FARM/SERVER
 	Address     string // host:port
 	ServerName  string // name in the server's certificate; empty: the host of Address
 	Transport   string
 	Profile     string
 	Credentials Credentials
+	Source      netip.Addr // which address of ours it is asked from; not valid: the system's choice
+	Interface   string     // which interface of ours; empty: the system's choice
 }
 
 // Mitigation is how mitigations are treated.

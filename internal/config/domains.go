@@ -14,13 +14,24 @@ import (
 // policyConfig turns the words about domains, clients and uplinks into policy's.
 func (b *builder) policyConfig(f *file) policy.Config {
 	pc := policy.Config{Defaults: b.defaults(f.Limits)}
-	for i, u := range f.Uplinks {
-		at := fmt.Sprintf("uplinks[%d]", i)
-		mode := b.oneOf(at+".cuid", u.CUID, "aggregate", "aggregate", "per-domain", "per-client")
-		pc.Uplinks = append(pc.Uplinks, policy.Uplink{Name: u.Name, CUIDMode: policy.CUIDMode(mode), RelayOptional: u.RelayOptional})
+	b.policyUplinks(f, &pc)
+	for i, c := range f.Classes {
+		b.named(fmt.Sprintf("classes[%d].name", i), c.Name)
+		pc.Classes = append(pc.Classes, policy.Class{Name: c.Name, Guest: c.Guest, Limits: b.limits(c.Limits)})
 	}
+	general := b.limits(f.Limits)
 	for i, d := range f.Domains {
-		pc.Domains = append(pc.Domains, b.domain(fmt.Sprintf("domains[%d]", i), d))
+		made := b.domain(i, d)
+		for _, l := range []struct{ own, general *dots.Maybe[int] }{
+			{&made.Limits.MaxObservers, &general.MaxObservers},
+			{&made.Limits.RequestsPerMinute, &general.RequestsPerMinute},
+			{&made.Limits.NewCUIDsPerHour, &general.NewCUIDsPerHour},
+		} {
+			if !l.own.Set {
+				*l.own = *l.general
+			}
+		}
+		pc.Domains = append(pc.Domains, made)
 	}
 	return pc
 }
@@ -50,6 +61,9 @@ func (b *builder) limits(f fileLimits) policy.Limits {
 	l.AllowIndefinite = maybe(f.AllowIndefinite)
 	l.MaxMitigations = maybe(f.MaxMitigations)
 	l.MaxCUIDs = maybe(f.MaxCUIDs)
+	l.MaxObservers = maybe(f.MaxObservers)
+	l.RequestsPerMinute = maybe(f.RequestsPerMinute)
+	l.NewCUIDsPerHour = maybe(f.NewCUIDsPerHour)
 	return l
 }
 
@@ -61,9 +75,12 @@ func maybe[T any](p *T) dots.Maybe[T] {
 	return dots.Some(*p)
 }
 
-func (b *builder) domain(at string, f fileDomain) policy.Domain {
+func (b *builder) domain(i int, f fileDomain) policy.Domain {
+	at := fmt.Sprintf("domains[%d]", i)
 	d := policy.Domain{
-		Name: f.Name, Names: f.Names, URIs: f.URIs, Uplinks: f.Uplinks, Limits: b.limits(f.Limits),
+		Name: f.Name, Names: f.Names, URIs: f.URIs, Uplinks: f.Uplinks, Mitigators: f.Mitigators, Consult: f.Consult,
+		Limits: b.limits(f.Limits), Strategy: policy.Strategy(f.Strategy),
+		Recursion: b.recursion(at+".recursion", f.Recursion), NAT: b.translation(i, f),
 		Prefixes:     b.prefixes(at+".prefixes", f.Prefixes),
 		OnOverlap:    policy.OverlapRule(f.OnOverlap),
 		OnDNSFailure: policy.DNSRule(f.OnDNSFailure),
@@ -74,8 +91,11 @@ func (b *builder) domain(at string, f fileDomain) policy.Domain {
 		b.named(at+".aliases."+name, name)
 		d.Aliases[name] = b.alias(at+".aliases."+name, a)
 	}
-	for i, c := range f.Clients {
-		d.Clients = append(d.Clients, b.client(fmt.Sprintf("%s.clients[%d]", at, i), c))
+	if f.Consult && !b.asks {
+		b.add(at+".consult", "there is nobody to ask", "add aaa with radius or http")
+	}
+	for j, c := range f.Clients {
+		d.Clients = append(d.Clients, b.client(fmt.Sprintf("%s.clients[%d]", at, j), c))
 	}
 	return d
 }
@@ -122,7 +142,7 @@ func portRange(text string) (dots.PortRange, bool) {
 func (b *builder) client(at string, f fileClient) policy.ClientEntry {
 	c := policy.ClientEntry{
 		Name: f.Name, CertNames: f.Credentials.CertNames, PSKIdentities: f.Credentials.PSKIdentities,
-		Guest: f.Guest, TrustedGateway: f.TrustedGateway,
+		Guest: f.Guest, Class: f.Class, TrustedGateway: f.TrustedGateway,
 	}
 	b.named(at+".name", f.Name)
 	for i, n := range c.CertNames {

@@ -4,7 +4,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+)
+
+// Sides of a listener.
+const (
+	sideServer = "server-domain"
+	sideClient = "client-domain"
 )
 
 // listeners checks where clients come in.
@@ -15,65 +22,42 @@ func (b *builder) listeners(fs []fileListener, c *Config) []Listener {
 	ls := make([]Listener, 0, len(fs))
 	for i, f := range fs {
 		at := fmt.Sprintf("listeners[%d]", i)
-		l := Listener{Address: f.Address, RequireALPN: f.RequireALPN, MaxSessions: f.MaxSessions}
-		b.address(at+".address", f.Address, true)
-		l.Transport = b.oneOf(at+".transport", f.Transport, TransportDTLS, TransportDTLS, TransportTLS)
-		l.Profiles = f.Profiles
-		if len(l.Profiles) == 0 {
-			l.Profiles = []string{ProfileRFC9132}
-		}
-		for j, p := range f.Profiles {
-			b.oneOf(fmt.Sprintf("%s.profiles[%d]", at, j), p, "", ProfileRFC9132, ProfileDraft04)
-		}
-		if f.MaxSessions < 0 {
-			b.add(at+".max_sessions", "negative", "use 0 for the built-in bound")
-		}
+		l := b.listener(at, f, c)
 		for j, other := range ls {
 			if l.Transport == other.Transport && meet(l.Address, other.Address) {
 				b.addf(at+".address", "remove one of them, or give them different ports", "takes the same port as listeners[%d]", j)
 			}
 		}
-		if l.Transport == TransportTLS && c.Credentials.onlyPSK() { // crypto/tls has no external pre-shared keys
-			b.add(at+".transport", "TLS needs a certificate", "give credentials.cert, key and ca, or use dtls")
-		}
 		ls = append(ls, l)
+	}
+	if len(ls) > 0 && !slices.ContainsFunc(ls, func(l Listener) bool { return !l.Anycast }) {
+		b.add("listeners", "all of them are anycast: clients are sent on and served nowhere", "add one on an address of node.unicast")
 	}
 	return ls
 }
 
-// uplinks checks where the gateway asks.
-func (b *builder) uplinks(fs []fileUplink, c *Config) []Uplink {
-	if len(fs) == 0 {
-		b.add("uplinks", missing, "add at least one: {name: provider, address: dots.example.net:4646}")
+// listener checks one of them by itself.
+func (b *builder) listener(at string, f fileListener, c *Config) Listener {
+	l := Listener{Address: f.Address, RequireALPN: f.RequireALPN, MaxSessions: f.MaxSessions, Profiles: f.Profiles, Anycast: f.Anycast}
+	b.address(at+".address", f.Address, true)
+	l.Transport = b.oneOf(at+".transport", f.Transport, TransportDTLS, TransportDTLS, TransportTLS)
+	if len(l.Profiles) == 0 {
+		l.Profiles = []string{ProfileRFC9132}
 	}
-	us := make([]Uplink, 0, len(fs))
-	for i, f := range fs {
-		at := fmt.Sprintf("uplinks[%d]", i)
-		u := Uplink{Name: f.Name, Address: f.Address, ServerName: f.ServerName}
-		b.address(at+".address", f.Address, false)
-		u.Transport = b.oneOf(at+".transport", f.Transport, TransportDTLS, TransportDTLS, TransportTLS)
-		u.Profile = b.oneOf(at+".profile", f.Profile, ProfileRFC9132, ProfileRFC9132, ProfileDraft04)
-		u.Credentials = c.Credentials
-		if f.Credentials != nil {
-			u.Credentials = b.credentials(at+".credentials", *f.Credentials)
-		}
-		b.named(at+".name", f.Name)
-		b.named(at+".server_name", f.ServerName)
-		switch {
-		case !u.Credentials.onlyPSK():
-		case u.Transport == TransportTLS:
-			b.add(at+".transport", "TLS needs a certificate, not a pre-shared key", "give cert, key and ca, or use dtls")
-		case u.Credentials.PSKIdentity == "":
-			b.add(at+".credentials", "nothing to show to the server", "give psk_identity, or cert, key and ca")
-		}
-		for j, l := range c.Listeners {
-			if l.Transport == u.Transport && meet(l.Address, u.Address) {
-				b.addf(at+".address", "name the upstream server, not this gateway", "reaches listeners[%d]: requests would loop", j)
-			}
-		}
-		us = append(us, u)
+	for j, p := range f.Profiles {
+		b.oneOf(fmt.Sprintf("%s.profiles[%d]", at, j), p, "", ProfileRFC9132, ProfileDraft04)
 	}
-	return us
+	if f.MaxSessions < 0 {
+		b.add(at+".max_sessions", "negative", "use 0 for the built-in bound")
+	}
+	l.ClientDomain = b.oneOf(at+".side", f.Side, sideServer, sideServer, sideClient) == sideClient
+	if l.Anycast && len(c.Unicast) == 0 {
+		b.add(at+".anycast", "there is nowhere to send clients to", "give our own addresses in node.unicast")
+	}
+	if l.Transport == TransportTLS && c.Credentials.onlyPSK() { // crypto/tls has no external pre-shared keys
+		b.add(at+".transport", "TLS needs a certificate", "give credentials.cert, key and ca, or use dtls")
+	}
+	return l
 }
 
 // address checks a host:port. A listener may leave the host out.

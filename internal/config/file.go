@@ -7,11 +7,14 @@ type file struct {
 	Listeners   []fileListener  `yaml:"listeners"`
 	Credentials fileCredentials `yaml:"credentials"`
 	Uplinks     []fileUplink    `yaml:"uplinks"`
+	Mitigators  []fileMitigator `yaml:"mitigators"`
+	Classes     []fileClass     `yaml:"classes"`
 	Domains     []fileDomain    `yaml:"domains"`
 	Limits      fileLimits      `yaml:"limits"`
 	Mitigation  fileMitigation  `yaml:"mitigation"`
 	Session     fileSession     `yaml:"session"`
 	DNS         fileDNS         `yaml:"dns"`
+	AAA         *fileAAA        `yaml:"aaa"`
 	Store       fileStore       `yaml:"store"`
 	Metrics     fileMetrics     `yaml:"metrics"`
 	Admin       fileAdmin       `yaml:"admin"`
@@ -19,9 +22,10 @@ type file struct {
 }
 
 type fileNode struct {
-	ID           string `yaml:"id"`
-	HopLimit     *int   `yaml:"hop_limit"`
-	HideTopology *bool  `yaml:"hide_topology"`
+	ID           string   `yaml:"id"`
+	HopLimit     *int     `yaml:"hop_limit"`
+	HideTopology *bool    `yaml:"hide_topology"`
+	Unicast      []string `yaml:"unicast"`
 }
 
 type fileListener struct {
@@ -30,6 +34,8 @@ type fileListener struct {
 	Profiles    []string `yaml:"profiles"`
 	RequireALPN bool     `yaml:"require_alpn"`
 	MaxSessions int      `yaml:"max_sessions"`
+	Side        string   `yaml:"side"`
+	Anycast     bool     `yaml:"anycast"`
 }
 
 type fileCredentials struct {
@@ -51,6 +57,23 @@ type fileUplink struct {
 	Credentials   *fileCredentials `yaml:"credentials"`
 	CUID          string           `yaml:"cuid"`
 	RelayOptional []uint64         `yaml:"relay_optional"`
+	CDID          string           `yaml:"cdid"`
+	Prefixes      []string         `yaml:"prefixes"`
+	Source        string           `yaml:"source"`
+	Interface     string           `yaml:"interface"`
+	Servers       []fileServer     `yaml:"servers"`
+}
+
+type fileServer struct {
+	Name       string `yaml:"name"`
+	Address    string `yaml:"address"`
+	ServerName string `yaml:"server_name"`
+}
+
+type fileClass struct {
+	Name   string     `yaml:"name"`
+	Guest  bool       `yaml:"guest"`
+	Limits fileLimits `yaml:"limits"`
 }
 
 type fileDomain struct {
@@ -61,9 +84,31 @@ type fileDomain struct {
 	Aliases      map[string]fileAlias `yaml:"aliases"`
 	Clients      []fileClient         `yaml:"clients"`
 	Uplinks      []string             `yaml:"uplinks"`
+	Strategy     string               `yaml:"strategy"`
+	Mitigators   []string             `yaml:"mitigators"`
+	Recursion    fileRecursion        `yaml:"recursion"`
+	NAT          []fileMapping        `yaml:"nat"`
+	NATFile      string               `yaml:"nat_file"`
+	Consult      bool                 `yaml:"consult"`
 	OnOverlap    string               `yaml:"on_overlap"`
 	OnDNSFailure string               `yaml:"on_dns_failure"`
 	Limits       fileLimits           `yaml:"limits"`
+}
+
+type fileRecursion struct {
+	OnExceeded  bool     `yaml:"on_exceeded"`
+	PPS         uint64   `yaml:"pps"`
+	BPS         uint64   `yaml:"bps"`
+	Mitigations int      `yaml:"mitigations"`
+	Low         *float64 `yaml:"low"`
+	Hold        string   `yaml:"hold"`
+}
+
+type fileMapping struct {
+	Inside       string `yaml:"inside"`
+	Outside      string `yaml:"outside"`
+	InsidePorts  string `yaml:"inside_ports"`
+	OutsidePorts string `yaml:"outside_ports"`
 }
 
 type fileAlias struct {
@@ -78,6 +123,7 @@ type fileClient struct {
 	Name           string                `yaml:"name"`
 	Credentials    fileClientCredentials `yaml:"credentials"`
 	Guest          bool                  `yaml:"guest"`
+	Class          string                `yaml:"class"`
 	TrustedGateway bool                  `yaml:"trusted_gateway"`
 }
 
@@ -88,12 +134,15 @@ type fileClientCredentials struct {
 }
 
 type fileLimits struct {
-	MaxLifetime      *int64 `yaml:"max_lifetime"`
-	AllowIndefinite  *bool  `yaml:"allow_indefinite"`
-	IndefiniteGrant  *int64 `yaml:"indefinite_grant"`
-	MaxMitigations   *int   `yaml:"max_mitigations"`
-	MaxCUIDs         *int   `yaml:"max_cuids"`
-	MaxNamesInTarget *int   `yaml:"max_names_in_target"`
+	MaxLifetime       *int64 `yaml:"max_lifetime"`
+	AllowIndefinite   *bool  `yaml:"allow_indefinite"`
+	IndefiniteGrant   *int64 `yaml:"indefinite_grant"`
+	MaxMitigations    *int   `yaml:"max_mitigations"`
+	MaxCUIDs          *int   `yaml:"max_cuids"`
+	MaxNamesInTarget  *int   `yaml:"max_names_in_target"`
+	MaxObservers      *int   `yaml:"max_observers"`
+	RequestsPerMinute *int   `yaml:"requests_per_minute"`
+	NewCUIDsPerHour   *int   `yaml:"new_cuids_per_hour"`
 }
 
 type fileMitigation struct {
@@ -134,4 +183,59 @@ type fileAdmin struct {
 type fileLog struct {
 	Level  string `yaml:"level"`
 	Format string `yaml:"format"`
+}
+
+type fileMitigator struct {
+	Name    string       `yaml:"name"`
+	Webhook *fileWebhook `yaml:"webhook"`
+	Command *fileCommand `yaml:"command"`
+	BGP     *fileBGP     `yaml:"bgp"`
+}
+
+type fileWebhook struct {
+	URL        string `yaml:"url"`
+	SecretFile string `yaml:"secret_file"`
+	CA         string `yaml:"ca"`
+	Cert       string `yaml:"cert"`
+	Key        string `yaml:"key"`
+	Timeout    string `yaml:"timeout"`
+}
+
+type fileCommand struct {
+	Program string   `yaml:"program"`
+	Args    []string `yaml:"args"`
+	Timeout string   `yaml:"timeout"`
+}
+
+type fileBGP struct {
+	Address string `yaml:"address"`
+}
+
+type fileAAA struct {
+	Radius   *fileRadius `yaml:"radius"`
+	HTTP     *fileHook   `yaml:"http"`
+	Cache    fileCache   `yaml:"cache"`
+	Fail     string      `yaml:"fail"`
+	MaxStale string      `yaml:"max_stale"`
+}
+
+type fileRadius struct {
+	Servers    []string `yaml:"servers"`
+	SecretFile string   `yaml:"secret_file"`
+	Timeout    string   `yaml:"timeout"`
+	Tries      *int     `yaml:"tries"`
+}
+
+type fileHook struct {
+	URL     string `yaml:"url"`
+	CA      string `yaml:"ca"`
+	Cert    string `yaml:"cert"`
+	Key     string `yaml:"key"`
+	Timeout string `yaml:"timeout"`
+}
+
+type fileCache struct {
+	Size     *int   `yaml:"size"`
+	AllowTTL string `yaml:"allow_ttl"`
+	DenyTTL  string `yaml:"deny_ttl"`
 }

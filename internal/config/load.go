@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,22 +29,25 @@ func Load(path string) (*Config, error) {
 // Parse checks the text of a configuration file. name is for messages, and relative paths in the text are relative to its folder.
 func Parse(name string, text []byte) (*Config, error) {
 	var f file
-	s := parse(name, text, &f)
+	s := parse(name, text, &f, fixEmpty)
 	if s.unusable {
 		return nil, s.sorted()
 	}
 	unknown := len(s.errors)
-	b := &builder{source: s, dir: filepath.Dir(name)}
+	b := &builder{source: s, dir: filepath.Dir(name), nat: map[int]*source{}}
 	c := b.build(&f)
 	if unknown > 0 {
 		// What is missing is probably what has an unknown name: to say it twice helps nobody.
 		s.errors = append(s.errors[:unknown:unknown], slices.DeleteFunc(s.errors[unknown:], func(e *Error) bool { return e.Cause == missing })...)
 	}
-	if len(s.errors) > 0 {
-		return nil, s.sorted()
+	if all := b.all(); len(all) > 0 {
+		return nil, all
 	}
 	return c, nil
 }
+
+// fixEmpty says what to do about a configuration without anything.
+const fixEmpty = "start from: dotsgate config --example"
 
 // missing is the cause of a mistake that lies in what is not there.
 const missing = "missing"
@@ -71,7 +75,22 @@ func cause(err error) string {
 // builder turns the file's types into the program's and notes every mistake on the way.
 type builder struct {
 	*source
-	dir string
+	dir    string
+	stands []uplinkPlace   // where the file speaks of policy's uplinks
+	farms  []string        // and of its farms
+	nat    map[int]*source // translation files, by domain
+
+	natFiles []natFile
+	asks     bool // there is an AAA server
+}
+
+// all returns the mistakes of all files, those of the configuration first.
+func (b *builder) all() Errors {
+	all := b.sorted()
+	for _, i := range slices.Sorted(maps.Keys(b.nat)) {
+		all = append(all, b.nat[i].sorted()...)
+	}
+	return all
 }
 
 func (b *builder) build(f *file) *Config {
@@ -79,12 +98,14 @@ func (b *builder) build(f *file) *Config {
 	b.node(f, c)
 	c.Credentials = b.credentials("credentials", f.Credentials)
 	c.Listeners = b.listeners(f.Listeners, c)
-	c.Uplinks = b.uplinks(f.Uplinks, c)
+	c.Uplinks = b.uplinks(f, c)
+	c.Mitigators = b.mitigators(f.Mitigators)
 	c.Mitigation = b.mitigation(f.Mitigation)
 	c.Session = b.session(f.Session)
 	c.DNS = b.dns(f.DNS)
+	c.AAA = b.aaa(f)
 	b.places(f, c)
-	c.Policy = b.policy(f)
+	b.policy(f, c)
 	return c
 }
 
@@ -103,6 +124,7 @@ func (b *builder) node(f *file, c *Config) {
 		c.HopLimit = *h
 		b.between("node.hop_limit", *h, 1, 255)
 	}
+	c.Unicast = b.addresses("node.unicast", f.Node.Unicast)
 }
 
 // between notes a number outside of its range.
@@ -145,38 +167,51 @@ func (b *builder) path(p string) string {
 }
 
 // policy makes the policy, and gives its complaints their places in the file.
-func (b *builder) policy(f *file) *policy.Policy {
+func (b *builder) policy(f *file, c *Config) {
 	if len(f.Domains) == 0 {
 		b.add("domains", missing, "say who may ask for what: a domain with its name, prefixes and clients")
 	}
-	p, err := policy.New(b.policyConfig(f))
-	if err == nil {
-		return p
+	b.asks = f.AAA != nil
+	c.words = b.policyConfig(f)
+	c.natFiles = b.natFiles
+	var err error
+	if c.Policy, err = policy.New(c.words); err != nil {
+		b.complain(err)
 	}
+}
+
+// complain notes what policy says, each at its place in the file that it is about.
+func (b *builder) complain(err error) {
 	for _, e := range flatten(err) {
 		var fe *policy.FieldError
 		if !errors.As(e, &fe) {
 			b.add("domains", e.Error(), "")
-		} else if !b.follows(fe.Path) {
-			b.add(fe.Path, fe.Cause, fe.Fix)
+			continue
+		}
+		s, path := b.inFile(fe.Path)
+		if !s.follows(path) {
+			s.add(path, fe.Cause, fe.Fix)
 		}
 	}
-	return nil
 }
 
 // follows reports whether a complaint about a setting may follow from one that is noted already: about the same setting, or
 // about what it leans on.
-func (b *builder) follows(path string) bool {
-	leansOn := ""
-	if head, _, ok := strings.Cut(path, ".aliases"); ok {
-		leansOn = head + ".prefixes"
-	} else if head, _, ok := strings.Cut(path, ".uris"); ok {
-		leansOn = head + ".prefixes"
+func (s *source) follows(path string) bool {
+	leansOn, list := "", ""
+	for _, part := range []string{".aliases", ".uris", ".nat"} {
+		if head, _, ok := strings.Cut(path, part); ok {
+			leansOn = head + ".prefixes"
+		}
 	}
-	ofUplink := strings.HasPrefix(path, "domains[") && strings.HasSuffix(path, ".uplinks")
-	return slices.ContainsFunc(b.errors, func(e *Error) bool {
+	for _, names := range []string{"uplinks", "mitigators"} {
+		if strings.HasPrefix(path, "domains[") && strings.Contains(path, "]."+names) {
+			list = names + "["
+		}
+	}
+	return slices.ContainsFunc(s.errors, func(e *Error) bool {
 		return e.Path == path || within(e.Path, path) || within(path, e.Path) || within(leansOn, e.Path) ||
-			ofUplink && strings.HasPrefix(e.Path, "uplinks[") && strings.HasSuffix(e.Path, ".name")
+			list != "" && strings.HasPrefix(e.Path, list) && strings.HasSuffix(e.Path, ".name")
 	})
 }
 

@@ -54,7 +54,7 @@ func structureMistakes() []mistake {
 		{"unknown setting", "hop_limit", "hoplimit", "hoplimit", "node.hoplimit", "unknown setting", `did you mean "hop_limit"?`},
 		{"unknown setting in a list", "    max_sessions: 100", "    max_session: 100", "max_session:", "listeners[1].max_session", "unknown", `"max_sessions"`},
 		{"unknown setting in an alias", "        ports: [80,", "        port: [80,", "port: [", "domains[0].aliases.web.port", "unknown", `"ports"`},
-		{"setting like no other", "cuid: per-domain", "colour: red", "colour", "uplinks[0].colour", "unknown setting", "known here: address, credentials, cuid"},
+		{"setting like no other", "cuid: per-domain", "colour: red", "colour", "uplinks[0].colour", "unknown setting", "known here: address, cdid, credentials, cuid"},
 		{"setting twice", "  hop_limit: 20", "  id: again", "id: again", "", "already defined", "configuration.md"},
 		{"no YAML", "node:\n", "node: [\n", "listeners:", "", "", "configuration.md"},
 		{"tab as indentation", "  hop_limit: 20", "\thop_limit: 20", "\thop_limit", "", "cannot start any token", "configuration.md"},

@@ -11,7 +11,7 @@ func AdminSocket(path string) (string, error) {
 		return "", Errors{{File: path, Cause: cause(err), Fix: "name the gateway's configuration with -c, or its socket with --socket"}}
 	}
 	var f file
-	s := parse(path, text, &f)
+	s := parse(path, text, &f, fixEmpty)
 	if s.unusable {
 		return "", s.sorted()
 	}

@@ -19,8 +19,9 @@ type source struct {
 	unusable bool // what was found leaves nothing to check further
 }
 
-// parse reads the file's structure into f. Unknown settings, doubled ones and wrong kinds of value are noted.
-func parse(name string, text []byte, f *file) *source {
+// parse reads a file's structure into what f points to. Unknown settings, doubled ones and wrong kinds of value are noted. empty says what to do about
+// a file without anything.
+func parse(name string, text []byte, f any, empty string) *source {
 	s := &source{name: name, places: map[string]*token.Token{}}
 	root, err := parser.ParseBytes(text, 0)
 	if err != nil {
@@ -28,14 +29,14 @@ func parse(name string, text []byte, f *file) *source {
 		return s
 	}
 	if len(root.Docs) == 0 || root.Docs[0].Body == nil {
-		s.add("", "the file is empty", "start from: dotsgate config --example")
+		s.add("", "the file is empty", empty)
 		s.unusable = true
 		return s
 	}
 	if len(root.Docs) > 1 {
 		s.at(root.Docs[1].Start, "", "a second document in one file", "keep one, without the --- in between")
 	}
-	s.walk(root.Docs[0].Body, reflect.TypeFor[file](), "")
+	s.walk(root.Docs[0].Body, reflect.TypeOf(f), "")
 	if s.unusable {
 		return s
 	}

@@ -85,6 +85,12 @@ func scalar(n ast.Node, t reflect.Type) bool {
 	case reflect.Int, reflect.Int64, reflect.Uint64:
 		_, ok := n.(*ast.IntegerNode)
 		return ok
+	case reflect.Float64:
+		switch n.(type) {
+		case *ast.IntegerNode, *ast.FloatNode:
+			return true
+		}
+		return false
 	case reflect.Bool:
 		_, ok := n.(*ast.BoolNode)
 		return ok
@@ -105,6 +111,8 @@ func (s *source) wrongKind(n ast.Node, t reflect.Type, path string) {
 		cause, fix = "not true or false", "write true or false, without quotes"
 	case reflect.Int, reflect.Int64, reflect.Uint64:
 		cause, fix = "not a whole number", "write digits only, without quotes"
+	case reflect.Float64:
+		cause, fix = "not a number", "write it as 0.7, without quotes"
 	}
 	s.at(first(n), path, cause, fix)
 }
