@@ -80,6 +80,26 @@ func (g *Gateway) LinkUp(uplink string) { g.box.deliver(LinkUp{uplink}) }
 // LinkDown says that an uplink has no session. It may wait for room.
 func (g *Gateway) LinkDown(uplink, reason string) { g.box.deliver(LinkDown{uplink, reason}) }
 
+// Drain empties an uplink, or uses it again, durably. An uplink that is not configured is an error. When ctx ends first it may be done
+// all the same.
+func (g *Gateway) Drain(ctx context.Context, uplink string, on bool) error {
+	return g.order(ctx, func(t Ticket) Event { return Drain{Ticket: t, Uplink: uplink, On: on} })
+}
+
+// order hands in an operator's command and waits until it is done and durable.
+func (g *Gateway) order(ctx context.Context, event func(Ticket) Event) error {
+	done := make(chan error, 1)
+	if !g.box.offer(call{event: event, who: waiting{order: func(err error) { done <- err }}}, false) {
+		return errBusy()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Look runs f in the gateway's goroutine, between two steps, and waits for it: for the operator's commands and for metrics.
 // f must be quick and keep nothing of the core.
 func (g *Gateway) Look(ctx context.Context, f func(*Core)) error {

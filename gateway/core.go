@@ -28,6 +28,7 @@ type Core struct {
 	own        map[policy.Placement]string // the gateway's own cuids
 	movedAt    map[string]time.Time        // when an uplink last made us take another cuid
 	up         map[string]bool
+	drained    map[string]bool // uplinks that drain, by the operator's command
 
 	asks  map[dots.MitigationKey]*asking
 	names map[string]*name
@@ -82,6 +83,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		own:        map[policy.Placement]string{},
 		movedAt:    map[string]time.Time{},
 		up:         map[string]bool{},
+		drained:    map[string]bool{},
 		dirty:      map[dots.MitigationKey]bool{},
 	}, nil
 }
@@ -133,6 +135,8 @@ func (c *Core) dispatchInner(ev Event) {
 		c.resolved(ev)
 	case Tick:
 		c.tick()
+	case Drain:
+		c.drainUplink(ev)
 	case Committed:
 		c.committed(ev.Seq)
 	case CommitFailed:

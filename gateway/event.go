@@ -62,6 +62,13 @@ type LinkUp struct{ Uplink string }
 // LinkDown says that an uplink has no session.
 type LinkDown struct{ Uplink, Reason string }
 
+// Drain is the operator's command to empty an uplink, or to use it again.
+type Drain struct {
+	Ticket Ticket
+	Uplink string
+	On     bool
+}
+
 // Committed says that every batch up to Seq is durable.
 type Committed struct{ Seq uint64 }
 
@@ -89,6 +96,7 @@ func (Answered) event()     {}
 func (Reported) event()     {}
 func (LinkUp) event()       {}
 func (LinkDown) event()     {}
+func (Drain) event()        {}
 func (Committed) event()    {}
 func (CommitFailed) event() {}
 func (Tick) event()         {}

@@ -92,6 +92,7 @@ type waiting struct {
 	mitigate func(dots.Answer, error)
 	withdraw func(error)
 	inspect  func([]dots.Report, error)
+	order    func(error) // an operator's
 }
 
 // call is an event with its caller.
@@ -266,10 +267,12 @@ func (g *Gateway) tooMuch(c call) string {
 		return "inspect"
 	case c.who.mitigate != nil && waiting >= 2*g.cfg.InFlight:
 		return "mitigate"
-	case waiting >= 4*g.cfg.InFlight:
-		return "withdraw"
+	case waiting < 4*g.cfg.InFlight:
+		return ""
+	case c.who.order != nil:
+		return "order"
 	}
-	return ""
+	return "withdraw"
 }
 
 // step lets the core take an event, and does what it wants done.
@@ -354,6 +357,8 @@ func (w waiting) end(r Reply) {
 		w.withdraw(r.Err)
 	case w.inspect != nil:
 		w.inspect(r.Reports, r.Err)
+	case w.order != nil:
+		w.order(r.Err)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	kindCounter    store.Kind = "mids"
 	kindCUID       store.Kind = "cuid"
 	kindOwn        store.Kind = "own-cuid"
+	kindDrain      store.Kind = "drain"
 )
 
 // keySep joins the parts of a key: no name holds a zero byte.
@@ -83,6 +84,7 @@ func (m *mitigation) record() store.Record {
 	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
 		Client: m.key.Client, MID: m.key.MID, Asked: recordRequest(m.asked), Grant: recordGrant(m.grant, m.asked), HopLimit: m.hopLimit, CDID: m.cdid,
 		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Legs: m.legs, Mirror: m.mirror, Fired: m.fired, Period: m.period,
+		Recursed: m.recursed, To: m.to, ByHand: m.byHand,
 	})}
 }
 

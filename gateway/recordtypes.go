@@ -24,6 +24,9 @@ type mitigationRecord struct {
 	Mirror   dots.LegKey   `json:",omitzero"`
 	Fired    bool          `json:",omitempty"`
 	Period   time.Duration // active-but-terminating period
+	Recursed bool          `json:",omitempty"`
+	To       string        `json:",omitempty"`
+	ByHand   bool          `json:",omitempty"`
 }
 
 // grantRecord is what a grant holds beyond the mitigation's own fields.
@@ -74,6 +77,9 @@ type ownRecord struct {
 	Placement policy.Placement
 	CUID      string
 }
+
+// drainRecord says that the uplink in its key drains.
+type drainRecord struct{}
 
 // counterRecord is the end of the reserved mids of a scope.
 type counterRecord struct{ Reserved uint32 }

@@ -323,6 +323,8 @@ func replyText(p Reply) string {
 			s += " max-age=" + e.MaxAge.String()
 		}
 		return s + conflictText(e.Conflict)
+	case p.Err != nil:
+		return "error: " + p.Err.Error()
 	case p.Reports != nil:
 		var words []string
 		for _, r := range p.Reports {

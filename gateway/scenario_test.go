@@ -31,6 +31,7 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
 //	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
+//	drain UPLINK [off]
 //	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] / mids N / damage KIND TEXT
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -208,6 +209,8 @@ func (r *rig) run(c command) {
 		r.step(ClientLost{c.args[0]})
 	case "advance":
 		r.advance(duration(c.args[0]))
+	case "drain":
+		r.step(Drain{r.ticket(c.label()), c.args[0], !c.has("off")})
 	default:
 		r.runDisk(c)
 	}

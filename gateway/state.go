@@ -29,7 +29,12 @@ type mitigation struct {
 	legs     []dots.LegKey // the legs that carry it now
 	mirror   dots.LegKey   // its armed leg, for a request with trigger-mitigation=false; zero: none
 
-	phase  phase
+	phase phase
+	// recursed: it goes on from the local mitigators to the uplinks; to is the operator's choice of one, byHand: by his command, for good.
+	recursed bool
+	to       string
+	byHand   bool
+
 	fired  bool                      // a request with trigger-mitigation=false that was triggered
 	sevens int                       // how often status 7 is still to be told before it is armed again
 	forced dots.Status               // shown in place of what the legs say; 0: nothing forced
