@@ -47,6 +47,7 @@ type limits struct {
 	maxCUIDs        int
 	maxNames        int
 	retryAfter      time.Duration
+	rates           Rates
 }
 
 // newLimits completes a domain's limits from the defaults and the built-in values.
@@ -59,6 +60,7 @@ func newLimits(d Defaults, l Limits) limits {
 		maxCUIDs:        orDefault(l.MaxCUIDs.Or(d.MaxCUIDs), DefaultMaxCUIDs),
 		maxNames:        orDefault(d.MaxNames, DefaultMaxNames),
 		retryAfter:      orDefault(d.RetryAfter, DefaultRetryAfter),
+		rates:           Rates{RequestsPerMinute: l.RequestsPerMinute.Value, NewCUIDsPerHour: l.NewCUIDsPerHour.Value},
 	}
 	if r.maxLifetime != 0 {
 		r.indefiniteGrant = min(r.indefiniteGrant, r.maxLifetime)

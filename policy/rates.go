@@ -1,0 +1,16 @@
+package policy
+
+// Rates bounds how fast a client entry may bring what is new. 0: no bound.
+type Rates struct {
+	RequestsPerMinute int // new requests, as many at once; refreshes and withdrawals do not count
+	NewCUIDsPerHour   int // cuids that it did not have, as many at once
+}
+
+// Rates returns the bounds of a client entry; none for an unknown one, which gets nothing anyhow.
+func (p *Policy) Rates(client string) Rates {
+	c, ok := p.clients[client]
+	if !ok {
+		return Rates{}
+	}
+	return c.domain.limits.rates
+}
