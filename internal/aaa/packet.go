@@ -2,7 +2,7 @@ package aaa
 
 import (
 	"crypto/hmac"
-	"crypto/md5" // RFC 2869, Section 5.14 knows no other
+	"crypto/md5" //nolint:gosec // RFC 2869, Section 5.14 knows no other
 	"encoding/binary"
 	"errors"
 	"fmt"
