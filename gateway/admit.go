@@ -13,26 +13,32 @@ const maxJoined = 16
 
 // mitigate takes a request in: a repeat of one that is being decided joins it, everything else goes to policy.
 func (c *Core) mitigate(ev Mitigate) {
-	key := dots.MitigationKey{Client: ev.Ask.Client, MID: ev.Ask.Request.MID}
-	if a := c.asks[key]; a != nil {
-		c.joinAsking(a, ev)
+	a := &asking{ask: ev.Ask, tickets: []Ticket{ev.Ticket}}
+	key := a.key()
+	if first := c.asks[key]; first != nil {
+		c.joinAsking(first, a)
 		return
 	}
-	if m := c.mits[key]; m != nil && (c.joinWaiting(m, ev) || c.crowded(m, ev)) {
+	m := c.mits[key]
+	if m != nil && (c.joinWaiting(m, ev) || c.crowded(m, a)) {
 		return
 	}
-	c.admit(key, ev.Ask, []Ticket{ev.Ticket})
+	if err := c.tooFast(m, ev.Ask); err != nil {
+		c.deny(a, err)
+		return
+	}
+	c.admit(a)
 }
 
-// joinAsking lets a repeat wait for the same names: one execution, same answer (RFC 9132, Section 4.4).
-func (c *Core) joinAsking(a *asking, ev Mitigate) {
+// joinAsking lets a repeat wait for the same answers: one execution, same answer (RFC 9132, Section 4.4).
+func (c *Core) joinAsking(first, repeat *asking) {
 	switch {
-	case !sameRequest(a.ask.Request, ev.Ask.Request):
-		c.out.refuse(ev.Ticket, dots.Refuse(dots.CodeBadRequest, "mid in use with other parameters"))
-	case len(a.tickets) >= maxJoined:
-		c.out.refuse(ev.Ticket, c.busy("too many repeats"))
+	case !sameRequest(first.ask.Request, repeat.ask.Request):
+		c.deny(repeat, dots.Refuse(dots.CodeBadRequest, "mid in use with other parameters"))
+	case len(first.tickets) >= maxJoined:
+		c.deny(repeat, c.busy("too many repeats"))
 	default:
-		a.tickets = append(a.tickets, ev.Ticket)
+		first.tickets = append(first.tickets, repeat.tickets...)
 	}
 }
 
@@ -42,19 +48,19 @@ func (c *Core) joinWaiting(m *mitigation, ev Mitigate) bool {
 		m.asked.Lifetime != ev.Ask.Request.Lifetime {
 		return false
 	}
-	if c.crowded(m, ev) {
-		return true
+	if len(m.wait) >= maxJoined {
+		return false // crowded says so
 	}
 	m.wait = append(m.wait, waiter{ev.Ticket, m.wait[0].code, m.seq})
 	return true
 }
 
 // crowded refuses a caller where too many wait already.
-func (c *Core) crowded(m *mitigation, ev Mitigate) bool {
+func (c *Core) crowded(m *mitigation, a *asking) bool {
 	if len(m.wait) < maxJoined {
 		return false
 	}
-	c.out.refuse(ev.Ticket, c.busy("too many repeats"))
+	c.deny(a, c.busy("too many repeats"))
 	return true
 }
 
@@ -66,41 +72,53 @@ func sameRequest(a, b dots.Request) bool {
 }
 
 // admit asks policy, and acts on what it says.
-func (c *Core) admit(key dots.MitigationKey, ask dots.Ask, tickets []Ticket) {
-	a := policy.Ask{
-		Client: ask.Client, Request: ask.Request, Efficacy: ask.Efficacy, Update: ask.Update, OwnCUID: ask.OwnCUID,
-	}
-	if b := c.cuids[nameOf(ask.Client)]; b != nil {
-		a.CUIDOwner, a.CUIDProven = b.owner, b.proven
-	}
+func (c *Core) admit(a *asking) {
+	key := a.key()
 	m := c.mits[key]
-	if m != nil && m.phase == live {
-		a.Held = dots.Some(m.asked)
-	}
-	v := c.policy.Admit(view{c}, a)
+	v := c.policy.Admit(view{c}, c.askOf(a))
 	switch {
 	case v.Deny != nil:
 		c.inform(v.Grant.Informs)
-		c.deny(key, v.Deny, tickets)
+		c.deny(a, v.Deny)
 	case len(v.Questions) > 0:
-		c.park(key, ask, tickets, v.Questions)
+		c.park(a, v.Questions)
+	case v.Consult:
+		c.consult(a, v.Grant)
 	case v.Grant.Refresh && m != nil && m.phase == live:
-		c.refresh(m, ask, v.Grant, tickets)
+		c.refresh(m, a, v.Grant)
 	default:
-		c.create(key, ask, v.Grant, tickets)
+		if err := c.takeCUID(a.ask.Client); err != nil {
+			c.deny(a, err)
+			return
+		}
+		c.create(a, v.Grant)
 	}
 }
 
-// deny answers with policy's refusal. Nothing reaches an uplink.
-func (c *Core) deny(key dots.MitigationKey, err *dots.Error, tickets []Ticket) {
+// askOf is a request as policy is asked, with what the core holds of its client and mid.
+func (c *Core) askOf(a *asking) policy.Ask {
+	ask := policy.Ask{
+		Client: a.ask.Client, Request: a.ask.Request, Efficacy: a.ask.Efficacy, Update: a.ask.Update, OwnCUID: a.ask.OwnCUID, Ruling: a.ruling,
+	}
+	if b := c.cuids[nameOf(ask.Client)]; b != nil {
+		ask.CUIDOwner, ask.CUIDProven = b.owner, b.proven
+	}
+	if m := c.mits[a.key()]; m != nil && m.phase == live {
+		ask.Held = dots.Some(m.asked)
+	}
+	return ask
+}
+
+// deny answers with a refusal. Nothing reaches an uplink.
+func (c *Core) deny(a *asking, err *dots.Error) {
 	if err.Code == dots.CodeSilent {
-		for _, t := range tickets {
+		for _, t := range a.tickets {
 			c.out.reply(t, dots.Answer{Code: dots.CodeSilent})
 		}
 		return
 	}
-	c.out.note(slog.LevelInfo, "mitigation refused", keyAttrs(key, slog.String("code", err.Code.String()), slog.String("reason", err.Text))...)
-	for _, t := range tickets {
+	c.out.note(slog.LevelInfo, "mitigation refused", c.audit(a, err.Code, slog.String("reason", err.Text))...)
+	for _, t := range a.tickets {
 		c.out.refuse(t, err)
 	}
 }
@@ -123,18 +141,25 @@ func sameConflict(shown dots.Maybe[dots.Conflict], c dots.Conflict) bool {
 }
 
 // park lets a request wait until its names are resolved.
-func (c *Core) park(key dots.MitigationKey, ask dots.Ask, tickets []Ticket, questions []string) {
-	if c.tooManyNames(key.Client.Name, questions) {
-		c.deny(key, c.busy("too many names to resolve"), tickets)
+func (c *Core) park(a *asking, questions []string) {
+	client := a.ask.Client.Name
+	if c.tooManyNames(client, questions) {
+		c.deny(a, c.busy("too many names to resolve"))
 		return
 	}
-	a := &asking{ask: ask, tickets: tickets, names: map[string]bool{}, until: c.now.Add(c.cfg.AnswerWait)}
+	a.names = map[string]bool{}
 	for _, q := range questions {
 		a.names[q] = true
-		c.question(q, key.Client.Name)
+		c.question(q, client)
 	}
-	c.asks[key] = a
-	c.asksOf[key.Client.Name]++
+	c.keepAsking(a)
+}
+
+// keepAsking lets a request wait for what was asked on its behalf, at most AnswerWait.
+func (c *Core) keepAsking(a *asking) {
+	c.asks[a.key()] = a
+	c.asksOf[a.ask.Client.Name]++
+	a.until = c.now.Add(c.cfg.AnswerWait)
 	c.due.arm(a)
 }
 
@@ -147,8 +172,13 @@ func (c *Core) tooManyNames(client string, questions []string) bool {
 			fresh++
 		}
 	}
-	return len(c.asks) >= c.cfg.MaxAsking || c.asksOf[client] >= c.cfg.MaxAskingOf ||
+	return c.tooManyAsk(client) ||
 		len(c.names)+fresh > c.cfg.MaxNames || fresh > 0 && c.spareOf[client]+fresh > c.cfg.MaxNamesOf
+}
+
+// tooManyAsk reports whether too many requests wait already, of all or of a client entry.
+func (c *Core) tooManyAsk(client string) bool {
+	return len(c.asks) >= c.cfg.MaxAsking || c.asksOf[client] >= c.cfg.MaxAskingOf
 }
 
 // lower counts one less, and forgets who has none.
@@ -158,7 +188,7 @@ func lower(counts map[string]int, who string) {
 	}
 }
 
-// askingDue gives up waiting for names: what is not answered by then counts as failed, and policy says what that means.
+// askingDue gives up waiting: what is not answered by then counts as failed, and policy says what that means.
 func (c *Core) askingDue(a *asking) {
 	for n := range a.names {
 		if known := c.names[n]; known != nil && !known.answered {
@@ -166,40 +196,30 @@ func (c *Core) askingDue(a *asking) {
 			known.res = policy.Resolution{Failed: true}
 		}
 	}
+	if a.consult != 0 {
+		c.ruled(a, policy.Ruling{Failed: true, Reason: "no answer in time"})
+		return
+	}
 	c.unpark(a)
 }
 
 // unpark hands a request to policy again.
 func (c *Core) unpark(a *asking) {
-	key := dots.MitigationKey{Client: a.ask.Client, MID: a.ask.Request.MID}
-	if c.asks[key] != a {
-		return
+	if c.asks[a.key()] == a {
+		c.dropAsking(a)
+		c.admit(a)
 	}
-	c.dropAsking(key, a)
-	c.admit(key, a.ask, a.tickets)
 }
 
-func (c *Core) dropAsking(key dots.MitigationKey, a *asking) {
-	delete(c.asks, key)
-	lower(c.asksOf, key.Client.Name)
+// dropAsking takes a request out that waits; answers to what was asked for it come too late then.
+func (c *Core) dropAsking(a *asking) {
+	delete(c.asks, a.key())
+	lower(c.asksOf, a.ask.Client.Name)
+	a.names, a.consult = nil, 0
 	c.due.disarm(a)
 }
 
 // busy is a refusal that asks to come back.
 func (c *Core) busy(text string) *dots.Error {
 	return &dots.Error{Code: dots.CodeUnavailable, Text: text, MaxAge: policy.DefaultRetryAfter}
-}
-
-// keyAttrs names a mitigation in a log line.
-func keyAttrs(k dots.MitigationKey, more ...slog.Attr) []slog.Attr {
-	attrs := []slog.Attr{slog.String("client", k.Client.Name), slog.String("cuid", k.Client.CUID)}
-	if k.Client.CDID != "" {
-		attrs = append(attrs, slog.String("cdid", k.Client.CDID))
-	}
-	return append(append(attrs, slog.Uint64("mid", uint64(k.MID))), more...)
-}
-
-// legAttrs names a leg in a log line.
-func legAttrs(k dots.LegKey, more ...slog.Attr) []slog.Attr {
-	return append([]slog.Attr{slog.String("uplink", k.Uplink), slog.String("uplink_cuid", k.CUID), slog.Uint64("uplink_mid", uint64(k.MID))}, more...)
 }

@@ -35,6 +35,10 @@ type Core struct {
 	// by client entry, so that none takes all of it: its requests that wait for names, and names that it brought and nothing rests on
 	asksOf, spareOf map[string]int
 
+	consults uint64           // number of the newest question to the AAA server
+	paces    map[string]*pace // by client entry
+	counts   Counts
+
 	aside map[identity]bool // records of the store that could not be used
 
 	due     deadlines
@@ -73,6 +77,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		names:    map[string]*name{},
 		asksOf:   map[string]int{},
 		spareOf:  map[string]int{},
+
+		paces: map[string]*pace{},
 
 		aside: map[identity]bool{},
 
@@ -133,6 +139,8 @@ func (c *Core) dispatchInner(ev Event) {
 		c.up[ev.Uplink] = false
 	case Resolved:
 		c.resolved(ev)
+	case Consulted:
+		c.consulted(ev)
 	case Tick:
 		c.tick()
 	case Drain:

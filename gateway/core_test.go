@@ -23,19 +23,22 @@ func testPolicy(t testing.TB) *policy.Policy {
 // testPolicyOver has these uplinks; the last is that of the domains.
 func testPolicyOver(t testing.TB, uplinks ...policy.Uplink) *policy.Policy {
 	t.Helper()
-	return testPolicyLimited(t, policy.Defaults{}, uplinks...)
+	return testPolicyFor(t, func(c *policy.Config) {
+		c.Uplinks = uplinks
+		for i := range c.Domains {
+			c.Domains[i].Uplinks = []string{uplinks[len(uplinks)-1].Name}
+		}
+	})
 }
 
-// testPolicyLimited is testPolicyOver with these limits; an indefinite lifetime is granted in any case.
-func testPolicyLimited(t testing.TB, limits policy.Defaults, uplinks ...policy.Uplink) *policy.Policy {
+// testPolicyFor is testPolicy with a change; an indefinite lifetime is granted in any case.
+func testPolicyFor(t testing.TB, change func(*policy.Config)) *policy.Policy {
 	t.Helper()
-	last := uplinks[len(uplinks)-1].Name
-	limits.AllowIndefinite = true
-	p, err := policy.New(policy.Config{
-		Uplinks: uplinks,
+	c := policy.Config{
+		Uplinks: []policy.Uplink{{Name: "up"}},
 		Domains: []policy.Domain{
 			{
-				Name: "lab", Uplinks: []string{last}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+				Name: "lab", Uplinks: []string{"up"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
 				Aliases: map[string]dots.Target{
 					"web":  {Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.16/28")}},
@@ -48,13 +51,15 @@ func testPolicyLimited(t testing.TB, limits policy.Defaults, uplinks ...policy.U
 				},
 			},
 			{
-				Name: "other", Uplinks: []string{last}, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+				Name: "other", Uplinks: []string{"up"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 				Aliases: map[string]dots.Target{"theirs": {Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}}},
 				Clients: []policy.ClientEntry{{Name: "o", CertNames: []string{"o"}}},
 			},
 		},
-		Defaults: limits,
-	})
+	}
+	change(&c)
+	c.Defaults.AllowIndefinite = true
+	p, err := policy.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,42 +9,43 @@ import (
 )
 
 // create makes a mitigation and its legs, durably, and lets its callers wait for the uplink.
-func (c *Core) create(key dots.MitigationKey, ask dots.Ask, g policy.Grant, tickets []Ticket) {
+func (c *Core) create(a *asking, g policy.Grant) {
+	key := a.key()
 	placements := c.policy.Route(g)
 	if len(placements) == 0 {
-		c.deny(key, c.busy("no uplink for this target"), tickets)
+		c.deny(a, c.busy("no uplink for this target"))
 		return
 	}
 	up := c.up[placements[0].Uplink]
 	switch {
 	case !up && c.cfg.WhenDown == WhenDownRefuse:
-		c.deny(key, c.busy("uplink down"), tickets)
+		c.deny(a, c.busy("uplink down"))
 		return
 	case len(c.owed.set) >= maxOwed:
-		c.deny(key, c.cannotStore(), tickets)
+		c.deny(a, c.cannotStore())
 		return
 	}
 	c.settleClient(key.Client)
 	old := c.mits[key]
-	m := c.newMitigation(key, ask, g)
+	m := c.newMitigation(key, a.ask, g)
 	code := dots.CodeCreated
 	var replaces []dots.LegKey
 	if old != nil && old.phase == live { // draft04: a known id with other parameters
 		c.accepted(old)
 		code, m.prior, replaces = dots.CodeChanged, old, old.legs
 	}
-	c.claimCUID(key.Client, ask.OwnCUID)
+	c.claimCUID(key.Client, a.ask.OwnCUID)
 	c.adopt(m, old)
 	c.place(m, placements[0], replaces)
 	c.inform(g.Informs)
 	c.recordMitigation(m, c.undoCreate(m, old))
 	m.born = m.seq
-	c.out.note(slog.LevelInfo, "mitigation accepted", keyAttrs(key, slog.Int64("lifetime", int64(m.lifetime)),
+	c.out.note(slog.LevelInfo, "mitigation accepted", c.audit(a, code, slog.Int64("lifetime", int64(m.lifetime)),
 		slog.Bool("on_signal_loss", m.asked.OnSignalLoss), slog.Bool("uplink_up", up))...)
 	if g.DroppedOptional > 0 {
 		c.out.note(slog.LevelInfo, "optional attributes dropped", keyAttrs(key, slog.Int("count", g.DroppedOptional))...)
 	}
-	c.await(m, tickets, code, up)
+	c.await(m, a.tickets, code, up)
 }
 
 // newMitigation makes a mitigation of what was asked and what policy allows of it.

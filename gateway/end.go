@@ -10,8 +10,8 @@ import (
 // withdraw ends a mitigation for its client. It is answered at once, whatever the uplink does (RFC 9132, Section 4.4.4).
 func (c *Core) withdraw(ev Withdraw) {
 	if a := c.asks[ev.Key]; a != nil {
-		c.dropAsking(ev.Key, a)
-		c.deny(ev.Key, dots.Refuse(dots.CodeUnavailable, "withdrawn meanwhile"), a.tickets)
+		c.dropAsking(a)
+		c.deny(a, dots.Refuse(dots.CodeUnavailable, "withdrawn meanwhile"))
 	}
 	m := c.mits[ev.Key]
 	if m != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
 )
 
 // Ticket names a caller that waits for a Reply. It is unique in a process; 0 names nobody.
@@ -44,6 +45,13 @@ type Resolved struct {
 	Addresses []netip.Addr
 	TTL       time.Duration // how long the answer may be used
 	Failed    bool          // the name could not be resolved; Addresses and TTL are empty
+}
+
+// Consulted answers a Consult.
+type Consulted struct {
+	Key    dots.MitigationKey
+	Seq    uint64 // of the question: an answer to an older one is ignored
+	Ruling policy.Ruling
 }
 
 // Answered is an uplink's answer to a leg.
@@ -96,6 +104,7 @@ func (Answered) event()     {}
 func (Reported) event()     {}
 func (LinkUp) event()       {}
 func (LinkDown) event()     {}
+func (Consulted) event()    {}
 func (Drain) event()        {}
 func (Committed) event()    {}
 func (CommitFailed) event() {}

@@ -46,19 +46,22 @@ type Meter interface {
 
 // Defaults of Config.
 const (
-	DefaultMailbox   = 4096
-	DefaultInFlight  = 4096
-	DefaultResolvers = 8
+	DefaultMailbox     = 4096
+	DefaultInFlight    = 4096
+	DefaultResolvers   = 8
+	DefaultAuthorizers = 64
 )
 
 // Config is what a Gateway needs.
 type Config struct {
 	Core     CoreConfig
-	Store    store.Store      // required; the Gateway does not close it
-	Resolver Resolver         // nil: every name fails to resolve
-	Logger   *slog.Logger     // nil: nothing is logged
-	Meter    Meter            // nil: nothing is counted
-	Now      func() time.Time // nil: time.Now
+	Store    store.Store // required; the Gateway does not close it
+	Resolver Resolver    // nil: every name fails to resolve
+	// Authorizer is asked where policy says so. nil: it fails each time.
+	Authorizer Authorizer
+	Logger     *slog.Logger     // nil: nothing is logged
+	Meter      Meter            // nil: nothing is counted
+	Now        func() time.Time // nil: time.Now
 	// Mailbox is its size in events; a quarter is kept for refreshes, withdrawals and uplinks. 0: DefaultMailbox.
 	Mailbox int
 	// InFlight bounds what waits for the disk: beyond it new requests get 5.03, beyond twice as much refreshes and GETs,
@@ -73,7 +76,8 @@ type Gateway struct {
 	core   *Core // of the loop
 	box    *mailbox
 	work   *committer
-	ask    chan string // names to resolve
+
+	names, consults *line // questions
 
 	uplinks  Uplinks
 	watchers Watchers
@@ -141,7 +145,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	}
 	return &Gateway{
 		cfg: cfg, policy: cfg.Core.Policy, core: core, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),
-		ask: make(chan string, DefaultMaxAsking), tickets: map[Ticket]waiting{},
+		names:    newLine(DefaultResolvers, core.cfg.MaxNames, 0),
+		consults: newLine(DefaultAuthorizers, core.cfg.MaxAsking, core.cfg.AnswerWait),
+		tickets:  map[Ticket]waiting{},
 	}, nil
 }
 
@@ -156,9 +162,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var helpers sync.WaitGroup
-	for range DefaultResolvers {
-		helpers.Go(func() { g.resolve(inner) })
-	}
+	helpers.Go(func() { g.names.run(inner, g.lookup) })
+	helpers.Go(func() { g.consults.run(inner, g.authorize) })
 	committed := make(chan struct{})
 	go func() {
 		defer close(committed)
@@ -288,10 +293,8 @@ func (g *Gateway) step(ev Event) {
 		g.known.Delete(k)
 	}
 	for _, q := range r.Questions {
-		select {
-		case g.ask <- q:
-		default:
-			defer g.step(Resolved{Name: q, Failed: true})
+		if !g.ask(q) {
+			defer g.step(q.unanswered())
 		}
 	}
 	if r.Seq != 0 {
@@ -360,31 +363,6 @@ func (w waiting) end(r Reply) {
 	case w.order != nil:
 		w.order(r.Err)
 	}
-}
-
-// resolve answers questions until ctx ends.
-func (g *Gateway) resolve(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case q := <-g.ask:
-			g.box.deliver(g.lookup(ctx, q))
-		}
-	}
-}
-
-// lookup asks the resolver for a name.
-func (g *Gateway) lookup(ctx context.Context, q string) Event {
-	if g.cfg.Resolver == nil {
-		return Resolved{Name: q, Failed: true}
-	}
-	addrs, ttl, err := g.cfg.Resolver.Resolve(ctx, q)
-	if err != nil {
-		g.cfg.Logger.Warn("name not resolved", "name", q, "error", err.Error())
-		return Resolved{Name: q, Failed: true}
-	}
-	return Resolved{Name: q, Addresses: addrs, TTL: ttl}
 }
 
 // noMeter counts nothing.

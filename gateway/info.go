@@ -84,3 +84,13 @@ func (c *Core) Statuses() map[dots.Status]int {
 	}
 	return counts
 }
+
+// Counts is what the core decided since its start.
+type Counts struct {
+	AAAAllowed, AAADenied, AAAFailed uint64 // answers of the AAA server that were waited for
+	TooFast                          uint64 // requests refused because their client was too fast
+	Recursed                         uint64 // mitigations that went on to the uplinks
+}
+
+// Counts returns the core's counters.
+func (c *Core) Counts() Counts { return c.counts }

@@ -34,7 +34,7 @@ func (c *Core) question(q, client string) {
 	}
 	if !n.asked {
 		n.asked = true
-		c.out.Questions = append(c.out.Questions, q)
+		c.out.Questions = append(c.out.Questions, Resolve{Name: q, Client: client})
 	}
 }
 
@@ -77,8 +77,7 @@ func (c *Core) askingFor(q string) []*asking {
 		}
 	}
 	slices.SortFunc(found, func(a, b *asking) int {
-		return compareKeys(dots.MitigationKey{Client: a.ask.Client, MID: a.ask.Request.MID},
-			dots.MitigationKey{Client: b.ask.Client, MID: b.ask.Request.MID})
+		return compareKeys(a.key(), b.key())
 	})
 	return found
 }

@@ -26,8 +26,8 @@ type Ready struct {
 	// Live and Over are mitigations that came to life and that ended, for whoever must tell a refresh from a new request.
 	Live, Over []dots.MitigationKey
 
-	// Questions are names to resolve; they need no commit.
-	Questions []string
+	// Questions are for the outside; they need no commit.
+	Questions []Question
 	// Notes are lines for the log, one per decision.
 	Notes []Note
 }

@@ -9,7 +9,8 @@ import (
 
 // refresh prolongs a mitigation and tells its uplink again, with the same mid and parameters (RFC 9132,
 // Section 4.4.1.3). An efficacy update is a refresh that carries the client's view of the attack (RFC 9132, Section 4.4.3).
-func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ticket) {
+func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
+	ask := a.ask
 	before := *m
 	if g.Request.Lifetime.Set {
 		m.lifetime = g.Request.Lifetime.Value
@@ -19,14 +20,14 @@ func (c *Core) refresh(m *mitigation, ask dots.Ask, g policy.Grant, tickets []Ti
 	m.hopLimit = ask.HopLimit
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
 	c.recordMitigation(m, c.undoRefresh(m, &before))
-	c.out.note(slog.LevelInfo, "mitigation refreshed", keyAttrs(m.key, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
+	c.out.note(slog.LevelInfo, "mitigation refreshed", c.audit(a, dots.CodeChanged, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
 	asked := false
 	for _, k := range m.legs {
 		if l := c.leg(k); l != nil && c.carried(l) == m && c.refreshLeg(m, l, ask) {
 			asked = asked || c.up[k.Uplink]
 		}
 	}
-	c.await(m, tickets, dots.CodeChanged, asked)
+	c.await(m, a.tickets, dots.CodeChanged, asked)
 }
 
 // undoRefresh takes a refresh back that could not be stored; who waits for something older waits on.

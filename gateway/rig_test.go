@@ -29,7 +29,8 @@ type rig struct {
 	wanted   map[dots.LegKey]dots.Leg
 	labels   []string // by ticket
 	answered map[Ticket]int
-	seen     func(Ready) // called for all that becomes visible
+	consults map[dots.MitigationKey]Consult // the newest
+	seen     func(Ready)                    // called for all that becomes visible
 	lines    []string
 	uplink   string   // the domains', and the one that answers
 	cuids    []string // ours, in order of appearance
@@ -39,7 +40,10 @@ type rig struct {
 
 func newRig(t testing.TB, cfg CoreConfig) *rig {
 	t.Helper()
-	r := &rig{t: t, cfg: cfg, disk: map[identity][]byte{}, wanted: map[dots.LegKey]dots.Leg{}, labels: []string{""}, answered: map[Ticket]int{}}
+	r := &rig{
+		t: t, cfg: cfg, disk: map[identity][]byte{}, wanted: map[dots.LegKey]dots.Leg{}, labels: []string{""}, answered: map[Ticket]int{},
+		consults: map[dots.MitigationKey]Consult{},
+	}
 	r.start = time.Unix(1000000, 0)
 	r.now = r.start
 	if r.cfg.Policy == nil {
@@ -97,7 +101,7 @@ func (r *rig) step(ev Event) {
 		r.say("note %s: %s", n.Level, text)
 	}
 	for _, q := range out.Questions {
-		r.say("question %s", q)
+		r.asked(q)
 	}
 	if out.Seq != 0 {
 		r.batches = append(r.batches, out)
@@ -108,6 +112,17 @@ func (r *rig) step(ev Event) {
 	}
 	if !r.manual {
 		r.commit()
+	}
+}
+
+// asked writes a question down.
+func (r *rig) asked(q Question) {
+	switch q := q.(type) {
+	case Resolve:
+		r.say("question %s", q.Name)
+	case Consult:
+		r.say("consult %d: may %s %d of %s have %s life=%d", q.Seq, q.Key.Client.Name, q.Key.MID, q.Domain, targetText(q.Request.Target), q.Request.Lifetime.Value)
+		r.consults[q.Key] = q
 	}
 }
 

@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
 //	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
-//	drain UPLINK [off]
+//	ruled CLIENT MID allow|deny|failed [seq=N] [text=T] / drain UPLINK [off]
 //	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] / mids N / damage KIND TEXT
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -163,7 +163,18 @@ func (c command) config(t testing.TB) CoreConfig {
 	if key := c.num("relay"); key != 0 {
 		up.RelayOptional = []uint64{uint64(key)}
 	}
-	cfg.Policy = testPolicyLimited(t, policy.Defaults{MaxMitigations: c.num("mitigations"), MaxCUIDs: c.num("cuids")}, up)
+	cfg.Policy = testPolicyFor(t, func(p *policy.Config) {
+		p.Uplinks = []policy.Uplink{up}
+		p.Defaults = policy.Defaults{MaxMitigations: c.num("mitigations"), MaxCUIDs: c.num("cuids")}
+		d := &p.Domains[0]
+		d.Consult = c.has("consult")
+		if n := c.num("rate"); n != 0 {
+			d.Limits.RequestsPerMinute = dots.Some(n)
+		}
+		if n := c.num("newcuids"); n != 0 {
+			d.Limits.NewCUIDsPerHour = dots.Some(n)
+		}
+	})
 	return cfg
 }
 
@@ -209,6 +220,12 @@ func (r *rig) run(c command) {
 		r.step(ClientLost{c.args[0]})
 	case "advance":
 		r.advance(duration(c.args[0]))
+	case "ruled":
+		ev := Consulted{Key: c.key(), Seq: r.consults[c.key()].Seq, Ruling: policy.Ruling{Allow: c.has("allow"), Failed: c.has("failed"), Reason: c.opts["text"]}}
+		if n := c.num("seq"); n != 0 {
+			ev.Seq = uint64(n)
+		}
+		r.step(ev)
 	case "drain":
 		r.step(Drain{r.ticket(c.label()), c.args[0], !c.has("off")})
 	default:

@@ -150,14 +150,21 @@ type holding struct {
 	foreign int
 }
 
-// asking is a request that waits for names to be resolved.
+// asking is a request that is being decided. It may wait for names to be resolved, or for the AAA server.
 type asking struct {
 	ask     dots.Ask
 	tickets []Ticket
-	names   map[string]bool
+	names   map[string]bool           // that it waits for
+	consult uint64                    // number of the question to the AAA server that it waits for; 0: none
+	ruling  dots.Maybe[policy.Ruling] // what the AAA server said
 	until   time.Time
 
 	alarm
+}
+
+// key is the mitigation's that is asked for.
+func (a *asking) key() dots.MitigationKey {
+	return dots.MitigationKey{Client: a.ask.Client, MID: a.ask.Request.MID}
 }
 
 func (a *asking) dueAt() time.Time { return a.until }

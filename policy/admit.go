@@ -38,6 +38,22 @@ func (p *Policy) Admit(v View, a Ask) Verdict {
 	if len(x.missing) > 0 {
 		return Verdict{Questions: x.missing}
 	}
+	if d.consult && !same {
+		return d.ruled(a.Ruling, g)
+	}
+	return Verdict{Grant: g}
+}
+
+// ruled lets the AAA server have the last word.
+func (d *domain) ruled(ruling dots.Maybe[Ruling], g Grant) Verdict {
+	switch r := ruling.Value; {
+	case !ruling.Set:
+		return Verdict{Consult: true, Grant: g}
+	case r.Failed:
+		return Verdict{Deny: unavailable("no answer", d.limits.retryAfter)}
+	case !r.Allow:
+		return Verdict{Deny: dots.Refuse(dots.CodeUnauthorized, "not authorised")}
+	}
 	return Verdict{Grant: g}
 }
 

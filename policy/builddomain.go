@@ -14,7 +14,7 @@ func (b *builder) domain(i int, c Domain, def Defaults) {
 	path := fmt.Sprintf("domains[%d]", i)
 	d := &domain{
 		name: c.Name, names: nameSet{}, uris: uriSet{}, aliases: map[string]dots.Target{},
-		onDNS: orDefault(c.OnDNSFailure, DNSRefuse), limits: newLimits(def, c.Limits),
+		onDNS: orDefault(c.OnDNSFailure, DNSRefuse), limits: newLimits(def, c.Limits), consult: c.Consult,
 	}
 	if c.Name == "" {
 		b.fault(path+".name", "is missing", "give the domain a name")

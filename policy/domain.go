@@ -19,6 +19,7 @@ type domain struct {
 	uplink   string
 	onDNS    DNSRule
 	limits   limits
+	consult  bool
 }
 
 // ownsPrefix reports whether every address of a prefix without host bits is the domain's. Addresses of IPv4 written as IPv6 are
