@@ -20,13 +20,15 @@ type Part struct {
 	Covers []int
 	// Uplink tells apart who reports: of one uplink the worst leg counts for a target, of several uplinks the best.
 	Uplink string
-	// Own is the mitigation's target: a conflict's scope is cut to it.
+	// Own is the mitigation's target as uplinks know it (Grant.Outside): a conflict's scope is cut to it.
 	Own Expanded
 }
 
-// Merge combines the reports on a mitigation's legs to one: status, start, counters and conflict. For each target the best leg
-// counts, for the mitigation the worst target; from best to worst: 2, 3, 4, 1, 8, 7. MID, target and lifetime are the mitigation's
-// own and are left for the caller to fill in. Without parts the status is 1: accepted, and asked for nowhere yet.
+// Merge combines the reports on a mitigation's legs to one: status, start, counters and conflict. For each target the worst leg of an
+// uplink counts, since each of them protects a part of it, and of several uplinks the best; for the mitigation the worst target counts.
+// From best to worst: 2, 3, 4, 1, 8, 7. MID, target and lifetime are the mitigation's own and are left for the caller to fill in, and
+// so is the translation of the conflict's scope to what the client calls its addresses (Policy.Inside). An armed copy of what has been
+// triggered is left out by the caller. Without parts the status is 1: accepted, and asked for nowhere yet.
 func Merge(parts []Part) dots.Report {
 	var r dots.Report
 	i := deciding(parts)
@@ -50,8 +52,11 @@ func Merge(parts []Part) dots.Report {
 	return r
 }
 
-// deciding returns the index of the part whose status is the mitigation's; -1: there are no parts.
+// deciding returns the index of the part whose status is the mitigation's; -1: there are no parts. Of equals the first decides.
 func deciding(parts []Part) int {
+	if len(parts) <= 1 {
+		return len(parts) - 1
+	}
 	var targets []int
 	for i := range parts {
 		targets = append(targets, parts[i].Covers...)
@@ -61,29 +66,40 @@ func deciding(parts []Part) int {
 	}
 	worst := -1
 	for _, t := range targets {
-		best := -1
-		for i := range parts {
-			p := &parts[i]
-			if len(p.Covers) > 0 && !slices.Contains(p.Covers, t) {
-				continue
-			}
-			if best < 0 || rank(p.status()) < rank(parts[best].status()) {
-				best = i
-			}
-		}
-		if best >= 0 && (worst < 0 || rank(parts[best].status()) > rank(parts[worst].status())) {
+		if best := decidingFor(t, parts); best >= 0 && (worst < 0 || rank(parts[best].status()) > rank(parts[worst].status())) {
 			worst = best
 		}
 	}
 	return worst
 }
 
+// decidingFor returns the index of the part whose status is that of a target: the best uplink's worst. -1: none protects it.
+func decidingFor(target int, parts []Part) int {
+	best, at := -1, map[string]int{} // the worst of each uplink
+	for i := range parts {
+		p := &parts[i]
+		if len(p.Covers) > 0 && !slices.Contains(p.Covers, target) {
+			continue
+		}
+		if j, ok := at[p.Uplink]; !ok || rank(p.status()) > rank(parts[j].status()) {
+			at[p.Uplink] = i
+		}
+	}
+	for i := range parts { // not over the map: the order must be the same each time
+		if j, ok := at[parts[i].Uplink]; ok && i == j && (best < 0 || rank(parts[i].status()) < rank(parts[best].status())) {
+			best = i
+		}
+	}
+	return best
+}
+
 // rank orders statuses from best to worst.
 func rank(s dots.Status) int {
-	return slices.Index([]dots.Status{
+	order := [...]dots.Status{
 		dots.StatusMitigated, dots.StatusStopped, dots.StatusExceeded, dots.StatusInProgress,
 		dots.StatusSignalLossArmed, dots.StatusWithdrawn,
-	}, s)
+	}
+	return slices.Index(order[:], s)
 }
 
 // status returns what the client is to see of a leg that is wanted: one of the statuses that rank orders.

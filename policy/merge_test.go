@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -59,31 +60,75 @@ func TestMergeOneLeg(t *testing.T) {
 	}
 }
 
-// Per target the best leg, per mitigation the worst target; from best to worst: 2, 3, 4, 1, 8, 7.
+// TestMergeSeveralLegs goes by design: per target the worst leg of each uplink and the best uplink, per mitigation the worst target; from best to
+// worst: 2, 3, 4, 1, 8, 7.
 func TestMergeSeveralLegs(t *testing.T) {
-	leg := func(s dots.Status, covers ...int) Part { return Part{Report: told(s), Covers: covers} }
+	leg := func(uplink string, s dots.Status, covers ...int) Part {
+		return Part{Report: told(s), Uplink: uplink, Covers: covers}
+	}
+	a := func(s dots.Status, covers ...int) Part { return leg("a", s, covers...) }
+	b := func(s dots.Status, covers ...int) Part { return leg("b", s, covers...) }
 	tests := []struct {
 		name  string
 		parts []Part
 		want  dots.Status
 	}{
-		{"both for all: the better", []Part{leg(1), leg(2)}, 2},
-		{"4 here, 2 there", []Part{leg(4), leg(2)}, 2},
-		{"4 before 1", []Part{leg(1), leg(4)}, 4},
-		{"3 before 4", []Part{leg(4), leg(3)}, 3},
-		{"1 before 8", []Part{leg(8), leg(1)}, 1},
-		{"8 before 7", []Part{leg(7), leg(8)}, 8},
-		{"one target each: the worse", []Part{leg(2, 0), leg(1, 1)}, 1},
-		{"one lost", []Part{leg(2, 0), leg(7, 1)}, 7},
-		{"one lost, but covered twice", []Part{leg(2, 0, 1), leg(7, 1)}, 2},
-		{"one for all, one for a part", []Part{leg(1), leg(2, 1), leg(4, 0)}, 4},
-		{"three targets", []Part{leg(3, 0), leg(4, 1), leg(2, 2)}, 4},
-		{"not reported", []Part{leg(2, 0), {Covers: []int{1}}}, 1},
+		{"two uplinks: the better", []Part{a(1), b(2)}, 2},
+		{"one uplink: the worse", []Part{a(1), a(2)}, 1},
+		{"4 here, 2 there", []Part{a(4), b(2)}, 2},
+		{"4 before 1", []Part{a(1), b(4)}, 4},
+		{"3 before 4", []Part{a(4), b(3)}, 3},
+		{"1 before 8", []Part{a(8), b(1)}, 1},
+		{"8 before 7", []Part{a(7), b(8)}, 8},
+		{"7 at one of two legs of an uplink", []Part{a(2), a(7)}, 7},
+		{"one of two legs fails, the other uplink has all", []Part{a(2), a(7), b(4)}, 4},
+		{"each uplink lacks a part: the better of the worse", []Part{a(2), a(1), b(2), b(4)}, 4},
+		{"one target each: the worse", []Part{a(2, 0), a(1, 1)}, 1},
+		{"one target each at two uplinks: the worse", []Part{a(2, 0), b(1, 1)}, 1},
+		{"one lost", []Part{a(2, 0), b(7, 1)}, 7},
+		{"one lost, but covered elsewhere", []Part{a(2, 0, 1), b(7, 1)}, 2},
+		{"one target cut in two at an uplink, one lost", []Part{a(2, 0, 1), a(7, 1)}, 7},
+		{"one for all, one for a part", []Part{a(1), b(2, 1), b(4, 0)}, 4},
+		{"three targets", []Part{a(3, 0), a(4, 1), a(2, 2)}, 4},
+		{"not reported", []Part{a(2, 0), {Uplink: "a", Covers: []int{1}}}, 1},
+		{"not reported, elsewhere in force", []Part{{Uplink: "a"}, b(2)}, 2},
+		{"a change of ours shows what was shown", []Part{a(2), {Report: told(7), Uplink: "a", Transient: true, Shown: 2}}, 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Merge(tt.parts).Status; got != tt.want {
 				t.Errorf("status %v, want %v", got, tt.want)
+			}
+			slices.Reverse(tt.parts)
+			if got := Merge(tt.parts).Status; got != tt.want {
+				t.Errorf("the other way round: status %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestMergeTellsTheDecidingLegsConflict: the conflict goes with the status that it explains.
+func TestMergeTellsTheDecidingLegsConflict(t *testing.T) {
+	conflict := func(timer uint32) dots.Maybe[dots.Conflict] {
+		return dots.Some(dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.CauseAcceptList, RetryTimer: timer})
+	}
+	leg := func(uplink string, s dots.Status, timer uint32) Part {
+		return Part{Uplink: uplink, Report: dots.Some(dots.Report{Status: s, Conflict: conflict(timer)})}
+	}
+	tests := []struct {
+		name  string
+		parts []Part
+		want  dots.Maybe[dots.Conflict]
+	}{
+		{"the worst of one uplink", []Part{leg("a", 1, 10), leg("a", 7, 20)}, conflict(20)},
+		{"the best of two", []Part{leg("a", 7, 10), leg("b", 1, 20)}, conflict(20)},
+		{"in force elsewhere: none", []Part{leg("a", 7, 10), {Uplink: "b", Report: told(2)}}, dots.Maybe[dots.Conflict]{}},
+		{"of two alike the first", []Part{leg("b", 7, 10), leg("a", 7, 20)}, conflict(10)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if s := diff(tt.want, Merge(tt.parts).Conflict); s != "" {
+				t.Error(s)
 			}
 		})
 	}
@@ -92,9 +137,9 @@ func TestMergeSeveralLegs(t *testing.T) {
 func TestMergeAddsCountersAndTakesTheEarliestStart(t *testing.T) {
 	some := func(v uint64) dots.Maybe[uint64] { return dots.Some(v) }
 	got := Merge([]Part{
-		{Report: dots.Some(dots.Report{Status: 2, Start: some(2000), Counters: dots.Counters{BytesDropped: some(1), BytesPerSecond: some(0)}})},
-		{Report: dots.Some(dots.Report{Status: 1, Start: some(1500), Counters: dots.Counters{BytesDropped: some(2), PktsDropped: some(1<<64 - 1)}})},
-		{Report: dots.Some(dots.Report{Status: 1, Counters: dots.Counters{PktsDropped: some(2)}})},
+		{Uplink: "a", Report: dots.Some(dots.Report{Status: 2, Start: some(2000), Counters: dots.Counters{BytesDropped: some(1), BytesPerSecond: some(0)}})},
+		{Uplink: "b", Report: dots.Some(dots.Report{Status: 1, Start: some(1500), Counters: dots.Counters{BytesDropped: some(2), PktsDropped: some(1<<64 - 1)}})},
+		{Uplink: "b", Report: dots.Some(dots.Report{Status: 1, Counters: dots.Counters{PktsDropped: some(2)}})},
 		{},
 	})
 	want := dots.Report{
