@@ -141,6 +141,7 @@ func (e echo) Want(_ string, legs []dots.Leg) {
 	}
 }
 func (echo) Forget(string, []dots.LegKey) {}
+func (echo) Stated()                      {}
 func (echo) Changed(dots.MitigationKey)   {}
 
 // counted counts commits.

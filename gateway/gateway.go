@@ -23,6 +23,9 @@ type Uplinks interface {
 	Want(uplink string, legs []dots.Leg)
 	// Forget drops keys that need nothing more. It must not block.
 	Forget(uplink string, keys []dots.LegKey)
+	// Stated says that the whole set was stated: what stands at an uplink and was not named by now is wanted by nobody. It must not
+	// block.
+	Stated()
 }
 
 // Watchers is the server half: it has observers to tell.
@@ -332,6 +335,9 @@ func (g *Gateway) release(r Ready) {
 	}
 	for _, k := range r.Forgets {
 		g.uplinks.Forget(k.Uplink, []dots.LegKey{k})
+	}
+	if r.Stated {
+		g.uplinks.Stated()
 	}
 	for _, reply := range r.Replies {
 		g.reply(reply)

@@ -32,6 +32,7 @@ type world struct {
 	wants   map[dots.LegKey]dots.Leg
 	told    int // wants in all
 	changed []dots.MitigationKey
+	stated  []int // the wants that there were when the whole set was stated
 	answers []string
 	silent  bool // the uplink answers nothing
 }
@@ -61,6 +62,12 @@ func (w *world) Forget(_ string, keys []dots.LegKey) {
 	for _, k := range keys {
 		delete(w.wants, k)
 	}
+}
+
+func (w *world) Stated() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stated = append(w.stated, len(w.wants))
 }
 
 func (w *world) Changed(k dots.MitigationKey) {

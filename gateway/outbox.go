@@ -19,8 +19,8 @@ func (o *outbox) hold(r Ready, durable uint64) []Ready {
 		return []Ready{r}
 	}
 	var seen []Ready
-	legs := Ready{Wants: r.Wants, Forgets: r.Forgets, After: o.legsAfter(r)}
-	r.Wants, r.Forgets = nil, nil
+	legs := Ready{Wants: r.Wants, Forgets: r.Forgets, Stated: r.Stated, After: o.legsAfter(r)}
+	r.Wants, r.Forgets, r.Stated = nil, nil, false
 	for _, part := range []Ready{legs, r} {
 		switch {
 		case part.empty():

@@ -18,8 +18,11 @@ type Ready struct {
 	// After is the batch that must be durable before the rest becomes visible; 0: none.
 	After uint64
 
-	Wants   []dots.Leg           // levels, in order
-	Forgets []dots.LegKey        // keys that need nothing more
+	Wants   []dots.Leg    // levels, in order
+	Forgets []dots.LegKey // keys that need nothing more
+	// Stated says that with Wants the whole wanted set was stated once since the start. It is never said if their commit fails: then
+	// nothing that stands is taken for unwanted.
+	Stated  bool
 	Replies []Reply              // to waiting callers
 	Changed []dots.MitigationKey // mitigations whose report changed
 
@@ -49,7 +52,7 @@ type Note struct {
 
 // empty reports whether there is nothing to do.
 func (r *Ready) empty() bool {
-	return r.Seq == 0 && len(r.Wants) == 0 && len(r.Forgets) == 0 && len(r.Replies) == 0 && len(r.Changed) == 0
+	return r.Seq == 0 && len(r.Wants) == 0 && len(r.Forgets) == 0 && !r.Stated && len(r.Replies) == 0 && len(r.Changed) == 0
 }
 
 // want states a leg's level.

@@ -124,6 +124,7 @@ func (c *Core) restate() {
 	for _, l := range legs {
 		c.restateLeg(l)
 	}
+	c.out.Stated = true
 }
 
 // reconsider brings a restored mitigation to life, completes what a crash cut short, and lets one expire at once that its client

@@ -18,6 +18,7 @@ const (
 	DefaultMissingAllowed    = 15               // RFC 9132, Section 4.5.2
 	DefaultRepeatInterval    = 3 * time.Second  // RFC 9132, Section 4.4
 	DefaultPollInterval      = 60 * time.Second
+	DefaultStatusInterval    = 10 * time.Second
 	DefaultMaxInFlight       = 16
 	DefaultDialTimeout       = 70 * time.Second // above the 60 s of a DTLS handshake
 	DefaultMinIdle           = 60 * time.Second // RFC 9132, Section 4.7
@@ -30,6 +31,8 @@ const (
 	slowestRetry   = 60 * time.Second // its bound when it doubles
 	sendsPerTurn   = 10               // repeats of an unanswered request before others get its place
 )
+
+var errNoLinks = errors.New("Links are required")
 
 // SessionLimits are the limits of the sessions that LinkConfig.Dial makes. The answer to the GET of all mitigations under a cuid
 // has them all (RFC 9132, Section 4.4.2) with up to 15 KB each: 16 MiB hold a thousand of the largest.
@@ -60,13 +63,19 @@ type Config struct {
 	Rand        func() float64   // from [0, 1), safe for concurrent use; nil: math/rand
 }
 
-// LinkConfig is one uplink.
+// LinkConfig is one uplink: a server, with Profile and Dial, or a mitigator of our own, with Mitigator.
 type LinkConfig struct {
 	Name    string       // required
-	Profile wire.Profile // required
-	// Dial makes a session whose Handler is the Manager's. It is required, ends when ctx does, and is called by one
+	Profile wire.Profile // required for a server
+	// Dial makes a session whose Handler is the Manager's. It is required for a server, ends when ctx does, and is called by one
 	// goroutine at a time.
 	Dial func(ctx context.Context) (*coap.Session, error)
+	// Mitigator stands in the place of a server.
+	Mitigator Mitigator
+	// StatusInterval is the time between two questions to a Mitigator how its mitigations fare; 0: DefaultStatusInterval.
+	StatusInterval time.Duration
+	// Fingerprint is whatever differs when anything of this configuration does; Reload compares it, and nothing else does.
+	Fingerprint string
 }
 
 // Backoff spaces the attempts to make a session, measured from one beginning to the next. While an immediate
@@ -126,8 +135,11 @@ func (c Config) withDefaults() (Config, error) {
 
 // check reports what cannot be defaulted.
 func (c Config) check() error {
-	if c.Events == nil || len(c.Links) == 0 {
-		return errors.New("Events and Links are required")
+	if c.Events == nil {
+		return errors.New("Events are required")
+	}
+	if len(c.Links) == 0 {
+		return errNoLinks
 	}
 	if c.MaxInFlight != 0 && c.MaxInFlight < minMaxInFlight {
 		return fmt.Errorf("MaxInFlight is %d, the least is %d", c.MaxInFlight, minMaxInFlight)
@@ -143,8 +155,14 @@ func checkLinks(links []LinkConfig) error {
 	names := map[string]bool{}
 	for i, l := range links {
 		switch {
-		case l.Name == "" || l.Profile == nil || l.Dial == nil:
-			return fmt.Errorf("link %d: Name, Profile and Dial are required", i)
+		case l.Name == "":
+			return fmt.Errorf("link %d: Name is required", i)
+		case l.Mitigator == nil && (l.Profile == nil || l.Dial == nil):
+			return fmt.Errorf("link %d: Profile and Dial are required, or Mitigator", i)
+		case l.Mitigator != nil && (l.Profile != nil || l.Dial != nil):
+			return fmt.Errorf("link %d: a Mitigator has no Profile and Dial", i)
+		case l.StatusInterval < 0:
+			return fmt.Errorf("link %d: StatusInterval is negative", i)
 		case names[l.Name]:
 			return fmt.Errorf("link %d: the name %q is used twice", i, l.Name)
 		}

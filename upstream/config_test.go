@@ -50,6 +50,8 @@ func TestBadConfig(t *testing.T) {
 		"no name":          func(c *Config) { c.Links[0].Name = "" },
 		"no profile":       func(c *Config) { c.Links[0].Profile = nil },
 		"no dial":          func(c *Config) { c.Links[0].Dial = nil },
+		"two kinds":        func(c *Config) { c.Links[0].Mitigator = &mitigator{} },
+		"negative status":  func(c *Config) { c.Links[0].StatusInterval = -1 },
 		"name twice":       func(c *Config) { c.Links = append(c.Links, c.Links[0]) },
 		"too few":          func(c *Config) { c.MaxInFlight = 3 },
 		"negative missing": func(c *Config) { c.MissingAllowed = -1 },

@@ -38,9 +38,20 @@ func (m *Manager) serve(ex *coap.Exchange) {
 	ex.Respond(encode(profile, r, resp))
 }
 
+// servers are the links to servers.
+func (m *Manager) servers() []*link {
+	var links []*link
+	for _, r := range m.all() {
+		if l, ok := r.line.(*link); ok {
+			links = append(links, l)
+		}
+	}
+	return links
+}
+
 // owner finds the link of a session; nil: it is not taken over yet, or not any more.
 func (m *Manager) owner(conn *coap.Session) *link {
-	for _, l := range m.links {
+	for _, l := range m.servers() {
 		l.mu.Lock()
 		mine := l.session != nil && l.session.conn == conn
 		l.mu.Unlock()
@@ -53,7 +64,7 @@ func (m *Manager) owner(conn *coap.Session) *link {
 
 // profile finds the dialect of a request: the link's, or while that is not known any that the path belongs to; nil: none.
 func (m *Manager) profile(known *link, path []string) wire.Profile {
-	for _, l := range m.links {
+	for _, l := range m.servers() {
 		if (known == nil || known == l) && l.profile.Owns(path) {
 			return l.profile
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +30,7 @@ type link struct {
 	mu       sync.Mutex
 	plan     *plan
 	session  *session // nil: none
+	up       bool     // the core was told LinkUp, and not LinkDown since
 	since    time.Time
 	failures int
 	lastErr  string
@@ -55,8 +58,7 @@ func (l *link) run(ctx context.Context) {
 			if s = l.connect(ctx); s == nil {
 				continue
 			}
-			l.cfg.Meter.UplinkUp(l.name, true)
-			l.cfg.Events.LinkUp(l.name)
+			l.tellUp()
 		}
 		var reason error
 		next, reason = l.serve(ctx, s)
@@ -93,14 +95,29 @@ func (l *link) serve(ctx context.Context, conn *coap.Session) (*coap.Session, er
 // lost tells of the end of a session. One that did not live for as long as attempts are apart in idle time counts as a failed
 // attempt, so that a server that accepts and hangs up is not asked at once again and again.
 func (l *link) lost(reason error, lived time.Duration) {
+	l.log.Warn("uplink session lost", "err", reason)
+	l.tellDown(reason, lived)
+}
+
+// tellUp tells that there is a session.
+func (l *link) tellUp() {
 	l.mu.Lock()
+	l.up = true
+	l.mu.Unlock()
+	l.cfg.Meter.UplinkUp(l.name, true)
+	l.cfg.Events.LinkUp(l.name)
+}
+
+// tellDown tells that there is none any more, and counts.
+func (l *link) tellDown(reason error, lived time.Duration) {
+	l.mu.Lock()
+	l.up = false
 	if lived >= l.cfg.Backoff.MinIdle {
 		l.failures = 0
 	} else {
 		l.failures++
 	}
 	l.mu.Unlock()
-	l.log.Warn("uplink session lost", "err", reason)
 	l.cfg.Meter.UplinkUp(l.name, false)
 	l.cfg.Events.LinkDown(l.name, reason.Error())
 }
@@ -156,6 +173,34 @@ func (l *link) pause(ctx context.Context, tried time.Time) bool {
 	return false
 }
 
+func (l *link) base() *link { return l }
+
+// toldUp reports whether the core takes the link to be up.
+func (l *link) toldUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.up
+}
+
+// wanted returns what is wanted, by cuid and mid.
+func (l *link) wanted() []dots.Leg {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	legs := make([]dots.Leg, 0, len(l.plan.entries))
+	for _, key := range slices.SortedFunc(maps.Keys(l.plan.entries), byCUID) {
+		legs = append(legs, l.plan.entries[key].want)
+	}
+	return legs
+}
+
+func (l *link) want(legs []dots.Leg) {
+	l.change(func(p *plan) []uint64 { return p.want(legs) })
+}
+
+func (l *link) forget(keys []dots.LegKey) {
+	l.change(func(p *plan) []uint64 { return p.forget(keys) })
+}
+
 // change changes the wanted set and gives up the requests that it supersedes.
 func (l *link) change(f func(*plan) []uint64) {
 	l.mu.Lock()
@@ -209,16 +254,23 @@ func (l *link) alarm(before, blind int) {
 func (l *link) info() LinkInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	i := l.facts()
+	i.Profile = l.profile.Name()
+	if s := l.session; s != nil {
+		i.Up, i.Session, i.Reliable, i.LastHeard = true, s.conn.ID(), s.conn.Reliable(), s.conn.LastHeard()
+		i.Remote = s.conn.RemoteAddr().String()
+	}
+	return i
+}
+
+// facts is what every line shows. mu is held.
+func (l *link) facts() LinkInfo {
 	i := LinkInfo{
-		Name: l.name, Profile: l.profile.Name(), Since: l.since, Failures: l.failures, LastError: l.lastErr,
+		Name: l.name, Since: l.since, Failures: l.failures, LastError: l.lastErr,
 		Legs: l.plan.counts, CUIDs: len(l.plan.lists), Blind: l.plan.blind,
 	}
 	for _, n := range l.plan.inFlight {
 		i.InFlight += n
-	}
-	if s := l.session; s != nil {
-		i.Up, i.Session, i.Reliable, i.LastHeard = true, s.conn.ID(), s.conn.Reliable(), s.conn.LastHeard()
-		i.Remote = s.conn.RemoteAddr().String()
 	}
 	return i
 }
