@@ -63,6 +63,10 @@ func RequestMessage(r wire.CoAPRequest, confirm Confirm) *coap.Message {
 	return m
 }
 
+// OneDatagram reports whether a request goes over UDP as one datagram, and not in blocks: under attack each further one is one more that
+// can be lost (RFC 9132, Section 4.4.1, and Section 7.3 for the size).
+func OneDatagram(r wire.CoAPRequest) bool { return coap.FitsDatagram(RequestMessage(r, NON)) }
+
 // ResponseMessage makes a CoAP response of what a profile has written. The payload is shared with r.
 func ResponseMessage(r wire.CoAPResponse) *coap.Message {
 	m := &coap.Message{Code: coap.Code(r.Code), Payload: r.Payload}

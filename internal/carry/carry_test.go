@@ -2,6 +2,7 @@ package carry_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -177,5 +178,26 @@ func TestUint(t *testing.T) {
 		if got := carry.Uint(o, number); got.Set {
 			t.Errorf("Uint(%d) = %v, want none", number, got)
 		}
+	}
+}
+
+// TestOneDatagram: RFC 9132, Section 4.4.1: a request in one datagram, where it can be; options count too.
+func TestOneDatagram(t *testing.T) {
+	r := full()
+	if !carry.OneDatagram(r) {
+		t.Error("a small request does not fit")
+	}
+	r.Payload = make([]byte, 1000)
+	if !carry.OneDatagram(r) {
+		t.Error("a request of 1000 bytes does not fit")
+	}
+	r.Path = append(r.Path, strings.Repeat("x", 150))
+	if carry.OneDatagram(r) {
+		t.Error("a request with a long path fits")
+	}
+	r = full()
+	r.Payload = make([]byte, coap.DefaultMaxDatagram)
+	if carry.OneDatagram(r) {
+		t.Error("a payload as large as a datagram fits")
 	}
 }

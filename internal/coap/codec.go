@@ -162,6 +162,9 @@ func (s *Session) maxSize() int {
 	return s.limits.MaxDatagram
 }
 
+// FitsDatagram reports whether a request goes over UDP as it is, with a limit of DefaultMaxDatagram. Any other goes in blocks.
+func FitsDatagram(m *Message) bool { return sizeOf(m) <= DefaultMaxDatagram }
+
 // sizeOf returns the encoded size of a message with a token of full length, without encoding it.
 func sizeOf(m *Message) int {
 	size := 1 + 5 + headerSize + maxToken + len(m.Payload) // length of TCP or header of UDP, and the payload marker

@@ -93,6 +93,15 @@ func (c *Credentials) Reload() error {
 	return nil
 }
 
+// Use puts in force what other has loaded, files and keys alike: new handshakes use it, live sessions stay as they are. A later Reload reads
+// other's files.
+func (c *Credentials) Use(other *Credentials) {
+	c.reload.Lock()
+	defer c.reload.Unlock()
+	c.cfg = other.cfg
+	c.current.Store(other.current.Load())
+}
+
 // NotAfter is the end of validity of the endpoint's own certificate; zero without one.
 func (c *Credentials) NotAfter() time.Time {
 	if cert := c.current.Load().certificate; cert != nil {

@@ -56,9 +56,13 @@ const maxLatency = 100 * time.Second
 // ackDelay is how long a CON request may wait for its answer before an empty ACK is sent.
 func (p Parameters) ackDelay() time.Duration { return min(200*time.Millisecond, p.AckTimeout/4) }
 
+// DefaultMaxDatagram is the largest CoAP message that goes over UDP unless Limits say otherwise, in bytes (RFC 7252, Section 4.6). With the
+// headers of IPv6, UDP and DTLS with a connection identifier of 8 bytes it stays within 1280 bytes, which every path takes.
+const DefaultMaxDatagram = 1152
+
 // Limits bound what one session may hold. A zero field means its default.
 type Limits struct {
-	MaxDatagram     int           // bytes: the largest CoAP message we send over UDP; default 1152
+	MaxDatagram     int           // bytes: the largest CoAP message we send over UDP; default DefaultMaxDatagram
 	MaxMessage      int           // bytes: the largest message we take over TCP, told to the peer; default 16384
 	MaxBody         int           // bytes: the largest request body put together from blocks; default 16384; more: 4.13
 	MaxResponseBody int           // bytes: the largest response body put together from blocks; default 262144
@@ -75,7 +79,7 @@ type Limits struct {
 
 // withDefaults fills in the zero fields.
 func (l Limits) withDefaults() Limits {
-	l.MaxDatagram = positive(l.MaxDatagram, 1152)
+	l.MaxDatagram = positive(l.MaxDatagram, DefaultMaxDatagram)
 	l.MaxMessage = positive(l.MaxMessage, 16384)
 	l.MaxBody = positive(l.MaxBody, 16384)
 	l.MaxResponseBody = positive(l.MaxResponseBody, 262144)

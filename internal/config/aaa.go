@@ -28,10 +28,12 @@ type AAA struct {
 
 // Radius are RADIUS servers, asked in order.
 type Radius struct {
-	Servers []string // host:port
-	Secret  []byte
-	Timeout time.Duration // before a try is repeated
-	Tries   int
+	Servers    []string // host:port
+	SecretFile string
+	Timeout    time.Duration // before a try is repeated
+	Tries      int
+	DeadTime   time.Duration // how long one that was silent is asked last
+	Vendor     int           // the enterprise number of our attributes; 0: that of examples
 }
 
 // Hook is somebody who is asked over HTTP.
@@ -45,10 +47,11 @@ type Hook struct {
 const (
 	defaultRadiusTimeout = time.Second
 	defaultRadiusTries   = 3
-	defaultHookTimeout   = 2 * time.Second
+	defaultDeadTime      = 30 * time.Second
+	defaultHookTimeout   = 3 * time.Second
 	defaultCacheSize     = 10000
-	defaultAllowTTL      = 5 * time.Minute
-	defaultDenyTTL       = 30 * time.Second
+	defaultAllowTTL      = time.Minute
+	defaultDenyTTL       = 10 * time.Second
 	defaultMaxStale      = 24 * time.Hour
 )
 
@@ -83,8 +86,13 @@ func (b *builder) aaa(file *file) *AAA {
 
 func (b *builder) radius(f fileRadius) *Radius {
 	r := &Radius{
-		Servers: f.Servers, Tries: defaultRadiusTries, Secret: b.secret("aaa.radius.secret_file", f.SecretFile),
-		Timeout: b.duration("aaa.radius.timeout", f.Timeout, span{defaultRadiusTimeout, 100 * time.Millisecond, 30 * time.Second}),
+		Servers: f.Servers, Tries: defaultRadiusTries, SecretFile: b.secret("aaa.radius.secret_file", f.SecretFile),
+		Timeout:  b.duration("aaa.radius.timeout", f.Timeout, span{defaultRadiusTimeout, 100 * time.Millisecond, 30 * time.Second}),
+		DeadTime: b.duration("aaa.radius.dead_time", f.DeadTime, span{defaultDeadTime, time.Second, time.Hour}),
+	}
+	if f.Vendor != nil {
+		r.Vendor = *f.Vendor
+		b.between("aaa.radius.vendor", *f.Vendor, 1, 1<<24-1)
 	}
 	if len(f.Servers) == 0 {
 		b.add("aaa.radius.servers", missing, "name at least one, such as 192.0.2.1:1812")
@@ -102,14 +110,13 @@ func (b *builder) radius(f fileRadius) *Radius {
 // minSecret is the length of the shortest shared secret, in bytes.
 const minSecret = 16
 
-// secret reads a shared secret: the file without white space at its ends.
-func (b *builder) secret(path, name string) []byte {
+// secret checks a file with a shared secret, and returns its path.
+func (b *builder) secret(path, name string) string {
 	text := b.file(path, b.path(name), "name a file that holds the secret, and nobody else may read")
-	secret := bytes.TrimSpace(text)
-	if text != nil && len(secret) < minSecret {
+	if text != nil && len(bytes.TrimSpace(text)) < minSecret {
 		b.addf(path, "make one with: openssl rand -hex 32", "the secret is shorter than %d bytes", minSecret)
 	}
-	return secret
+	return b.path(name)
 }
 
 // hook checks an address for HTTP: https, or http on this machine.

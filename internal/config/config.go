@@ -107,6 +107,9 @@ type DNS struct {
 	Static        map[string][]netip.Addr
 }
 
+// Domains counts the domains.
+func (c *Config) Domains() int { return len(c.words.Domains) }
+
 // Log is what is logged and how.
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"

@@ -115,7 +115,7 @@ func (b *builder) prefixes(at string, texts []string) []netip.Prefix {
 func (b *builder) alias(at string, f fileAlias) dots.Target {
 	t := dots.Target{Prefixes: b.prefixes(at+".prefixes", f.Prefixes), FQDNs: f.Names, URIs: f.URIs}
 	for i, text := range f.Ports {
-		if r, ok := portRange(text); ok {
+		if r, ok := PortRange(text); ok {
 			t.Ports = append(t.Ports, r)
 		} else {
 			b.addf(fmt.Sprintf("%s.ports[%d]", at, i), "use a port or a range, such as 443 or 8000-8080", "%q is no port", text)
@@ -128,8 +128,8 @@ func (b *builder) alias(at string, f fileAlias) dots.Target {
 	return t
 }
 
-// portRange reads "443" or "8000-8080".
-func portRange(text string) (dots.PortRange, bool) {
+// PortRange reads "443" or "8000-8080".
+func PortRange(text string) (dots.PortRange, bool) {
 	low, high, found := strings.Cut(text, "-")
 	if !found {
 		high = low

@@ -224,6 +224,8 @@ type fileRadius struct {
 	SecretFile string   `yaml:"secret_file"`
 	Timeout    string   `yaml:"timeout"`
 	Tries      *int     `yaml:"tries"`
+	DeadTime   string   `yaml:"dead_time"`
+	Vendor     *int     `yaml:"vendor"`
 }
 
 type fileHook struct {

@@ -19,7 +19,7 @@ type Mitigator struct {
 // Webhook is a mitigator behind a signed webhook.
 type Webhook struct {
 	Hook
-	Secret []byte // signs what is sent
+	SecretFile string // signs what is sent
 }
 
 // Command is a program that mitigates.
@@ -67,7 +67,7 @@ func (b *builder) mitigators(fs []fileMitigator) []Mitigator {
 
 func (b *builder) webhook(at string, f fileWebhook) *Webhook {
 	h := b.hook(at, fileHook{URL: f.URL, CA: f.CA, Cert: f.Cert, Key: f.Key, Timeout: f.Timeout}, defaultWebhookTimeout)
-	return &Webhook{Hook: *h, Secret: b.secret(at+".secret_file", f.SecretFile)}
+	return &Webhook{Hook: *h, SecretFile: b.secret(at+".secret_file", f.SecretFile)}
 }
 
 func (b *builder) command(at string, f fileCommand) *Command {

@@ -85,7 +85,7 @@ func ports(s *source, path, text string) dots.PortRange {
 	if text == "" {
 		return dots.PortRange{}
 	}
-	r, ok := portRange(text)
+	r, ok := PortRange(text)
 	if !ok {
 		s.addf(path, "use a port or a range, such as 443 or 8000-8080", "%q is no port", text)
 	}

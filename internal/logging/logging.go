@@ -31,7 +31,11 @@ var ErrFormat = errors.New(`the log's format is "text" or "json"`)
 // info), in format (empty is text). It writes each line with one call of w.Write and holds a lock meanwhile, so w needs
 // none. The logger is safe for concurrent use.
 func New(w io.Writer, level, format string) (*slog.Logger, error) {
-	var least slog.Level
+	return NewVar(w, &slog.LevelVar{}, level, format)
+}
+
+// NewVar is New with a level that can be changed afterwards, by setting least.
+func NewVar(w io.Writer, least *slog.LevelVar, level, format string) (*slog.Logger, error) {
 	if level != "" {
 		if err := least.UnmarshalText([]byte(level)); err != nil {
 			return nil, fmt.Errorf("setting up the log: %w", err)

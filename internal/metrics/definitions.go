@@ -1,5 +1,7 @@
 package metrics
 
+import "slices"
+
 // The names of the metrics. docs/metrics.md lists them with their labels and meaning.
 const (
 	NameSessions           = "dotsgate_sessions"
@@ -19,6 +21,16 @@ const (
 	NameMailboxCapacity    = "dotsgate_mailbox_capacity"
 	NameMailboxRefusals    = "dotsgate_mailbox_refusals_total"
 	NameResolutions        = "dotsgate_resolutions_total"
+	NameUplinkDrained      = "dotsgate_uplink_drained"
+	NameBlindCUIDs         = "dotsgate_blind_cuids"
+	NameLegsShared         = "dotsgate_legs_shared"
+	NameRecursed           = "dotsgate_recursed_mitigations"
+	NameRateRefusals       = "dotsgate_rate_refusals_total"
+	NameAAADecisions       = "dotsgate_aaa_decisions_total"
+	NameAAASeconds         = "dotsgate_aaa_seconds"
+	NameAAASilences        = "dotsgate_aaa_silences_total"
+	NameAAADropped         = "dotsgate_aaa_dropped_total"
+	NameReloads            = "dotsgate_reloads_total"
 	NameDatagrams          = "dotsgate_coap_datagrams_total"
 	NameMalformed          = "dotsgate_coap_malformed_total"
 	NameDuplicates         = "dotsgate_coap_duplicates_total"
@@ -45,6 +57,9 @@ const (
 	labelState             = "state"
 	labelKind              = "kind"
 	labelOutcome           = "outcome"
+	labelSource            = "source"
+	labelDecision          = "decision"
+	labelFault             = "fault"
 	labelDirection         = "direction"
 	labelVersion           = "version"
 	labelRevision          = "revision"
@@ -58,6 +73,7 @@ const (
 	commitBatchBuckets     = 12 // to 2048 batches
 	commitBucketGrowth     = 2
 	commitBatchBucketsFrom = 1
+	aaaBuckets             = 14 // of those of commits, from 1 ms to about 8 s
 )
 
 // kind is the type of a metric in Prometheus' words.
@@ -79,7 +95,7 @@ type definition struct {
 
 // definitions returns every metric of the gateway; the Go runtime's and the process' own are not among them.
 func definitions() []definition {
-	return append(append(stateDefinitions(), workDefinitions()...), transportDefinitions()...)
+	return slices.Concat(stateDefinitions(), routeDefinitions(), workDefinitions(), transportDefinitions())
 }
 
 func stateDefinitions() []definition {
@@ -95,6 +111,21 @@ func stateDefinitions() []definition {
 		{NameOldestReport, gauge, []string{labelUplink}, "Seconds since the uplink told how that mitigation fares of which it told longest ago; 0 when nothing stands there."},
 		{NameHeartbeatsMissed, counter, []string{labelSide}, "Heartbeats not answered in time."},
 		{NameBuildInfo, gauge, []string{labelVersion, labelRevision, labelGoVersion}, "Always 1; the labels tell which build runs."},
+	}
+}
+
+func routeDefinitions() []definition {
+	return []definition{
+		{NameUplinkDrained, gauge, []string{labelUplink}, "1 while the uplink drains by the operator's command, else 0."},
+		{NameBlindCUIDs, gauge, []string{labelUplink}, "Cuids of ours at the uplink whose list of mitigations cannot be had: each mitigation is asked for by itself."},
+		{NameLegsShared, gauge, []string{labelUplink}, "Mitigations requested of the uplink that stand for several of clients."},
+		{NameRecursed, gauge, nil, "Mitigations that went on from the local mitigators to the uplinks."},
+		{NameRateRefusals, counter, nil, "Requests refused because their client asks too often."},
+		{NameAAADecisions, counter, []string{labelSource, labelDecision}, "Decisions of the AAA server on requests, by where they came from."},
+		{NameAAASeconds, histogram, nil, "Seconds until the AAA server answered."},
+		{NameAAASilences, counter, nil, "Questions to the AAA server that brought nothing usable."},
+		{NameAAADropped, counter, []string{labelFault}, "Answers of the AAA server that were not accepted."},
+		{NameReloads, counter, []string{labelOutcome}, "Reloads of the configuration, by outcome."},
 	}
 }
 

@@ -67,9 +67,12 @@ func (l LegState) String() string {
 func refusedKinds() []string { return []string{"mitigate", "inspect", "withdraw", labelOther} }
 
 // refusedLabel returns what if it is a known kind, else "other".
-func refusedLabel(what string) string {
-	if slices.Contains(refusedKinds(), what) {
-		return what
+func refusedLabel(what string) string { return among(what, refusedKinds()) }
+
+// among returns the value if it is a known one, else "other".
+func among(value string, known []string) string {
+	if slices.Contains(known, value) {
+		return value
 	}
 	return labelOther
 }

@@ -48,6 +48,8 @@ type Metrics struct {
 	mailboxDepth    prometheus.Gauge
 	mailboxRefusals *prometheus.CounterVec
 	resolutions     *prometheus.CounterVec
+
+	routes routes
 }
 
 // New returns metrics at zero: every series of a closed label set exists from the start, so that a rate over it is
@@ -56,6 +58,7 @@ func New(cfg Config) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.makeState(cfg)
 	m.makeWork(cfg)
+	m.makeRoutes()
 	m.registry.MustRegister(newCoAPCollector(cfg.CoAP), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.fill()
@@ -110,6 +113,7 @@ func (m *Metrics) fill() {
 	for r := range resolutions {
 		m.resolutions.WithLabelValues(r.String())
 	}
+	m.routes.fill()
 }
 
 // SetUplinks replaces the names that may be labels, after a change of configuration. The series of a name that is
@@ -123,6 +127,7 @@ func (m *Metrics) SetUplinks(names []string) {
 	for _, name := range names {
 		m.uplinkUp.WithLabelValues(name) // a new name starts at 0, an old one keeps its value
 		m.oldest.WithLabelValues(name)
+		m.routes.uplink(name)
 	}
 	if old == nil {
 		return
@@ -132,6 +137,7 @@ func (m *Metrics) SetUplinks(names []string) {
 			m.uplinkUp.DeleteLabelValues(name)
 			m.oldest.DeleteLabelValues(name)
 			m.legs.DeletePartialMatch(prometheus.Labels{labelUplink: name})
+			m.routes.drop(name)
 		}
 	}
 }
