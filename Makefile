@@ -42,8 +42,9 @@ kill: ## kill -9 the gateway under load, KILL_ROUNDS times
 	@$(GO) test -list '^TestKill' ./internal/app/... | grep '^TestKill'
 	DOTSGATE_KILL_ROUNDS=$(KILL_ROUNDS) $(GO) test -count=1 -timeout 10m -run '^TestKill' ./internal/app/...
 
-interop: build ## tests against foreign peers (installs libcoap3-bin when it can)
+interop: build ## tests against foreign peers (installs libcoap3-bin and freeradius when it can)
 	@internal/tools/install-package coap-client-openssl libcoap3-bin
+	@internal/tools/install-package freeradius freeradius
 	@$(GO) test -tags interop -list '^TestInterop' ./internal/interop/... | grep '^TestInterop'
 	$(GO) test -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
 

@@ -48,6 +48,7 @@ type hook struct {
 type hookInput struct {
 	Client    string   `json:"client"`
 	CUID      string   `json:"cuid"`
+	CDID      string   `json:"cdid"`
 	Domain    string   `json:"domain"`
 	Targets   []string `json:"targets"`
 	Protocols []string `json:"protocols"`
@@ -114,8 +115,8 @@ func (h *hook) run(ctx context.Context) { context.AfterFunc(ctx, h.client.CloseI
 // ask posts {"input": ...}.
 func (h *hook) ask(ctx context.Context, r Request) (Decision, error) {
 	body, err := json.Marshal(map[string]hookInput{"input": {
-		Client: r.Client, CUID: r.CUID, Domain: r.Domain, Targets: list(r.Targets), Protocols: list(r.Protocols), Ports: list(r.Ports),
-		Lifetime: r.Lifetime, MID: r.MID,
+		Client: r.Client, CUID: r.CUID, CDID: r.CDID, Domain: r.Domain,
+		Targets: list(r.Targets), Protocols: list(r.Protocols), Ports: list(r.Ports), Lifetime: r.Lifetime, MID: r.MID,
 	}})
 	if err != nil {
 		return Decision{}, fmt.Errorf("writing a question to the hook: %w", err)

@@ -97,7 +97,7 @@ func TestHookQuestion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"input":{"client":"client1","cuid":"dz6pHjaADkaFTbjr0JGBpw","domain":"customer-a","lifetime":3600,"mid":7,` +
+	want := `{"input":{"cdid":"","client":"client1","cuid":"dz6pHjaADkaFTbjr0JGBpw","domain":"customer-a","lifetime":3600,"mid":7,` +
 		`"ports":["80","8000-8080"],"protocols":["6","17"],"targets":["192.0.2.0/24","www.example.com"]}}`
 	if string(b) != want || kind != "POST application/json" || path != "/v1/data/dots/allow" {
 		t.Errorf("%s %s %s, want %s", kind, path, b, want)

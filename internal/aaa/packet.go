@@ -25,7 +25,7 @@ const (
 	attrMessageAuthenticator radius.Type = 80
 )
 
-// Our attributes under the vendor's number; docs/operations.md has them as a dictionary.
+// Our attributes under the vendor's number; deploy/freeradius has them as a dictionary.
 const (
 	vendorTarget   = 1
 	vendorProtocol = 2
@@ -34,6 +34,7 @@ const (
 	vendorMID      = 5
 	vendorPart     = 6
 	vendorParts    = 7
+	vendorCDID     = 8
 )
 
 const (
@@ -112,12 +113,15 @@ func (c RADIUSConfig) common(r Request) (radius.Attributes, error) {
 		&radius.AVP{Type: attrServiceType, Attribute: radius.NewInteger(serviceCallCheck)},
 		&radius.AVP{Type: attrNASPortType, Attribute: radius.NewInteger(portVirtual)},
 	)
-	avps, err := c.vendorTexts(avps, vendorProtocol, r.Protocols)
-	if err != nil {
-		return nil, err
+	var cdid []string
+	if r.CDID != "" {
+		cdid = []string{r.CDID}
 	}
-	if avps, err = c.vendorTexts(avps, vendorPort, r.Ports); err != nil {
-		return nil, err
+	for kind, texts := range [...][]string{vendorCDID: cdid, vendorProtocol: r.Protocols, vendorPort: r.Ports} {
+		var err error
+		if avps, err = c.vendorTexts(avps, byte(kind), texts); err != nil {
+			return nil, err
+		}
 	}
 	lifetime := uint32(math.MaxUint32) // indefinite
 	if r.Lifetime >= 0 {

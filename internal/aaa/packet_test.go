@@ -48,7 +48,7 @@ func readable(t *testing.T, packet []byte) (list []string) {
 			if vendor != DefaultVendor || int(n) != len(v)+2 {
 				t.Errorf("attribute of vendor %d says %d bytes and has %d", vendor, n, len(v)+2)
 			}
-			if kind >= vendorLifetime {
+			if kind >= vendorLifetime && kind <= vendorParts {
 				list = append(list, fmt.Sprintf("v%d=%d", kind, binary.BigEndian.Uint32(v)))
 			} else {
 				list = append(list, fmt.Sprintf("v%d=%s", kind, v))
@@ -83,6 +83,15 @@ func TestQuestion(t *testing.T) {
 	}
 	if other := asked(t, request(), 9); bytes.Equal(b[4:headerSize], other[4:headerSize]) {
 		t.Error("two packets have the same Request Authenticator")
+	}
+}
+
+// The cdid is said where there is one.
+func TestQuestionCDID(t *testing.T) {
+	r := request()
+	r.CDID = "customer.example"
+	if got := readable(t, asked(t, r, 1)); !slices.Contains(got, "v8=customer.example") {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -152,6 +161,7 @@ func TestUnspeakable(t *testing.T) {
 	for name, change := range map[string]func(*Request){
 		"a target too long":   func(r *Request) { r.Targets[0] = strings.Repeat("x", maxVendorText+1) },
 		"a name too long":     func(r *Request) { r.Client = strings.Repeat("x", maxText+1) },
+		"a cdid too long":     func(r *Request) { r.CDID = strings.Repeat("x", maxVendorText+1) },
 		"a cuid too long":     func(r *Request) { r.CUID = strings.Repeat("x", maxText+1) },
 		"a domain too long":   func(r *Request) { r.Domain = strings.Repeat("x", maxText+1) },
 		"a protocol too long": func(r *Request) { r.Protocols[0] = strings.Repeat("x", maxVendorText+1) },

@@ -217,7 +217,8 @@ func TestRADIUSNameUnknown(t *testing.T) {
 		synctest.Wait()
 		r.silence(3 * time.Second)
 		r.net.serve("b:1812", accept)
-		time.Sleep(time.Second)
+		time.Sleep(5*reopenAfter + time.Nanosecond)
+		synctest.Wait()
 		r.expect(Decision{Allow: true}, 0)
 	}, nil, accept)
 }

@@ -15,6 +15,8 @@ type Request struct {
 	Client string
 	// CUID is the client's own identifier, as it came.
 	CUID string
+	// CDID is the client's domain as a trusted gateway tells it; empty for clients of our own.
+	CDID string
 	// Domain is the administrative domain of the client.
 	Domain string
 	// Targets are prefixes, names and URIs, as text, aliases resolved. The order says nothing.
@@ -87,7 +89,7 @@ type key [sha256.Size]byte
 
 func (r Request) key() (k key) {
 	h := sha256.New()
-	for _, one := range []string{r.Client, r.CUID, r.Domain} {
+	for _, one := range []string{r.Client, r.CUID, r.CDID, r.Domain} {
 		hashText(h, one)
 	}
 	for _, list := range [][]string{r.Targets, r.Protocols, r.Ports} {

@@ -25,6 +25,7 @@ func TestKey(t *testing.T) {
 	for name, change := range map[string]func(*Request){
 		"client":          func(r *Request) { r.Client = "client2" },
 		"cuid":            func(r *Request) { r.CUID = "x" },
+		"cdid":            func(r *Request) { r.CDID = "x" },
 		"domain":          func(r *Request) { r.Domain = "customer-b" },
 		"target":          func(r *Request) { r.Targets = []string{"192.0.2.0/25", "www.example.com"} },
 		"less":            func(r *Request) { r.Targets = r.Targets[:1] },
