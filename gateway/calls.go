@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -18,7 +19,7 @@ func errStopping() error {
 
 // Identify maps a proven credential to a configured client entry. It does not block.
 func (g *Gateway) Identify(cred dots.Credential) (client string, ok bool) {
-	return g.policy.Identify(cred)
+	return g.policy.Load().Identify(cred)
 }
 
 // Mitigate hands in a mitigation request. done is called exactly once, possibly before Mitigate returns; it must not block.
@@ -84,6 +85,16 @@ func (g *Gateway) LinkDown(uplink, reason string) { g.box.deliver(LinkDown{uplin
 // all the same.
 func (g *Gateway) Drain(ctx context.Context, uplink string, on bool) error {
 	return g.order(ctx, func(t Ticket) Event { return Drain{Ticket: t, Uplink: uplink, On: on} })
+}
+
+// Reload changes the rules between two steps: who is identified, what is allowed and where it goes follow at once. Mitigations that are not
+// allowed any more end with status 7. Policy is required. A store that fails is an error, and the rules are changed all the same: what
+// ended by them is recorded as soon as the store takes it. When ctx ends first they may change, too.
+func (g *Gateway) Reload(ctx context.Context, r Rules) error {
+	if r.Policy == nil {
+		return errors.New("gateway: Reload without a policy")
+	}
+	return g.order(ctx, func(t Ticket) Event { return Reload{Ticket: t, Rules: r} })
 }
 
 // order hands in an operator's command and waits until it is done and durable.

@@ -143,6 +143,8 @@ func (c *Core) dispatchInner(ev Event) {
 		c.consulted(ev)
 	case Tick:
 		c.tick()
+	case Reload:
+		c.reload(ev)
 	case Drain:
 		c.drainUplink(ev)
 	case Committed:

@@ -77,6 +77,12 @@ type Drain struct {
 	On     bool
 }
 
+// Reload changes the rules.
+type Reload struct {
+	Ticket Ticket
+	Rules
+}
+
 // Committed says that every batch up to Seq is durable.
 type Committed struct{ Seq uint64 }
 
@@ -105,6 +111,7 @@ func (Reported) event()     {}
 func (LinkUp) event()       {}
 func (LinkDown) event()     {}
 func (Consulted) event()    {}
+func (Reload) event()       {}
 func (Drain) event()        {}
 func (Committed) event()    {}
 func (CommitFailed) event() {}

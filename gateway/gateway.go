@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -75,7 +76,7 @@ type Config struct {
 // Gateway is the one goroutine around the core. Its methods are safe for concurrent use.
 type Gateway struct {
 	cfg    Config
-	policy *policy.Policy
+	policy atomic.Pointer[policy.Policy]
 	core   *Core // of the loop
 	box    *mailbox
 	work   *committer
@@ -146,12 +147,14 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if n := len(core.aside); n > 0 {
 		cfg.Logger.Error("going on without stored records", "records", n)
 	}
-	return &Gateway{
-		cfg: cfg, policy: cfg.Core.Policy, core: core, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),
+	g := &Gateway{
+		cfg: cfg, core: core, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),
 		names:    newLine(DefaultResolvers, core.cfg.MaxNames, 0),
 		consults: newLine(DefaultAuthorizers, core.cfg.MaxAsking, core.cfg.AnswerWait),
 		tickets:  map[Ticket]waiting{},
-	}, nil
+	}
+	g.policy.Store(cfg.Core.Policy)
+	return g, nil
 }
 
 // Connect names the two halves. Call it once, before Run.
@@ -286,6 +289,9 @@ func (g *Gateway) tooMuch(c call) string {
 // step lets the core take an event, and does what it wants done.
 func (g *Gateway) step(ev Event) {
 	r := g.core.Step(g.cfg.Now(), ev)
+	if changed, ok := ev.(Reload); ok {
+		g.policy.Store(changed.Policy)
+	}
 	for _, n := range r.Notes {
 		g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, n.Attrs...)
 	}

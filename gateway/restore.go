@@ -127,28 +127,16 @@ func (c *Core) restate() {
 	c.out.Stated = true
 }
 
-// reconsider brings a restored mitigation to life, completes what a crash cut short, and lets one expire at once that its client
-// may not ask for any more: the Tick that follows ends it.
+// reconsider brings a restored mitigation to life, completes what a crash cut short, and ends one that its client may not have any more.
 func (c *Core) reconsider(m *mitigation) {
 	if m == nil || m.phase != live {
 		return
 	}
-	err := c.policy.Recheck(view{c}, m.grant)
-	if !c.policy.MayMitigate(m.key.Client.Name) {
-		err = dots.Refuse(dots.CodeUnauthorized, "client may not mitigate")
-	}
 	c.out.Live = append(c.out.Live, m.key)
-	if err != nil {
-		c.out.note(slog.LevelWarn, "stored mitigation no longer allowed", keyAttrs(m.key, slog.String("reason", err.Text))...)
-		m.expires = c.now
-		c.due.arm(m)
-		return
-	}
 	c.watch(m)
-	if c.supersede(m) {
+	if c.stillAllowed(m) && c.supersede(m) {
 		c.recordMitigation(m, nil)
 	}
-	c.complete(m)
 }
 
 // dropUnknown forgets the legs at uplinks that are not configured any more: nobody can ask or withdraw them. What stands there stands until

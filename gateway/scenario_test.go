@@ -32,7 +32,8 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
 //	ruled CLIENT MID allow|deny|failed [seq=N] [text=T] / drain UPLINK [off]
-//	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] / mids N / damage KIND TEXT
+//	reload OTHER...     [uplinks=A,B] [prefix=P] [gone=CLIENT] [guest=CLIENT] [moved=CLIENT] [consult]
+//	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] [rules OTHER...] / mids N / damage KIND TEXT
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -226,6 +227,8 @@ func (r *rig) run(c command) {
 			ev.Seq = uint64(n)
 		}
 		r.step(ev)
+	case "reload":
+		r.reload(c)
 	case "drain":
 		r.step(Drain{r.ticket(c.label()), c.args[0], !c.has("off")})
 	default:
@@ -283,14 +286,50 @@ func (r *rig) restart(c command) {
 	if c.has("lost") {
 		clear(r.disk)
 	}
-	if names := c.opts["uplinks"]; names != "" {
-		var uplinks []policy.Uplink
-		for r.uplink = range strings.SplitSeq(names, ",") {
-			uplinks = append(uplinks, policy.Uplink{Name: r.uplink})
-		}
-		r.cfg.Policy = testPolicyOver(r.t, uplinks...)
+	if c.has("rules") || c.opts["uplinks"] != "" {
+		r.cfg.Policy = r.otherPolicy(c)
 	}
 	r.boot()
+}
+
+// reload changes the rules.
+func (r *rig) reload(c command) {
+	r.cfg.Policy = r.otherPolicy(c)
+	r.step(Reload{Ticket: r.ticket("reload"), Rules: Rules{Policy: r.cfg.Policy, Identities: r.cfg.Identities, Unmirrored: r.cfg.Unmirrored}})
+}
+
+// otherPolicy is a policy with what a command says: uplinks, the prefix of the domain lab, a client that is gone, a guest, a client that moved
+// to the domain other.
+func (r *rig) otherPolicy(c command) *policy.Policy {
+	return testPolicyFor(r.t, func(p *policy.Config) {
+		if names := c.opts["uplinks"]; names != "" {
+			p.Uplinks = nil
+			for r.uplink = range strings.SplitSeq(names, ",") {
+				p.Uplinks = append(p.Uplinks, policy.Uplink{Name: r.uplink})
+			}
+			for i := range p.Domains {
+				p.Domains[i].Uplinks = []string{r.uplink}
+			}
+		}
+		lab, other := &p.Domains[0], &p.Domains[1]
+		lab.Consult = c.has("consult")
+		if s := c.opts["prefix"]; s != "" {
+			lab.Prefixes, lab.Aliases = []netip.Prefix{netip.MustParsePrefix(s)}, nil
+		}
+		for i := 0; i < len(lab.Clients); i++ {
+			switch e := &lab.Clients[i]; e.Name {
+			case c.opts["guest"]:
+				e.Guest = true
+			case c.opts["moved"]:
+				other.Clients = append(other.Clients, *e)
+				lab.Clients = slices.Delete(lab.Clients, i, i+1)
+				i--
+			case c.opts["gone"]:
+				lab.Clients = slices.Delete(lab.Clients, i, i+1)
+				i--
+			}
+		}
+	})
 }
 
 func (c command) label() string {
