@@ -38,7 +38,7 @@ func testPolicyFor(t testing.TB, change func(*policy.Config)) *policy.Policy {
 		Uplinks: []policy.Uplink{{Name: "up"}},
 		Domains: []policy.Domain{
 			{
-				Name: "lab", Uplinks: []string{"up"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+				Name: "lab", Uplinks: []string{"up"}, OnOverlap: policy.OverlapRejectNew, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 				Names: []string{"example.com"},
 				Aliases: map[string]dots.Target{
 					"web":  {Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.16/28")}},

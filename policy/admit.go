@@ -2,19 +2,29 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
 
-// Admit decides on a mitigation request, by the table of a PUT's answers: authorisation, cuid, known mid, target, own requests,
-// quota, other clients' requests; the first that fails is told.
+// Admit decides on a mitigation request, by the table of a PUT's answers: authorisation, cuid, known mid, target, its uplinks, own requests,
+// quota, other clients' requests, the AAA server; the first that fails is told. A View that is Links, too, lets it refuse what only
+// uplinks that drain could be asked for.
 func (p *Policy) Admit(v View, a Ask) Verdict {
-	d, err := p.entitled(a.Client.Name)
+	links, _ := v.(Links)
+	return p.admit(v, links, a, nil)
+}
+
+func (p *Policy) admit(v View, links Links, a Ask, t *trace) Verdict {
+	c, err := p.entitled(a.Client.Name)
+	t.step("client", result(err), func() (string, string) { return a.Client.Name, c.say() })
 	if err == nil {
-		err = p.checkCUID(v, a, d.limits)
+		err = p.checkCUID(v, a, c.limits)
+		t.step("cuid", result(err), func() (string, string) { return a.Client.CUID, p.sayCUID(a) })
 	}
 	if err == nil {
 		err = checkKnown(a)
+		t.step("mid", result(err), func() (string, string) { return strconv.FormatUint(uint64(a.Request.MID), 10), sayMID(a) })
 	}
 	if err != nil {
 		return Verdict{Deny: err}
@@ -24,48 +34,70 @@ func (p *Policy) Admit(v View, a Ask) Verdict {
 	if same {
 		l = known
 	}
-	x, err := d.expand(v, a.Request.Target, l)
+	x, err := c.domain.expand(v, a.Request.Target, l, t)
 	if err != nil {
+		t.refused("target", err)
 		return Verdict{Deny: err}
 	}
-	g := p.grant(a, x)
+	g := p.grant(a, c, x)
 	g.Refresh = same
+	t.granted(c, a, g)
+	if err = p.checkUplinks(c.domain, g.Outside); err != nil {
+		t.refused("uplinks", err)
+		return Verdict{Deny: err}
+	}
 	if !same {
-		if err := d.judge(v, a, &g); err != nil {
+		if err = c.judge(v, a, &g, t); err == nil {
+			err = p.checkDrained(links, g)
+		}
+		if err != nil {
+			t.refused("request", err)
 			return Verdict{Deny: err, Grant: Grant{Informs: g.Informs}}
 		}
 	}
-	if len(x.missing) > 0 {
-		return Verdict{Questions: x.missing}
-	}
-	if d.consult && !same {
-		return d.ruled(a.Ruling, g)
-	}
-	return Verdict{Grant: g}
+	return c.domain.consulted(a, x.missing, g, t)
 }
 
-// ruled lets the AAA server have the last word.
-func (d *domain) ruled(ruling dots.Maybe[Ruling], g Grant) Verdict {
-	switch r := ruling.Value; {
-	case !ruling.Set:
+// consulted makes the last of a request of which all else is allowed: names to ask for, or the AAA server's word. A refresh of the same parameters
+// is nothing new, so that what is under attack does not hang on the AAA server; neither is an efficacy update.
+func (d *domain) consulted(a Ask, missing []string, g Grant, t *trace) Verdict {
+	switch {
+	case len(missing) > 0:
+		return Verdict{Questions: missing}
+	case !d.consult || g.Refresh:
+		return Verdict{Grant: g}
+	case !a.Ruling.Set:
+		t.step("aaa", ResultNote, func() (string, string) { return "", "the AAA server would be asked" })
 		return Verdict{Consult: true, Grant: g}
-	case r.Failed:
-		return Verdict{Deny: unavailable("no answer", d.limits.retryAfter)}
-	case !r.Allow:
-		return Verdict{Deny: dots.Refuse(dots.CodeUnauthorized, "not authorised")}
+	}
+	err := d.ruled(a.Ruling.Value)
+	t.step("aaa", result(err), func() (string, string) { return "", a.Ruling.Value.Reason })
+	if err != nil {
+		return Verdict{Deny: err}
 	}
 	return Verdict{Grant: g}
 }
 
-// entitled returns the domain of a client that may ask for mitigations.
+// ruled turns an AAA server's answer into ours. Its reason is not for the client.
+func (d *domain) ruled(r Ruling) *dots.Error {
+	switch {
+	case r.Failed:
+		return unavailable("no answer", d.limits.retryAfter)
+	case !r.Allow:
+		return dots.Refuse(dots.CodeUnauthorized, "not authorised")
+	}
+	return nil
+}
+
+// entitled returns a client that may ask for mitigations.
 //
 // RFC 9132, Section 4.4.1: a client that is not authorised to use the service is answered 4.01.
-func (p *Policy) entitled(client string) (*domain, *dots.Error) {
-	c, ok := p.clients[client]
+func (p *Policy) entitled(name string) (client, *dots.Error) {
+	c, ok := p.clients[name]
 	if !ok || c.guest {
-		return nil, dots.Refuse(dots.CodeUnauthorized, "not authorised to ask for mitigation")
+		return c, dots.Refuse(dots.CodeUnauthorized, "not authorised to ask for mitigation")
 	}
-	return c.domain, nil
+	return c, nil
 }
 
 // checkCUID refuses a cuid that is another client's, and one too many. Certificates are public, so anybody can compute the cuid that
@@ -127,24 +159,66 @@ func unchanged(held, asked dots.Request) bool {
 }
 
 // grant makes the Grant of an expanded request, but for what concerns other requests.
-func (p *Policy) grant(a Ask, x expansion) Grant {
+func (p *Policy) grant(a Ask, c client, x expansion) Grant {
 	g := Grant{
-		Domain: x.domain.name, Client: a.Client, Request: a.Request, Uplink: x.domain.uplink,
-		Expanded: x.exp,
+		Domain: c.domain.name, Client: a.Client, Request: a.Request, Uplink: c.domain.route.preferred(), Expanded: x.exp,
+		Outside: c.domain.outside(x),
 	}
 	g.Request.Target = x.target
 	if life := a.Request.Lifetime; life.Set || !a.Efficacy {
-		g.Request.Lifetime = dots.Some(x.domain.limits.grant(life.Or(dots.DefaultLifetime)))
+		g.Request.Lifetime = dots.Some(c.limits.grant(life.Or(dots.DefaultLifetime)))
 	}
 	g.Request.Optional = nil
 	for _, o := range a.Request.Optional {
-		if p.uplinks[g.Uplink].relays(o.Key) {
+		if c.domain.nat == nil && p.relayed(c.domain.route, o.Key) {
 			g.Request.Optional = append(g.Request.Optional, o)
 		} else {
 			g.DroppedOptional++
 		}
 	}
 	g.Watch = slices.Clone(x.exp.Names)
-	g.Outside = Footprint{Target: g.Request.Target, Expanded: g.Expanded}
 	return g
+}
+
+// relayed reports whether any uplink of a route takes an optional attribute.
+func (p *Policy) relayed(r route, key uint64) bool {
+	return slices.ContainsFunc(r.all(p), func(u string) bool { return p.uplinks[u].relays(key) })
+}
+
+// outside returns what uplinks are asked for an expanded target.
+func (d *domain) outside(x expansion) Footprint {
+	if d.nat == nil {
+		return Footprint{Target: x.target, Expanded: x.exp}
+	}
+	return d.nat.footprint(x.target, x.exp)
+}
+
+// checkUplinks refuses a target of which a part may be asked of no uplink of the domain, whatever their state.
+//
+// RFC 9284, Section 5: what another provider assigned is not asked of this one.
+func (p *Policy) checkUplinks(d *domain, outside Footprint) *dots.Error {
+	for _, one := range p.portions(outside) {
+		r := router{policy: p, route: d.route}
+		mine := func(name string) bool { return p.may(name, one.owner) }
+		if !slices.ContainsFunc(d.route.mitigators, mine) && !slices.ContainsFunc(r.beyond(one.owner), mine) {
+			return dots.Refuse(dots.CodeBadRequest, "no uplink for this target")
+		}
+	}
+	return nil
+}
+
+// checkDrained refuses a new request of which a part has only uplinks that take nothing new now. Those that are down are another matter: what is
+// accepted then is asked for when one is back.
+func (p *Policy) checkDrained(links Links, g Grant) *dots.Error {
+	if links == nil {
+		return nil
+	}
+	d := p.domains[g.Domain]
+	r := router{policy: p, links: links, course: Course{Grant: g}, route: d.route}
+	for _, one := range p.portions(g.Outside) {
+		if len(r.destinations(one.owner)) == 0 {
+			return unavailable("mitigation not available now", d.limits.retryAfter)
+		}
+	}
+	return nil
 }

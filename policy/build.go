@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -15,6 +14,8 @@ import (
 type builder struct {
 	policy *Policy
 	faults []error
+	defs   Defaults
+	class  map[string]Class
 	owned  bart.Table[string] // the domain of every prefix so far
 	names  map[string]string  // the domain of every name so far
 	spoken map[[2]string]bool // credentials so far, by kind and value
@@ -24,10 +25,11 @@ func newBuilder() *builder {
 	return &builder{
 		policy: &Policy{
 			clients: map[string]client{}, domains: map[string]*domain{}, uplinks: map[string]uplink{},
+			members: map[string][]string{}, farmOf: map[string]string{},
 			byKey: map[[32]byte]string{}, byPSK: map[string]string{}, byName: map[string]string{},
 			byCUID: map[string]string{},
 		},
-		names: map[string]string{}, spoken: map[[2]string]bool{},
+		class: map[string]Class{}, names: map[string]string{}, spoken: map[[2]string]bool{},
 	}
 }
 
@@ -65,42 +67,18 @@ func (b *builder) limits(path string, l Limits) {
 	for _, n := range []struct {
 		name  string
 		value dots.Maybe[int]
-	}{{"max_mitigations", l.MaxMitigations}, {"max_cuids", l.MaxCUIDs}} {
+	}{
+		{"max_mitigations", l.MaxMitigations},
+		{"max_cuids", l.MaxCUIDs},
+		{"max_observers", l.MaxObservers},
+		{"requests_per_minute", l.RequestsPerMinute},
+		{"new_cuids_per_hour", l.NewCUIDsPerHour},
+	} {
 		if n.value.Set && n.value.Value < 1 {
 			b.fault(path+"."+n.name, fmt.Sprintf("%d is too few", n.value.Value), "give a number from 1 on, or leave it out")
 		}
 	}
 }
-
-// uplinks checks and takes the uplinks.
-func (b *builder) uplinks(list []Uplink) {
-	if len(list) == 0 {
-		b.fault("uplinks", "there is none", "name at least one upstream server")
-	}
-	for i, u := range list {
-		path := fmt.Sprintf("uplinks[%d]", i)
-		if u.Name == "" {
-			b.fault(path+".name", "is missing", "give the uplink a name")
-		}
-		if _, ok := b.policy.uplinks[u.Name]; ok {
-			b.fault(path+".name", fmt.Sprintf("%q is used twice", u.Name), "give each uplink its own name")
-		}
-		mode := orDefault(u.CUIDMode, CUIDAggregate)
-		if mode != CUIDAggregate && mode != CUIDPerDomain && mode != CUIDPerClient {
-			b.fault(path+".cuid", fmt.Sprintf("%q is not known", mode), "use aggregate, per-domain or per-client")
-		}
-		for j, k := range u.RelayOptional {
-			if !optionalKey(k) {
-				b.fault(fmt.Sprintf("%s.relay_optional[%d]", path, j), fmt.Sprintf("%d is no comprehension-optional key", k),
-					"use 128 to 255 or 16384 to 65535")
-			}
-		}
-		b.policy.uplinks[u.Name] = uplink{mode: mode, relay: slices.Clone(u.RelayOptional), cdid: u.CDID, local: u.Local}
-	}
-}
-
-// optionalKey reports whether a reader may ignore an attribute with this key (RFC 9132, Section 6).
-func optionalKey(k uint64) bool { return k >= 128 && k <= 255 || k >= 16384 && k <= 65535 }
 
 // reserved returns the ranges that no domain can own: their addresses are nobody's, everybody's, or IPv4 in disguise
 // (RFC 9132, Section 4.4.1: no broadcast, loopback or multicast addresses).

@@ -72,8 +72,8 @@ func TestNewFindsFaults(t *testing.T) {
 			[]string{"domains[0].name: is missing", "domains[1].name: is missing", `domains[1].name: "" is used twice`},
 		},
 		{
-			"overlap rule to come", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[1].OnOverlap = OverlapMerge, OverlapKeepBoth },
-			[]string{`domains[0].on_overlap: "merge" is not available yet`, `domains[1].on_overlap: "keep-both" is not available yet`},
+			"keep both under one cuid", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[1].OnOverlap = OverlapKeepBoth, OverlapKeepBoth },
+			[]string{`domains[0].on_overlap: keep-both, but the clients share a cuid at uplink "north", which is aggregate`},
 		},
 		{
 			"rules", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[0].OnDNSFailure = "fight", "guess" },
@@ -82,7 +82,7 @@ func TestNewFindsFaults(t *testing.T) {
 		{"known rules", func(c *Config) { c.Domains[0].OnOverlap, c.Domains[0].OnDNSFailure = OverlapRejectNew, DNSAllow }, nil},
 		{
 			"uplink of a domain", func(c *Config) { c.Domains[0].Uplinks, c.Domains[1].Uplinks = nil, []string{"west"} },
-			[]string{"domains[0].uplinks: is missing, and there are several uplinks", `domains[1].uplinks: "west" is not known`},
+			[]string{"domains[0].uplinks: is missing, and there are several uplinks", `domains[1].uplinks[0]: "west" is not known`},
 		},
 		{"only uplink", func(c *Config) { c.Uplinks = c.Uplinks[:1]; c.Domains[0].Uplinks, c.Domains[1].Uplinks = nil, nil }, nil},
 		{"nothing owned", func(c *Config) { c.Domains[1] = Domain{Name: "bare", Uplinks: []string{"north"}} }, []string{"domains[1].prefixes: there is none"}},

@@ -6,15 +6,36 @@ import (
 	"github.com/dotsgate/dotsgate/dots"
 )
 
+// classes checks and takes the kinds of clients.
+func (b *builder) classes(list []Class) {
+	for i, c := range list {
+		path := fmt.Sprintf("classes[%d]", i)
+		if c.Name == "" {
+			b.fault(path+".name", "is missing", "give the class a name")
+		}
+		if _, ok := b.class[c.Name]; ok {
+			b.fault(path+".name", fmt.Sprintf("%q is used twice", c.Name), "give each class its own name")
+		}
+		b.limits(path+".limits", c.Limits)
+		b.class[c.Name] = c
+	}
+}
+
 // client checks and takes one client entry.
-func (b *builder) client(path string, e ClientEntry, d *domain) {
+func (b *builder) client(path string, e ClientEntry, d *domain, own Limits) {
 	if e.Name == "" {
 		b.fault(path+".name", "is missing", "give the client a name")
 	}
 	if c, ok := b.policy.clients[e.Name]; ok {
 		b.fault(path+".name", fmt.Sprintf("%q is used in domain %q already", e.Name, c.domain.name), "give each client its own name")
 	}
-	b.policy.clients[e.Name] = client{domain: d, guest: e.Guest, gateway: e.TrustedGateway}
+	class, ok := b.class[e.Class]
+	if e.Class != "" && !ok {
+		b.fault(path+".class", fmt.Sprintf("%q is not known", e.Class), "name one of the classes, or leave it out")
+	}
+	b.policy.clients[e.Name] = client{
+		domain: d, class: e.Class, limits: newLimits(b.defs, class.Limits.over(own)), guest: e.Guest || class.Guest, gateway: e.TrustedGateway,
+	}
 	if len(e.CertNames)+len(e.SPKIs)+len(e.PSKIdentities) == 0 {
 		b.fault(path+".credentials", "there is none", "give a certificate's name, a public key's SHA-256 or a PSK identity")
 	}

@@ -3,18 +3,17 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
 
 // domain checks and takes one domain.
-func (b *builder) domain(i int, c Domain, def Defaults) {
+func (b *builder) domain(i int, c Domain) {
 	path := fmt.Sprintf("domains[%d]", i)
 	d := &domain{
 		name: c.Name, names: nameSet{}, uris: uriSet{}, aliases: map[string]dots.Target{},
-		onDNS: orDefault(c.OnDNSFailure, DNSRefuse), limits: newLimits(def, c.Limits), consult: c.Consult,
+		limits: newLimits(b.defs, c.Limits), route: b.route(path, c),
 	}
 	if c.Name == "" {
 		b.fault(path+".name", "is missing", "give the domain a name")
@@ -22,54 +21,18 @@ func (b *builder) domain(i int, c Domain, def Defaults) {
 	if _, ok := b.policy.domains[c.Name]; ok {
 		b.fault(path+".name", fmt.Sprintf("%q is used twice", c.Name), "give each domain its own name")
 	}
-	b.rules(path, c)
+	b.rules(path, c, d)
 	b.limits(path+".limits", c.Limits)
-	d.uplink = b.uplinkOf(path, c.Uplinks)
+	d.watch = b.recursion(path, c.Recursion, d.route)
 	b.prefixes(path, c, d)
+	b.translation(path, c.NAT, d)
 	b.ownedNames(path, c, d)
 	b.ownedURIs(path, c, d)
 	b.aliases(path, c, d)
 	b.policy.domains[c.Name] = d
 	for j, e := range c.Clients {
-		b.client(fmt.Sprintf("%s.clients[%d]", path, j), e, d)
+		b.client(fmt.Sprintf("%s.clients[%d]", path, j), e, d, c.Limits)
 	}
-}
-
-// rules checks the domain's choices.
-func (b *builder) rules(path string, c Domain) {
-	switch c.OnOverlap {
-	case "", OverlapRejectNew:
-	case OverlapMerge, OverlapKeepBoth:
-		b.fault(path+".on_overlap", fmt.Sprintf("%q is not available yet", c.OnOverlap), "use reject-new")
-	default:
-		b.fault(path+".on_overlap", fmt.Sprintf("%q is not known", c.OnOverlap), "use reject-new")
-	}
-	switch c.OnDNSFailure {
-	case "", DNSRefuse, DNSAllow:
-	default:
-		b.fault(path+".on_dns_failure", fmt.Sprintf("%q is not known", c.OnDNSFailure), "use refuse or allow")
-	}
-}
-
-// uplinkOf returns the domain's uplink: the named one, or the only one.
-func (b *builder) uplinkOf(path string, names []string) string {
-	all, name := b.policy.uplinks, ""
-	if len(names) > 0 {
-		name = names[0]
-	}
-	if name == "" && len(all) == 1 {
-		for only := range all {
-			return only
-		}
-	}
-	if _, ok := all[name]; !ok && len(all) > 0 {
-		cause, fix := fmt.Sprintf("%q is not known", name), "name one of the uplinks"
-		if name == "" {
-			cause = "is missing, and there are several uplinks"
-		}
-		b.fault(path+".uplinks", cause, fix)
-	}
-	return name
 }
 
 // prefixes checks and takes what the domain owns of addresses.
@@ -77,22 +40,12 @@ func (b *builder) prefixes(path string, c Domain, d *domain) {
 	if len(c.Prefixes) == 0 {
 		b.fault(path+".prefixes", "there is none", "name what the domain owns: every target must lie in it, names too")
 	}
-	bad := reserved()
 	for i, p := range c.Prefixes {
 		at := fmt.Sprintf("%s.prefixes[%d]", path, i)
-		switch {
-		case !p.IsValid():
-			b.fault(at, "is no prefix", "write it as 192.0.2.0/24 or 2001:db8::/32")
-			continue
-		case p.Masked() != p:
-			b.fault(at, fmt.Sprintf("%v has host bits set", p), fmt.Sprintf("write %v", p.Masked()))
+		if !b.prefix(at, p) {
 			continue
 		}
-		if k := slices.IndexFunc(bad, p.Overlaps); k >= 0 {
-			b.fault(at, fmt.Sprintf("%v takes in %v, which nobody owns", p, bad[k]), "name only addresses of the domain's own")
-			continue
-		}
-		if other, q := b.ownerOf(p, c.Name); other != "" {
+		if other, q := overlapping(&b.owned, p, c.Name); other != "" {
 			b.fault(at, fmt.Sprintf("%v overlaps %v of domain %q", p, q, other), "an address belongs to one domain: take it out of one")
 			continue
 		}
@@ -100,21 +53,6 @@ func (b *builder) prefixes(path string, c Domain, d *domain) {
 		d.prefixes.Insert(p)
 	}
 	d.prefixes.Aggregate()
-}
-
-// ownerOf returns another domain that owns an address of p; empty: none.
-func (b *builder) ownerOf(p netip.Prefix, self string) (string, netip.Prefix) {
-	for q, owner := range b.owned.Supernets(p) {
-		if owner != self {
-			return owner, q
-		}
-	}
-	for q, owner := range b.owned.Subnets(p) {
-		if owner != self {
-			return owner, q
-		}
-	}
-	return "", netip.Prefix{}
 }
 
 // ownedNames checks and takes what the domain owns of names.
@@ -173,7 +111,7 @@ func (b *builder) aliases(path string, c Domain, d *domain) {
 		}}
 		for _, step := range []func() *dots.Error{x.checkPrefixes, x.checkNames, x.checkURIs} {
 			if err := step(); err != nil {
-				b.fault(at, err.Text, "an alias names only what its domain owns")
+				b.fault(at, err.Text, "an alias names only what its domain owns and, where it has nat, what that maps")
 			}
 		}
 		d.aliases[name] = x.target

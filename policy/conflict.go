@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -9,32 +10,35 @@ import (
 )
 
 // judge weighs a request against the live ones of its domain: it fills in what the grant supersedes and deactivates, or refuses.
-// In a refusal for another client's sake, the grant's Informs are filled in.
-func (d *domain) judge(v View, a Ask, g *Grant) *dots.Error {
+// In a refusal for another client's sake, the grant's Informs are filled in. Only OverlapRejectNew makes another client's request an obstacle.
+func (c client) judge(v View, a Ask, g *Grant, t *trace) *dots.Error {
 	var others []Overlap
 	var higher dots.Maybe[uint32]
-	for _, o := range v.Overlaps(d.name, g.Expanded) {
-		if o.Key.Client != a.Client {
-			if clash(a, o) {
-				others = append(others, o)
-			}
-			continue
+	for _, o := range v.Overlaps(c.domain.name, g.Expanded) {
+		t.step("overlap", ResultNote, func() (string, string) { return sayKey(o.Key), c.domain.sayOverlap(a, o, g.Expanded) })
+		switch {
+		case o.Key.Client == a.Client:
+			weighOwn(a, o, g, &higher)
+		case c.domain.overlap == OverlapRejectNew && clash(a, o):
+			others = append(others, o)
 		}
-		weighOwn(a, o, g, &higher)
 	}
 	g.Supersedes = sorted(g.Supersedes, cmp.Compare[uint32])
 	g.Deactivates = sorted(g.Deactivates, cmp.Compare[uint32])
 	if higher.Set {
 		return lowerMID(higher.Value)
 	}
-	if err := d.checkQuota(v, a, len(g.Supersedes)); err != nil {
+	err := c.checkQuota(v, a, len(g.Supersedes))
+	t.step("quota", result(err), func() (string, string) {
+		return fmt.Sprintf("%d live mitigations", v.Mitigations(a.Client)), fmt.Sprintf("at most %d", c.limits.maxMitigations)
+	})
+	if err != nil {
 		return err
 	}
 	if len(others) == 0 {
 		return nil
 	}
-	err, informs := rejectNew(g.Expanded, others)
-	g.Informs = informs
+	err, g.Informs = rejectNew(g.Expanded, others)
 	return err
 }
 
@@ -73,11 +77,11 @@ func lowerMID(higher uint32) *dots.Error {
 }
 
 // checkQuota refuses one mitigation too many. Those that the request replaces make room.
-func (d *domain) checkQuota(v View, a Ask, replaced int) *dots.Error {
-	if a.Held.Set || v.Mitigations(a.Client)-replaced < d.limits.maxMitigations {
+func (c client) checkQuota(v View, a Ask, replaced int) *dots.Error {
+	if a.Held.Set || v.Mitigations(a.Client)-replaced < c.limits.maxMitigations {
 		return nil
 	}
-	return unavailable("too many mitigations", d.limits.retryAfter)
+	return unavailable("too many mitigations", c.limits.retryAfter)
 }
 
 // rejectNew refuses a request in favour of other clients', and tells them.

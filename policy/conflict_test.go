@@ -142,7 +142,7 @@ func TestAdmitOtherClientsOverlap(t *testing.T) {
 			scope: []string{"198.51.100.1/32"}, timer: 100, informs: map[uint32][]string{7: {"198.51.100.1/32"}},
 		},
 	}
-	p := mustNew(t, house())
+	p := mustNew(t, rejecting())
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := askPrefix(tt.asked...)
@@ -198,7 +198,7 @@ func TestAdmitNameOverlapsBeforeItsAddress(t *testing.T) {
 		Remaining: 50,
 	}
 	a := ask(dots.Target{URIs: []string{"https://WWW.example.com/", "https://mine.example.com/"}})
-	v := mustNew(t, house()).Admit(&fakeView{live: []Overlap{o}}, a)
+	v := mustNew(t, rejecting()).Admit(&fakeView{live: []Overlap{o}}, a)
 	wantDeny(t, v.Deny, dots.CodeConflict, "overlaps another client's request")
 	want := dots.Target{FQDNs: []string{"www.example.com"}, URIs: []string{"https://www.example.com:443/"}}
 	if s := diff(want, v.Deny.Conflict.Value.Scope); s != "" {

@@ -16,10 +16,13 @@ type domain struct {
 	names    nameSet
 	uris     uriSet
 	aliases  map[string]dots.Target
-	uplink   string
+	route    route
+	nat      *translator // nil: what clients call an address is what everybody does
 	onDNS    DNSRule
-	limits   limits
+	overlap  OverlapRule
 	consult  bool
+	watch    Recursion // complete
+	limits   limits    // of a client without a class
 }
 
 // ownsPrefix reports whether every address of a prefix without host bits is the domain's. Addresses of IPv4 written as IPv6 are
@@ -48,10 +51,11 @@ type limits struct {
 	maxCUIDs        int
 	maxNames        int
 	retryAfter      time.Duration
+	maxObservers    int // 0: no bound
 	rates           Rates
 }
 
-// newLimits completes a domain's limits from the defaults and the built-in values.
+// newLimits completes limits from the defaults and the built-in values.
 func newLimits(d Defaults, l Limits) limits {
 	r := limits{
 		maxLifetime:     l.MaxLifetime.Or(d.MaxLifetime),
@@ -61,12 +65,32 @@ func newLimits(d Defaults, l Limits) limits {
 		maxCUIDs:        orDefault(l.MaxCUIDs.Or(d.MaxCUIDs), DefaultMaxCUIDs),
 		maxNames:        orDefault(d.MaxNames, DefaultMaxNames),
 		retryAfter:      orDefault(d.RetryAfter, DefaultRetryAfter),
+		maxObservers:    l.MaxObservers.Value,
 		rates:           Rates{RequestsPerMinute: l.RequestsPerMinute.Value, NewCUIDsPerHour: l.NewCUIDsPerHour.Value},
 	}
 	if r.maxLifetime != 0 {
 		r.indefiniteGrant = min(r.indefiniteGrant, r.maxLifetime)
 	}
 	return r
+}
+
+// over returns limits of which those that are set go before those of o.
+func (l Limits) over(o Limits) Limits {
+	return Limits{
+		MaxLifetime: either(l.MaxLifetime, o.MaxLifetime), AllowIndefinite: either(l.AllowIndefinite, o.AllowIndefinite),
+		DefaultGrantForIndefinite: either(l.DefaultGrantForIndefinite, o.DefaultGrantForIndefinite),
+		MaxMitigations:            either(l.MaxMitigations, o.MaxMitigations), MaxCUIDs: either(l.MaxCUIDs, o.MaxCUIDs),
+		MaxObservers: either(l.MaxObservers, o.MaxObservers), RequestsPerMinute: either(l.RequestsPerMinute, o.RequestsPerMinute),
+		NewCUIDsPerHour: either(l.NewCUIDsPerHour, o.NewCUIDsPerHour),
+	}
+}
+
+// either returns a where it is set, else b.
+func either[T any](a, b dots.Maybe[T]) dots.Maybe[T] {
+	if a.Set {
+		return a
+	}
+	return b
 }
 
 // grant returns the lifetime that is granted.

@@ -19,6 +19,15 @@ const (
 // host is a name of a request, with the parameter that it came in.
 type host struct{ parameter, name string }
 
+// known reports whether a prefix of the domain is known outside, with any of the ports.
+func (d *domain) known(p netip.Prefix, ports []dots.PortRange) bool {
+	if d.nat == nil {
+		return true
+	}
+	_, whole := d.nat.pieces(p, ports)
+	return whole
+}
+
 // expansion is a target on its way to a Grant.
 type expansion struct {
 	domain  *domain
@@ -27,13 +36,14 @@ type expansion struct {
 	hosts   []host
 	missing []string // names to ask for
 	partial bool     // a name's addresses are not known
+	trace   *trace   // nil: nobody asks why
 }
 
 // expand appends aliases, checks that everything is the domain's, and gathers addresses. Where names are missing, the rest is checked all the same.
-func (d *domain) expand(v View, t dots.Target, l leniency) (expansion, *dots.Error) {
-	x := expansion{domain: d}
+func (d *domain) expand(v View, t dots.Target, l leniency, why *trace) (expansion, *dots.Error) {
+	x := expansion{domain: d, trace: why}
 	var err *dots.Error
-	if x.target, err = d.withAliases(t); err != nil {
+	if x.target, err = d.withAliases(t, why); err != nil {
 		return x, err
 	}
 	if x.target.Empty() {
@@ -62,48 +72,80 @@ func (d *domain) expand(v View, t dots.Target, l leniency) (expansion, *dots.Err
 // RFC 9132, Section 4.4.1: a target-prefix must be of the client's domain.
 func (x *expansion) checkPrefixes() *dots.Error {
 	for _, p := range x.target.Prefixes {
-		if !x.domain.ownsPrefix(p) {
-			return refusal("target-prefix", p.String(), "not yours")
+		err := x.address(p, "target-prefix", p.String)
+		x.trace.step("target-prefix", result(err), func() (string, string) { return p.String(), x.domain.whose(p) })
+		if err != nil {
+			return err
 		}
 	}
-	x.exp.Prefixes = append(x.exp.Prefixes, x.target.Prefixes...)
+	return nil
+}
+
+// address tests a prefix, and adds it. A refusal names the parameter and the value that it stands for.
+func (x *expansion) address(p netip.Prefix, parameter string, value func() string) *dots.Error {
+	switch {
+	case !x.domain.ownsPrefix(p):
+		return refusal(parameter, value(), "not yours")
+	case !x.domain.known(p, x.target.Ports):
+		return refusal(parameter, value(), "has no outside address")
+	}
+	x.exp.Prefixes = append(x.exp.Prefixes, p)
 	return nil
 }
 
 // checkNames tests that the names asked for are the domain's; their addresses are tested by resolve.
 func (x *expansion) checkNames() *dots.Error {
 	for _, s := range x.target.FQDNs {
-		name, ok := normalName(s)
-		if !ok {
-			return refusal("target-fqdn", s, "is no name")
+		err := x.name(s)
+		x.trace.step("target-fqdn", result(err), func() (string, string) { return s, x.domain.whoseName(s) })
+		if err != nil {
+			return err
 		}
-		if !x.domain.names.covers(name) {
-			return refusal("target-fqdn", s, "not yours")
-		}
-		x.exp.Names = append(x.exp.Names, name)
-		x.hosts = append(x.hosts, host{"target-fqdn", name})
 	}
+	return nil
+}
+
+// name tests a name, and adds it.
+func (x *expansion) name(s string) *dots.Error {
+	name, ok := normalName(s)
+	switch {
+	case !ok:
+		return refusal("target-fqdn", s, "is no name")
+	case !x.domain.names.covers(name):
+		return refusal("target-fqdn", s, "not yours")
+	}
+	x.exp.Names = append(x.exp.Names, name)
+	x.hosts = append(x.hosts, host{"target-fqdn", name})
 	return nil
 }
 
 // checkURIs tests the URIs asked for: an address in one at once, a name in one by resolve.
 func (x *expansion) checkURIs() *dots.Error {
 	for _, s := range x.target.URIs {
-		u, ok := parseURI(s)
-		if !ok {
-			return refusal("target-uri", s, "has no clear host")
+		err := x.uri(s)
+		x.trace.step("target-uri", result(err), func() (string, string) { return s, "by its host or its beginning" })
+		if err != nil {
+			return err
 		}
-		if !x.domain.ownsURI(u) {
-			return refusal("target-uri", s, "not yours")
-		}
-		x.exp.URIs = append(x.exp.URIs, u.String())
-		if u.addr.IsValid() {
-			x.exp.Prefixes = append(x.exp.Prefixes, netip.PrefixFrom(u.addr, u.addr.BitLen()))
-			continue
-		}
-		x.exp.Names = append(x.exp.Names, u.host)
-		x.hosts = append(x.hosts, host{"target-uri", u.host})
 	}
+	return nil
+}
+
+// uri tests a URI, and adds it.
+func (x *expansion) uri(s string) *dots.Error {
+	u, ok := parseURI(s)
+	switch {
+	case !ok:
+		return refusal("target-uri", s, "has no clear host")
+	case !x.domain.ownsURI(u):
+		return refusal("target-uri", s, "not yours")
+	}
+	x.exp.URIs = append(x.exp.URIs, u.String())
+	if u.addr.IsValid() {
+		return x.address(netip.PrefixFrom(u.addr, u.addr.BitLen()), "target-uri", func() string { return s })
+	}
+	x.exp.Names = append(x.exp.Names, u.host)
+	x.hosts = append(x.hosts, host{"target-uri", u.host})
 	return nil
 }
 
@@ -116,11 +158,14 @@ func (x *expansion) resolve(v View, l leniency) *dots.Error {
 		if !ok && l != lenient {
 			x.missing = append(x.missing, h.name)
 		}
-		if !ok {
+		var err *dots.Error
+		if ok {
+			err = x.answer(h, r, l)
+		} else {
 			x.partial = true
-			continue
 		}
-		if err := x.answer(h, r, l); err != nil {
+		x.trace.step("resolution", result(err), func() (string, string) { return h.name, sayResolution(r, ok) })
+		if err != nil {
 			return err
 		}
 	}
@@ -133,7 +178,7 @@ func (x *expansion) answer(h host, r Resolution, l leniency) *dots.Error {
 	if r.Failed || len(r.Addresses) == 0 {
 		x.partial = true
 		switch {
-		case l != strict || r.Failed && x.domain.onDNS == DNSAllow:
+		case l != strict || r.Failed && x.domain.onDNS == DNSAllow && x.domain.nat == nil: // no name goes through a translation
 			return nil
 		case r.Failed:
 			return unavailable(clip(h.parameter+" cannot be resolved now", dots.MaxDiagnostic), x.domain.limits.retryAfter)
@@ -144,7 +189,9 @@ func (x *expansion) answer(h host, r Resolution, l leniency) *dots.Error {
 		if !x.domain.ownsAddress(a) {
 			return refusal(h.parameter, h.name, "leads outside")
 		}
-		x.exp.Prefixes = append(x.exp.Prefixes, netip.PrefixFrom(a, a.BitLen()))
+		if err := x.address(netip.PrefixFrom(a, a.BitLen()), h.parameter, func() string { return h.name }); err != nil {
+			return err
+		}
 	}
 	return nil
 }

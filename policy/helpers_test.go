@@ -89,6 +89,13 @@ func house() Config {
 	}
 }
 
+// rejecting is house where a later request gives way to another client's.
+func rejecting() Config {
+	c := house()
+	c.Domains[0].OnOverlap = OverlapRejectNew
+	return c
+}
+
 func mustNew(t testing.TB, c Config) *Policy {
 	t.Helper()
 	p, err := New(c)

@@ -75,12 +75,12 @@ func (m *model) check(t *testing.T, step int) {
 	}
 }
 
-// TestLiveMitigationsStayDisjoint plays random requests, refreshes and withdrawals of three clients: whatever the order, no two live
+// TestLiveMitigationsStayDisjoint plays random requests, refreshes and withdrawals of three clients where no overlap is allowed: whatever the order, no two live
 // mitigations of one trigger type overlap, and no quota is passed.
 //
 // RFC 9132, Section 4.4.1.3: at a server a higher mid deletes an overlapping lower one whole.
 func TestLiveMitigationsStayDisjoint(t *testing.T) {
-	c := house()
+	c := rejecting()
 	c.Defaults.MaxMitigations = 6
 	p := mustNew(t, c)
 	r := rand.New(rand.NewPCG(5, 6))

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/gaissmai/bart"
+
 	"github.com/dotsgate/dotsgate/dots"
 )
 
@@ -12,15 +14,21 @@ type Policy struct {
 	clients map[string]client
 	domains map[string]*domain
 	uplinks map[string]uplink
+	members map[string][]string // the servers that a name stands for: a farm's members, or the uplink itself
+	farmOf  map[string]string   // farms by member
 	byKey   map[[32]byte]string // client entries by the SHA-256 of a public key
 	byPSK   map[string]string   // by PSK identity
 	byName  map[string]string   // by a certificate's name in lower case
 	byCUID  map[string]string   // by the cuid that a configured public key or PSK identity gives: nobody else may have it
+	// assigned holds the prefixes that providers assigned, by uplink or farm.
+	assigned bart.Table[string]
 }
 
 // client is a ClientEntry made ready.
 type client struct {
 	domain  *domain
+	class   string // empty: none
+	limits  limits
 	guest   bool
 	gateway bool
 }
@@ -29,10 +37,15 @@ type client struct {
 func New(c Config) (*Policy, error) {
 	b := newBuilder()
 	b.defaults(c.Defaults)
+	b.defs = c.Defaults
 	b.uplinks(c.Uplinks)
+	b.farms(c.Farms)
+	b.providers(c.Uplinks)
+	b.classes(c.Classes)
 	for i := range c.Domains {
-		b.domain(i, c.Domains[i], c.Defaults)
+		b.domain(i, c.Domains[i])
 	}
+	b.sharedCUIDs(c)
 	if len(b.faults) > 0 {
 		return nil, errors.Join(b.faults...)
 	}
@@ -92,78 +105,3 @@ func (p *Policy) MayMitigate(client string) bool {
 //
 // RFC 9132, Section 4.4.1.2: a cdid that comes from a client is ignored.
 func (p *Policy) TrustsCDID(client string) bool { return p.clients[client].gateway }
-
-// Recheck tests again, after a refresh of names or a change of policy, that a granted target is its domain's. A name that is
-// not or could not be resolved is given the benefit: an outage of DNS ends no mitigation.
-//
-// RFC 9132, Section 4.4.1: the check is made again at each new resolution.
-func (p *Policy) Recheck(v View, g Grant) *dots.Error {
-	d, err := p.entitled(g.Client.Name)
-	if err != nil {
-		return err
-	}
-	_, err = d.expand(v, g.Request.Target, lenient)
-	return err
-}
-
-// Reexpand returns the granted target with the addresses that its names have now. While one of them cannot be resolved, the
-// addresses of before stay in.
-func (p *Policy) Reexpand(v View, g Grant) Expanded {
-	d, err := p.entitled(g.Client.Name)
-	if err != nil {
-		return g.Expanded
-	}
-	x, err := d.expand(v, g.Request.Target, lenient)
-	switch {
-	case err != nil:
-		return g.Expanded
-	case x.partial:
-		return x.exp.with(g.Expanded)
-	}
-	x.exp.Aliases = g.Expanded.Aliases
-	return x.exp
-}
-
-// Renew tests again, after a refresh of names or a change of policy, that a grant is its domain's, and returns it as it is now: domain, addresses of
-// names, translation. While a name cannot be resolved the addresses of before stay in: an outage of DNS ends no mitigation.
-//
-// RFC 9132, Section 4.4.1: the check is made again at each new resolution.
-func (p *Policy) Renew(v View, g Grant) (Grant, *dots.Error) {
-	g = p.Today(g)
-	if err := p.Recheck(v, g); err != nil {
-		return g, err
-	}
-	g.Expanded = p.Reexpand(v, g)
-	g.Outside = Footprint{Target: g.Request.Target, Expanded: g.Expanded}
-	return g, nil
-}
-
-// Places says where a mitigation is to go now, in an order that depends on its arguments alone; empty: nowhere. It is asked again whenever one
-// of them changed.
-func (p *Policy) Places(v Links, c Course) []Place {
-	_ = v
-	var places []Place
-	for _, at := range p.Route(c.Grant) {
-		places = append(places, Place{Placement: at, Part: c.Grant.Outside})
-	}
-	return places
-}
-
-// Route says where a grant's legs go: one placement now. An unknown uplink gives none.
-func (p *Policy) Route(g Grant) []Placement {
-	u, ok := p.uplinks[g.Uplink]
-	if !ok {
-		return nil
-	}
-	place := Placement{Uplink: g.Uplink}
-	switch u.mode {
-	case CUIDPerDomain:
-		place.Scope = "domain:" + g.Domain
-	case CUIDPerClient:
-		place.Scope = "client:" + g.Client.Name + ":" + g.Client.CUID
-		if g.Client.CDID != "" {
-			place.Scope += ":" + g.Client.CDID
-		}
-	}
-	return []Placement{place}
-}

@@ -83,9 +83,9 @@ func TestRoute(t *testing.T) {
 		if got := p.CUIDMode("north"); got != orDefault(tt.mode, CUIDAggregate) {
 			t.Errorf("mode %q", got)
 		}
-		g.Uplink = "gone"
+		g.Domain = "gone"
 		if got := p.Route(g); len(got) > 0 || p.CUIDMode("gone") != "" {
-			t.Errorf("an unknown uplink gives %v", got)
+			t.Errorf("an unknown domain gives %v", got)
 		}
 	}
 }

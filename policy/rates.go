@@ -8,9 +8,8 @@ type Rates struct {
 
 // Rates returns the bounds of a client entry; none for an unknown one, which gets nothing anyhow.
 func (p *Policy) Rates(client string) Rates {
-	c, ok := p.clients[client]
-	if !ok {
-		return Rates{}
-	}
-	return c.domain.limits.rates
+	return p.clients[client].limits.rates
 }
+
+// MaxObservers bounds the observations of a client entry at a time (RFC 7641, Section 4.1: a server may leave any unanswered). 0: no bound.
+func (p *Policy) MaxObservers(client string) int { return p.clients[client].limits.maxObservers }

@@ -11,7 +11,7 @@ import (
 //
 // RFC 9132, Section 4.4.1: the values of an alias are appended to those of the request; an alias that is not the client's is
 // answered 4.00.
-func (d *domain) withAliases(t dots.Target) (dots.Target, *dots.Error) {
+func (d *domain) withAliases(t dots.Target, why *trace) (dots.Target, *dots.Error) {
 	if len(t.Aliases) == 0 {
 		return t, nil
 	}
@@ -23,8 +23,13 @@ func (d *domain) withAliases(t dots.Target) (dots.Target, *dots.Error) {
 	}
 	for _, name := range t.Aliases {
 		alias, ok := d.aliases[name]
+		var err *dots.Error
 		if !ok {
-			return dots.Target{}, refusal("alias-name", name, "not yours")
+			err = refusal("alias-name", name, "not yours")
+		}
+		why.step("alias-name", result(err), func() (string, string) { return name, sayTarget(alias) })
+		if err != nil {
+			return dots.Target{}, err
 		}
 		if own.Empty() { // ports beside aliases alone go with each of them
 			alias.Ports = slices.Concat(own.Ports, alias.Ports)

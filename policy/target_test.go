@@ -70,7 +70,7 @@ func TestWithAliases(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := d.withAliases(tt.in)
+			got, err := d.withAliases(tt.in, nil)
 			if tt.deny != "" {
 				wantDeny(t, err, dots.CodeBadRequest, tt.deny)
 				return

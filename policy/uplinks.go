@@ -7,10 +7,11 @@ import (
 
 // uplink is an Uplink made ready.
 type uplink struct {
-	mode  CUIDMode
-	relay []uint64
-	cdid  bool
-	local bool
+	mode     CUIDMode
+	relay    []uint64
+	cdid     bool
+	local    bool
+	provider bool // it assigned prefixes
 }
 
 // relays reports whether an optional key travels on to the uplink.
@@ -33,3 +34,9 @@ func (p *Policy) Relays(uplink string, key uint64) bool { return p.uplinks[uplin
 //
 // RFC 9132, Section 4.4.1.2: a gateway of the server's domain inserts the cdid.
 func (p *Policy) InsertsCDID(uplink string) bool { return p.uplinks[uplink].cdid }
+
+// allUp are uplinks of which nothing is known yet.
+type allUp struct{}
+
+// Link returns a link that is as it should be.
+func (allUp) Link(string) Link { return Link{Up: true} }

@@ -15,7 +15,7 @@ func TestToday(t *testing.T) {
 		g := p.Today(Grant{Domain: "of before", Uplink: "of before", Client: dots.Client{Name: client}})
 		want := Grant{Domain: "of before", Uplink: "of before"}
 		if known {
-			want.Domain, want.Uplink = p.Domain(client), p.clients[client].domain.uplink
+			want.Domain, want.Uplink = p.Domain(client), p.clients[client].domain.route.preferred()
 		}
 		if g.Domain != want.Domain || g.Uplink != want.Uplink || (len(p.Route(g)) == 1) != known {
 			t.Errorf("%s: domain %q, uplink %q, want %q and %q", client, g.Domain, g.Uplink, want.Domain, want.Uplink)

@@ -1,0 +1,264 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
+
+// route is where a domain's mitigations may go.
+type route struct {
+	uplinks    []string // uplinks and farms in the order of preference
+	mitigators []string
+	strategy   Strategy
+}
+
+// all lists every server of a route.
+func (r route) all(p *Policy) []string {
+	var servers []string
+	for _, names := range [][]string{r.mitigators, r.uplinks} {
+		for _, n := range names {
+			servers = append(servers, p.members[n]...)
+		}
+	}
+	return servers
+}
+
+// preferred returns the first name of a route; empty: there is none.
+func (r route) preferred() string {
+	for _, names := range [][]string{r.uplinks, r.mitigators} {
+		if len(names) > 0 {
+			return names[0]
+		}
+	}
+	return ""
+}
+
+// Reaches reports whether there is an uplink or farm of this name, so that it may be a Course's To.
+func (p *Policy) Reaches(name string) bool { return len(p.members[name]) > 0 }
+
+// logical returns the farm that an uplink is a server of, or the uplink itself.
+func (p *Policy) logical(uplink string) string {
+	if farm, ok := p.farmOf[uplink]; ok {
+		return farm
+	}
+	return uplink
+}
+
+// Places says where a mitigation is to go now, in an order that depends on its arguments alone; empty: nowhere. It is asked again whenever
+// one of them changed.
+//
+// The local mitigators come first, each one when those before it refused or are down; with StrategyAll all of them. The uplinks are asked
+// besides when the mitigation recursed, and instead where no mitigator acts. What moved for a mitigator's sake goes back when that one does.
+// Among uplinks what stands stays, as the Strategy says; where none has a session, one is named all the same, so that it is asked when it
+// has one. Addresses that a provider assigned go to that provider's uplink alone, even where it is down.
+func (p *Policy) Places(v Links, c Course) []Place { return p.places(v, c, nil) }
+
+func (p *Policy) places(v Links, c Course, t *trace) []Place {
+	d := p.domains[c.Grant.Domain]
+	if d == nil {
+		return nil
+	}
+	r := router{policy: p, links: v, course: c, route: d.route, trace: t}
+	portions := p.portions(c.Grant.Outside)
+	parts := map[string][]portion{}
+	var order []candidate
+	for _, one := range portions {
+		for _, to := range r.destinations(one.owner) {
+			if len(parts[to.server]) == 0 {
+				order = append(order, to)
+			}
+			parts[to.server] = append(parts[to.server], one)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b candidate) int { return a.rank - b.rank })
+	places := make([]Place, 0, len(order))
+	for _, to := range order {
+		places = append(places, Place{
+			Placement: Placement{Uplink: to.server, Scope: p.scope(to.server, c.Grant)},
+			Part:      combined(parts[to.server], len(portions), c.Grant.Outside),
+		})
+	}
+	return places
+}
+
+// scope says what our cuid for a grant is computed for at an uplink.
+func (p *Policy) scope(uplink string, g Grant) string {
+	switch p.uplinks[uplink].mode {
+	case CUIDPerDomain:
+		return "domain:" + g.Domain
+	case CUIDPerClient:
+		s := "client:" + g.Client.Name + ":" + g.Client.CUID
+		if g.Client.CDID != "" {
+			s += ":" + g.Client.CDID
+		}
+		return s
+	}
+	return ""
+}
+
+// router finds the places of one mitigation.
+type router struct {
+	policy *Policy
+	links  Links
+	course Course
+	route  route
+	trace  *trace // nil: nobody asks why
+}
+
+// candidate is an uplink or farm that may be asked, and the server of it that is.
+type candidate struct {
+	name, server string
+	rank         int // place in the order of preference
+	up, drained  bool
+	at           bool // the mitigation is asked for there now
+	refused      bool
+}
+
+// acts reports whether a candidate can do something now, and is to.
+func (c candidate) acts() bool { return c.up && !c.drained }
+
+// destinations says who is asked for a portion.
+func (r *router) destinations(owner string) []candidate {
+	mitigators := r.among(r.route.mitigators, owner, 0)
+	local := r.pick(mitigators, StrategySerial)
+	acts := slices.ContainsFunc(local, candidate.acts)
+	if acts && !r.course.Recursed {
+		r.say(mitigators, local)
+		r.trace.step("place", ResultNote, func() (string, string) { return "uplinks", "are not asked: a local mitigator acts" })
+		return local
+	}
+	uplinks := r.among(r.beyond(owner), owner, len(r.route.mitigators))
+	up := r.pick(uplinks, r.route.strategy)
+	switch isUp := func(c candidate) bool { return c.up }; {
+	case acts:
+		up = append(local, slices.DeleteFunc(up, func(c candidate) bool {
+			return slices.ContainsFunc(local, func(o candidate) bool { return o.server == c.server })
+		})...)
+	case len(up) == 0, !slices.ContainsFunc(up, isUp) && slices.ContainsFunc(local, isUp):
+		up = local
+	}
+	r.say(mitigators, up)
+	r.say(uplinks, up)
+	return up
+}
+
+// beyond lists the uplinks that may be asked for a portion by the domain's rules, or the operator's choice.
+func (r *router) beyond(owner string) []string {
+	p, to := r.policy, r.course.To
+	if r.course.Recursed && p.Reaches(to) && p.may(to, owner) {
+		return []string{to}
+	}
+	if r.route.strategy != StrategyPartition || owner != "" {
+		return r.route.uplinks
+	}
+	return slices.DeleteFunc(slices.Clone(r.route.uplinks), p.provides)
+}
+
+// provides reports whether an uplink or farm assigned prefixes.
+func (p *Policy) provides(name string) bool {
+	return slices.ContainsFunc(p.members[name], func(u string) bool { return p.uplinks[u].provider })
+}
+
+// may reports whether an uplink or farm may be asked for what a provider assigned.
+func (p *Policy) may(name, owner string) bool {
+	return owner == "" || owner == p.logical(name) || p.uplinks[name].local
+}
+
+// among looks at those of the names that may be asked for a portion. The first has the rank first.
+func (r *router) among(names []string, owner string, first int) []candidate {
+	var list []candidate
+	for i, n := range names {
+		if r.policy.may(n, owner) {
+			c := r.look(n)
+			c.rank = first + i
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// look finds the server of an uplink or farm that is asked, if it is, and what can be said of it.
+func (r *router) look(name string) candidate {
+	servers := r.policy.members[name]
+	best := candidate{name: name}
+	var score uint64
+	refused := false
+	for _, s := range servers {
+		l := r.links.Link(s)
+		c := candidate{name: name, server: s, up: l.Up, drained: l.Drained, at: slices.Contains(r.course.At, s)}
+		refused = refused || slices.Contains(r.course.Refused, s)
+		w := weight(s, r.course.Grant.Client)
+		if order := c.standing() - best.standing(); best.server == "" || order > 0 || order == 0 && w > score {
+			best, score = c, w
+		}
+	}
+	best.refused = refused
+	best.at = best.at && !refused
+	return best
+}
+
+// standing orders the servers of a farm: what stands there and may stay, then the others that have a session, then those that will be
+// asked when they have one. One that drains is better than none for what stands there, and is asked for nothing new.
+func (c candidate) standing() int {
+	switch {
+	case c.drained && !c.at:
+		return 0
+	case c.drained && !c.up:
+		return 1
+	case !c.drained && !c.up && !c.at:
+		return 2
+	case !c.drained && !c.up:
+		return 3
+	case c.drained:
+		return 4
+	case !c.at:
+		return 5
+	}
+	return 6
+}
+
+// weight is the place of a server in a client's own order of a farm's: each client has another one, so that those of a lost server
+// spread over the rest, and all others stay (rendezvous hashing).
+func weight(server string, c dots.Client) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a
+	for _, s := range [...]string{server, c.Name, c.CUID, c.CDID} {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+		h *= 1099511628211 // an end, so that "ab","c" is not "a","bc"
+	}
+	h ^= h >> 33 // the last bytes have to reach all bits
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// pick says which of the candidates are asked.
+func (r *router) pick(list []candidate, by Strategy) []candidate {
+	if r.route.strategy == StrategyAll {
+		return r.every(list)
+	}
+	if c, ok := foremost(list, by); ok {
+		return []candidate{c}
+	}
+	return nil
+}
+
+// every keeps all that may be asked. One that drains is left when another one has a session.
+func (r *router) every(list []candidate) []candidate {
+	other := slices.ContainsFunc(list, func(c candidate) bool { return c.acts() && !c.refused })
+	return slices.DeleteFunc(list, func(c candidate) bool { return c.refused || c.drained && (other || !c.at) })
+}
+
+// foremost returns the one that is asked of several; false: none may be. One that refused ends the search, but for StrategySerial.
+func foremost(list []candidate, by Strategy) (candidate, bool) {
+	best, top := candidate{}, 0
+	for _, c := range list {
+		if n := c.standing(); n > top && !(c.refused && by == StrategySerial) {
+			best, top = c, n
+		}
+	}
+	return best, top > 0 && !best.refused
+}
