@@ -34,7 +34,7 @@ func BenchmarkRefresh(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := srv.Attach(sess); err != nil {
+	if err := srv.Attach(sess, Listener{}); err != nil {
 		b.Fatal(err)
 	}
 	m := mitigate(pathMID1, bodyPut)
@@ -64,7 +64,7 @@ func BenchmarkIdleSession(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		if err := srv.Attach(sess); err != nil {
+		if err := srv.Attach(sess, Listener{}); err != nil {
 			b.Fatal(err)
 		}
 	}

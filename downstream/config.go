@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -42,6 +43,14 @@ type Config struct {
 	// MaxHeartbeats bounds how many heartbeats of ours await an answer at a time. Zero: 1024. When it is full, further
 	// ones are left out until they are due again.
 	MaxHeartbeats int
+	// MaxObservers is the bound of one client entry, and overrides MaxObserversPerClient where it is positive; it does not block.
+	// Nil: there are no such bounds.
+	MaxObservers func(client string) int
+	// Unicast are this node's own addresses, to which sessions of anycast listeners are sent. Empty: there are none such.
+	Unicast []netip.Addr
+	// UnicastName is the name in this node's certificate, by which a client that was sent on checks it. Empty: NodeID, which must
+	// be such a name then.
+	UnicastName string
 	// NotifyInterval is the time between two notifications of an unchanged mitigation while it is active. Zero: 60 s.
 	NotifyInterval time.Duration
 	// MinNotifyGap is the least time between two notifications to one observer. Zero: 3 s (RFC 9132, Section 4.4.2.1).
@@ -71,6 +80,9 @@ func (c Config) withDefaults() Config {
 	c.Session.Idle = fillSet(c.Session.Idle)
 	if c.TrustedGateway == nil {
 		c.TrustedGateway = func(string) bool { return false }
+	}
+	if c.MaxObservers == nil {
+		c.MaxObservers = func(string) int { return 0 }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

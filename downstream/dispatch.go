@@ -28,6 +28,9 @@ func (s *Server) ServeCoAP(ex *coap.Exchange) {
 		c.refuse(err)
 		return
 	}
+	if c.redirected() {
+		return
+	}
 	c.dispatch()
 }
 

@@ -38,7 +38,7 @@ func older(method coap.Code, path, body string) *coap.Message {
 }
 
 func (r *rig) olderClient(tcp bool) *client {
-	return r.join(clientConfig{name: "a.example", tcp: tcp, profiles: []string{"draft04"}})
+	return r.join(clientConfig{name: "a.example", tcp: tcp, from: Listener{Profiles: []string{"draft04"}}})
 }
 
 // The older dialect has no cuid: the client is its credential. A known mitigation may change there.
@@ -81,7 +81,7 @@ func TestDialectsPerSession(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inRig(t, bothDialects, func(r *rig) {
-				c := r.join(clientConfig{name: "a.example", profiles: tt.profiles})
+				c := r.join(clientConfig{name: "a.example", from: Listener{Profiles: tt.profiles}})
 				if got := code(c.do(newer)); got != tt.newer {
 					t.Errorf("rfc9132: %s; want %s", got, tt.newer)
 				}
@@ -141,7 +141,7 @@ func TestOlderDialectTriggerMitigation(t *testing.T) {
 // RFC 9132, Section 4.5.4 has 2.02 for it.
 func TestDialectsOfDeletingAConfiguration(t *testing.T) {
 	inRig(t, bothDialects, func(r *rig) {
-		c := r.join(clientConfig{name: "a.example", profiles: []string{"draft04", "rfc9132"}})
+		c := r.join(clientConfig{name: "a.example", from: Listener{Profiles: []string{"draft04", "rfc9132"}}})
 		const one, two = "a10ea1181a01", "a10ea1181a02" // {14: {26: 1}}
 		for _, step := range []struct {
 			m    *coap.Message
@@ -208,7 +208,7 @@ func TestOlderDialectHeartbeats(t *testing.T) {
 // On a session that may speak both, the heartbeat follows what the peer spoke last.
 func TestHeartbeatFollowsDialect(t *testing.T) {
 	inRig(t, bothDialects, func(r *rig) {
-		c := r.join(clientConfig{name: "a.example", profiles: []string{"rfc9132", "draft04"}, handler: answerChanged})
+		c := r.join(clientConfig{name: "a.example", from: Listener{Profiles: []string{"rfc9132", "draft04"}}, handler: answerChanged})
 		c.do(older(getCode, pathOlderCfg, ""))
 		r.wait(10 * time.Second)
 		if n := len(c.heartbeats()); n != 0 {

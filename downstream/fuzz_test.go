@@ -40,7 +40,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := srv.Attach(sess, "rfc9132", "draft04"); err != nil {
+		if err := srv.Attach(sess, Listener{Profiles: []string{"rfc9132", "draft04"}}); err != nil {
 			t.Fatal(err)
 		}
 		p := &rawPeer{t: t, sess: sess, link: link, counters: counters}

@@ -15,11 +15,22 @@ type Meter interface {
 	Request(method wire.Method, code dots.Code)
 	// HeartbeatMissed counts a heartbeat of ours that was not answered in time.
 	HeartbeatMissed()
-	// Observers counts observations: 1 more, or -1.
-	Observers(delta int)
+	// Observers counts what becomes of observations.
+	Observers(change ObserverChange)
 	// Notified counts a notification handed to a session.
 	Notified(code dots.Code)
 }
+
+// ObserverChange is what becomes of an observation.
+type ObserverChange int
+
+// The changes of observations. One that was refused got a plain answer and never began, so that the gauge of those that are
+// open is those that began without those that ended.
+const (
+	ObserverBegan ObserverChange = iota
+	ObserverEnded
+	ObserverRefused
+)
 
 // noMeter is the Meter of a Server that was given none.
 type noMeter struct{}
@@ -28,5 +39,5 @@ func (noMeter) SessionUp(bool)                 {}
 func (noMeter) SessionDown(bool, bool)         {}
 func (noMeter) Request(wire.Method, dots.Code) {}
 func (noMeter) HeartbeatMissed()               {}
-func (noMeter) Observers(int)                  {}
+func (noMeter) Observers(ObserverChange)       {}
 func (noMeter) Notified(dots.Code)             {}

@@ -13,6 +13,7 @@ type countingMeter struct {
 	mu                 sync.Mutex
 	up, down, lost     int
 	missed, observers  int
+	refused            int // observations
 	requests, notified map[string]int
 }
 
@@ -40,8 +41,19 @@ func (m *countingMeter) SessionDown(_, lost bool) {
 func (m *countingMeter) Request(method wire.Method, code dots.Code) {
 	m.count(func() { m.requests[string(rune('0'+method))+" "+code.String()]++ })
 }
-func (m *countingMeter) HeartbeatMissed()        { m.count(func() { m.missed++ }) }
-func (m *countingMeter) Observers(delta int)     { m.count(func() { m.observers += delta }) }
+func (m *countingMeter) HeartbeatMissed() { m.count(func() { m.missed++ }) }
+func (m *countingMeter) Observers(change ObserverChange) {
+	m.count(func() {
+		switch change {
+		case ObserverBegan:
+			m.observers++
+		case ObserverEnded:
+			m.observers--
+		case ObserverRefused:
+			m.refused++
+		}
+	})
+}
 func (m *countingMeter) Notified(code dots.Code) { m.count(func() { m.notified[code.String()]++ }) }
 
 // A Server without a meter counts for nobody and works all the same.

@@ -12,9 +12,9 @@ func (c *call) client() dots.Client {
 }
 
 // cdid returns the received cdid where its sender may supply one. RFC 9132, Section 4.4.1.2: the one of any other
-// peer is ignored.
+// peer is ignored, and on the side of the clients' domain everybody's.
 func (c *call) cdid() string {
-	if c.req.CDID == "" || !c.srv.cfg.TrustedGateway(c.entry) {
+	if c.req.CDID == "" || c.peer.from.ClientDomain || !c.srv.cfg.TrustedGateway(c.entry) {
 		return ""
 	}
 	return c.req.CDID

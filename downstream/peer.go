@@ -15,6 +15,7 @@ type peer struct {
 	// fixed
 	srv        *Server
 	sess       *coap.Session
+	from       Listener
 	profiles   []wire.Profile // that the session may use
 	credential dots.Credential
 	cuid       string // that the credential gives

@@ -94,7 +94,7 @@ func (r *rig) raw(name string, tcp bool) *rawPeer {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.srv.Attach(sess); err != nil {
+	if err := r.srv.Attach(sess, Listener{}); err != nil {
 		r.t.Fatal(err)
 	}
 	sess.Start()

@@ -146,11 +146,11 @@ type heard struct {
 
 // options of a client.
 type clientConfig struct {
-	name     string
-	psk      string
-	tcp      bool
-	profiles []string
-	handler  coap.HandlerFunc
+	name    string
+	psk     string
+	tcp     bool
+	from    Listener
+	handler coap.HandlerFunc
 }
 
 // connect joins a client of a name to the Server over UDP.
@@ -178,7 +178,7 @@ func (r *rig) join(cfg clientConfig) *client {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.srv.Attach(c.served, cfg.profiles...); err != nil {
+	if err := r.srv.Attach(c.served, cfg.from); err != nil {
 		r.t.Fatal(err)
 	}
 	var carrying sync.WaitGroup

@@ -29,6 +29,7 @@ type Server struct {
 	watchers *watchTable
 	presence *presence
 	sweeping alarm
+	unicast  dots.Redirect // where anycast listeners send clients to
 	slots    chan struct{} // one for each heartbeat that awaits its answer
 	beats    sync.WaitGroup
 
@@ -45,7 +46,7 @@ func New(cfg Config) (*Server, error) {
 	a := newAlarms(cfg.Now)
 	s := &Server{
 		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core),
-		slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
+		unicast: unicast(cfg), slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
 	}
 	s.sweeping.ring = func(_ context.Context, now time.Time) {
 		s.sweep()
@@ -63,13 +64,15 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Attach takes a new session, made with SessionLimits, before its first request is served. Profiles are the names of the dialects its listener
-// speaks; none means the first of the config only. It keeps the session until that is done.
-// The error is ErrProfile, or that the session has ended already.
-func (s *Server) Attach(sess *coap.Session, profiles ...string) error {
-	spoken, err := s.spoken(profiles)
+// Attach takes a new session, made with SessionLimits, before its first request is served, and keeps it until that is done.
+// The error is ErrProfile, ErrNoUnicast, or that the session has ended already.
+func (s *Server) Attach(sess *coap.Session, from Listener) error {
+	spoken, err := s.spoken(from.Profiles)
 	if err != nil {
 		return fmt.Errorf("attaching a session: %w", err)
+	}
+	if from.Anycast && len(s.unicast.Records) == 0 {
+		return fmt.Errorf("attaching a session: %w", ErrNoUnicast)
 	}
 	select {
 	case <-sess.Done():
@@ -77,6 +80,7 @@ func (s *Server) Attach(sess *coap.Session, profiles ...string) error {
 	default:
 	}
 	p := newPeer(s, sess, spoken)
+	p.from = from
 	s.mu.Lock()
 	_, known := s.peers[sess]
 	if !known {
@@ -144,6 +148,9 @@ func (s *Server) moved(p *peer, entry string) {
 		return
 	}
 	s.watchers.evict(p)
+	if p.from.Anycast {
+		return
+	}
 	if before != "" {
 		s.presence.leave(before, false)
 	}
@@ -192,7 +199,7 @@ func (s *Server) detach(p *peer, lost bool) {
 	entry := p.end()
 	s.cfg.Meter.SessionDown(p.sess.Reliable(), lost)
 	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", lost, "reason", p.sess.Err())
-	if entry != "" {
+	if entry != "" && !p.from.Anycast {
 		s.presence.leave(entry, lost)
 	}
 }

@@ -80,10 +80,10 @@ func TestSessionDefaultsAreFilledIn(t *testing.T) {
 func TestAttach(t *testing.T) {
 	inRig(t, nil, func(r *rig) {
 		c := r.connect("a.example")
-		if err := r.srv.Attach(c.served, "rfc1"); !errors.Is(err, ErrProfile) {
+		if err := r.srv.Attach(c.served, Listener{Profiles: []string{"rfc1"}}); !errors.Is(err, ErrProfile) {
 			t.Errorf("unknown profile: %v", err)
 		}
-		if err := r.srv.Attach(c.served); err != nil {
+		if err := r.srv.Attach(c.served, Listener{}); err != nil {
 			t.Errorf("a second time: %v", err)
 		}
 		if n := len(r.srv.Sessions()); n != 1 || r.meter.up != 1 {
@@ -93,7 +93,7 @@ func TestAttach(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.wait(time.Second)
-		if err := r.srv.Attach(c.served); !errors.Is(err, coap.ErrClosed) {
+		if err := r.srv.Attach(c.served, Listener{}); !errors.Is(err, coap.ErrClosed) {
 			t.Errorf("an ended session: %v", err)
 		}
 		if n := len(r.srv.Sessions()); n != 0 || r.meter.down != 1 {

@@ -39,6 +39,7 @@ type watchTable struct {
 	alarms     *alarms
 	meter      Meter
 	limit      int
+	limitOf    func(entry string) int // overrides limit where it is positive
 	gap, every time.Duration
 
 	mu      sync.Mutex
@@ -49,7 +50,7 @@ type watchTable struct {
 func newWatchTable(cfg Config, a *alarms) *watchTable {
 	return &watchTable{
 		now: cfg.Now, alarms: a, meter: cfg.Meter,
-		limit: cfg.MaxObserversPerClient, gap: cfg.MinNotifyGap, every: cfg.NotifyInterval,
+		limit: cfg.MaxObserversPerClient, limitOf: cfg.MaxObservers, gap: cfg.MinNotifyGap, every: cfg.NotifyInterval,
 		of: make(map[resource]map[*watcher]struct{}), entries: make(map[string]int),
 	}
 }
@@ -57,8 +58,12 @@ func newWatchTable(cfg Config, a *alarms) *watchTable {
 // add registers a watcher before its first answer is asked for, so that no change in between is missed. It returns
 // false when the client entry has as many as it may and none of them can be replaced.
 func (t *watchTable) add(w *watcher) bool {
+	limit := t.limit
+	if own := t.limitOf(w.entry); own > 0 {
+		limit = own
+	}
 	t.mu.Lock()
-	old, ok := t.room(w)
+	old, ok := t.room(w, limit)
 	if ok {
 		w.alarm.ring = func(_ context.Context, now time.Time) { t.due(w, now) }
 		w.pace = pace{gap: t.gap, every: t.every}
@@ -77,15 +82,17 @@ func (t *watchTable) add(w *watcher) bool {
 		}
 	}
 	if ok {
-		t.meter.Observers(1)
+		t.meter.Observers(ObserverBegan)
+	} else {
+		t.meter.Observers(ObserverRefused)
 	}
 	return ok
 }
 
 // room reports whether w fits; if only in the place of an older observation of the same resource by the same
 // session, it returns that one.
-func (t *watchTable) room(w *watcher) (replace *watcher, ok bool) {
-	if t.entries[w.entry] < t.limit {
+func (t *watchTable) room(w *watcher, limit int) (replace *watcher, ok bool) {
+	if t.entries[w.entry] < limit {
 		return nil, true
 	}
 	for old := range t.of[w.of] {
@@ -114,7 +121,7 @@ func (t *watchTable) remove(w *watcher) {
 	}
 	t.alarms.drop(&w.alarm)
 	t.mu.Unlock()
-	t.meter.Observers(-1)
+	t.meter.Observers(ObserverEnded)
 }
 
 // started notes that the first answer is out and that obs sends the further ones.

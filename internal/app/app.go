@@ -162,7 +162,7 @@ func (a *App) makeDownstream(context.Context) error {
 		Core: a.gateway, Profiles: []wire.Profile{profile(config.ProfileRFC9132), profile(config.ProfileDraft04)},
 		NodeID: a.cfg.NodeID, InitialHopLimit: uint8(a.cfg.HopLimit), // 1 to 255, checked by config
 		Session: sessionConfig(a.cfg.Session), NotifyInterval: a.cfg.Mitigation.NotifyEvery,
-		TrustedGateway: a.cfg.Policy.TrustsCDID, Logger: a.log, Meter: downstreamMeter{a.metrics},
+		Unicast: a.cfg.Unicast, TrustedGateway: a.cfg.Policy.TrustsCDID, Logger: a.log, Meter: downstreamMeter{a.metrics},
 	})
 	if err != nil {
 		return fmt.Errorf("making the server half: %w", err)
@@ -178,12 +178,13 @@ func (a *App) listen(context.Context) error {
 		return err
 	}
 	for _, l := range a.cfg.Listeners {
+		from := downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
 		s, err := coap.Listen(coap.ServerConfig{
 			Network: network(l.Transport), Address: l.Address, Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
 			Session: coap.SessionConfig{
 				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),
 			},
-			OnSession: func(s *coap.Session) error { return a.downstream.Attach(s, l.Profiles...) },
+			OnSession: func(s *coap.Session) error { return a.downstream.Attach(s, from) },
 			OnFailure: func(remote net.Addr, err error) {
 				a.log.Info("handshake failed", "peer", remote.String(), "error", err.Error())
 			},

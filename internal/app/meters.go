@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/metrics"
@@ -42,8 +43,18 @@ func (d downstreamMeter) Request(method wire.Method, code dots.Code) {
 	d.m.Request(metrics.Downstream, metrics.Method(method), code)
 }
 
+func (d downstreamMeter) Observers(change downstream.ObserverChange) {
+	switch change {
+	case downstream.ObserverBegan:
+		d.m.Observers(1)
+	case downstream.ObserverEnded:
+		d.m.Observers(-1)
+	case downstream.ObserverRefused:
+		d.m.ObserverRefused()
+	}
+}
+
 func (d downstreamMeter) HeartbeatMissed()        { d.m.HeartbeatMissed(metrics.Downstream) }
-func (d downstreamMeter) Observers(delta int)     { d.m.Observers(delta) }
 func (d downstreamMeter) Notified(code dots.Code) { d.m.Notified(code) }
 
 // gatewayMeter counts what the core does, and keeps how the store fares.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/metrics"
@@ -80,11 +81,14 @@ func TestDownstreamMeter(t *testing.T) {
 	d.SessionDown(false, true)
 	d.Request(wire.GET, dots.CodeContent)
 	d.HeartbeatMissed()
-	d.Observers(1)
+	d.Observers(downstream.ObserverBegan)
+	d.Observers(downstream.ObserverBegan)
+	d.Observers(downstream.ObserverEnded)
+	d.Observers(downstream.ObserverRefused)
 	d.Notified(dots.CodeContent)
 	wantLines(t, m, `dotsgate_sessions{side="downstream",transport="tls"} 1`, `dotsgate_sessions{side="downstream",transport="dtls"} 1`,
 		`dotsgate_sessions_lost_total{side="downstream"} 1`, `dotsgate_requests_total{code="2.05",method="get",side="downstream"} 1`,
-		`dotsgate_heartbeats_missed_total{side="downstream"} 1`, `dotsgate_observers 1`, `dotsgate_notifications_total{code="2.05"} 1`)
+		`dotsgate_heartbeats_missed_total{side="downstream"} 1`, `dotsgate_observers 1`, `dotsgate_observers_refused_total 1`, `dotsgate_notifications_total{code="2.05"} 1`)
 }
 
 // TestStoreHealth holds that the newest commit is what counts.

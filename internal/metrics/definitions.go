@@ -7,6 +7,7 @@ const (
 	NameSessions           = "dotsgate_sessions"
 	NameSessionsLost       = "dotsgate_sessions_lost_total"
 	NameObservers          = "dotsgate_observers"
+	NameObserversRefused   = "dotsgate_observers_refused_total"
 	NameNotifications      = "dotsgate_notifications_total"
 	NameRequests           = "dotsgate_requests_total"
 	NameMitigations        = "dotsgate_mitigations"
@@ -103,6 +104,7 @@ func stateDefinitions() []definition {
 		{NameSessions, gauge, []string{labelSide, labelTransport}, "Open CoAP sessions."},
 		{NameSessionsLost, counter, []string{labelSide}, "Sessions given up for missed heartbeats."},
 		{NameObservers, gauge, nil, "Observations that clients have open."},
+		{NameObserversRefused, counter, nil, "Observations answered as a plain GET because their client has too many."},
 		{NameNotifications, counter, []string{labelCode}, "Notifications handed to clients' sessions, by code."},
 		{NameRequests, counter, []string{labelSide, labelMethod, labelCode}, "Requests answered (downstream) or answered to us (uplink); code silent is no answer."},
 		{NameMitigations, gauge, []string{labelStatus}, "Mitigations by the status their clients see."},

@@ -34,6 +34,7 @@ type Metrics struct {
 	sessions    *prometheus.GaugeVec
 	lost        *prometheus.CounterVec
 	observers   prometheus.Gauge
+	unobserved  prometheus.Counter
 	notified    *prometheus.CounterVec
 	requests    requestCounters
 	mitigations *prometheus.GaugeVec
@@ -71,6 +72,7 @@ func (m *Metrics) makeState(cfg Config) {
 	m.sessions = m.gaugeVec(def[NameSessions])
 	m.lost = m.counterVec(def[NameSessionsLost])
 	m.observers = m.gaugeVec(def[NameObservers]).WithLabelValues()
+	m.unobserved = m.counterVec(def[NameObserversRefused]).WithLabelValues()
 	m.notified = m.counterVec(def[NameNotifications])
 	m.requests.vec = m.counterVec(def[NameRequests])
 	m.mitigations = m.gaugeVec(def[NameMitigations])
@@ -196,6 +198,9 @@ func (m *Metrics) SessionLost(side Side) { m.lost.WithLabelValues(side.String())
 
 // Observers counts observations of clients: 1 for one that began, -1 for one that ended.
 func (m *Metrics) Observers(delta int) { m.observers.Add(float64(delta)) }
+
+// ObserverRefused counts an observation that was answered as a plain GET for want of room.
+func (m *Metrics) ObserverRefused() { m.unobserved.Inc() }
 
 // Notified counts a notification handed to a client's session.
 func (m *Metrics) Notified(code dots.Code) { m.notified.WithLabelValues(codeLabel(code)).Inc() }

@@ -175,11 +175,13 @@ func TestNotifications(t *testing.T) {
 	m.Observers(1)
 	m.Observers(1)
 	m.Observers(-1)
+	m.ObserverRefused()
 	m.Notified(dots.CodeContent)
 	m.Notified(dots.CodeContent)
 	m.Notified(dots.CodeNotFound)
 	m.SessionLost(Downstream)
 	expect(t, m, NameObservers, map[string]float64{"": 1})
+	expect(t, m, NameObserversRefused, map[string]float64{"": 1})
 	expect(t, m, NameNotifications, map[string]float64{"code=2.05": 2, "code=4.04": 1})
 	expect(t, m, NameSessionsLost, map[string]float64{"side=downstream": 1, "side=uplink": 0})
 }
