@@ -219,7 +219,7 @@ func (w *legWorld) checkStep(standing []Standing, wanted []Share, got []Bundle) 
 			continue
 		}
 		w.made++
-		if !slices.IsSorted(b.Replaces) || !isSet(b.Target.Prefixes) || !slices.IsSortedFunc(b.Members, compareKey) {
+		if !slices.IsSorted(b.Replaces) || !properSet(b.Target.Prefixes) || !slices.IsSortedFunc(b.Members, compareKey) {
 			w.fail("not in order: %+v", b)
 		}
 		for i, s := range standing {

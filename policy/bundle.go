@@ -13,7 +13,7 @@ func (g *ground) bundles(i int) []Bundle {
 		return nil
 	}
 	n.soft = outermost(n.soft)
-	n.members = sorted(n.members, intCompare)
+	n.standing, n.members = sorted(n.standing, intCompare), sorted(n.members, intCompare)
 	if len(n.fqdns) > maxEntries || len(n.uris) > maxEntries {
 		g.unspeak(n)
 	}

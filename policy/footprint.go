@@ -92,7 +92,8 @@ func apart(ranges []dots.PortRange) []dots.PortRange {
 	if len(ranges) == 0 {
 		return nil
 	}
-	all := slices.SortedFunc(slices.Values(ranges), func(a, b dots.PortRange) int {
+	all := slices.Clone(ranges)
+	slices.SortFunc(all, func(a, b dots.PortRange) int {
 		return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(a.Upper, b.Upper))
 	})
 	kept := all[:1]
@@ -121,7 +122,10 @@ func (s spoken) say(normal, written string) {
 
 // written lists them as they were written, in the order of their normal forms.
 func (s spoken) written() []string {
-	var list []string
+	if len(s) == 0 {
+		return nil
+	}
+	list := make([]string, 0, len(s))
 	for _, k := range slices.Sorted(maps.Keys(s)) {
 		list = append(list, s[k])
 	}
@@ -145,14 +149,21 @@ func uriKey(s string) string {
 
 // sameTarget reports whether two targets without aliases mean the same, however they are written and cut.
 func sameTarget(a, b dots.Target) bool {
-	keys := func(list []string, key func(string) string) []string {
+	return serviceOf(a).equal(serviceOf(b)) && sameKeys(a.FQDNs, b.FQDNs, fqdnKey) && sameKeys(a.URIs, b.URIs, uriKey) &&
+		sameAddresses(outermost(masked(a.Prefixes)), outermost(masked(b.Prefixes)))
+}
+
+// sameKeys reports whether two lists have the same keys.
+func sameKeys(a, b []string, key func(string) string) bool {
+	if slices.Equal(a, b) {
+		return true
+	}
+	keys := func(list []string) []string {
 		out := make([]string, 0, len(list))
 		for _, s := range list {
 			out = append(out, key(s))
 		}
 		return sorted(out, strings.Compare)
 	}
-	return serviceOf(a).equal(serviceOf(b)) &&
-		slices.Equal(keys(a.FQDNs, fqdnKey), keys(b.FQDNs, fqdnKey)) && slices.Equal(keys(a.URIs, uriKey), keys(b.URIs, uriKey)) &&
-		sameAddresses(outermost(masked(a.Prefixes)), outermost(masked(b.Prefixes)))
+	return slices.Equal(keys(a), keys(b))
 }

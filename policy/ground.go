@@ -32,7 +32,7 @@ type claimant struct {
 // node is a leg in the making. What it holds of its standing legs is what is still wanted of them.
 type node struct {
 	into        int   // where it was joined into another: that one; else itself
-	standing    []int // ascending
+	standing    []int // in any order
 	fixed       bool
 	hard, soft  []netip.Prefix
 	fqdns, uris spoken
@@ -172,10 +172,9 @@ func (n *node) speak(f Footprint, soft []netip.Prefix) {
 func (g *ground) claim(i int) {
 	for _, p := range g.shares[i].raw {
 		for _, q := range g.cover(p) {
-			if n := &g.nodes[q.node]; !n.fixed {
-				n.hard = append(n.hard, q.prefix)
-				g.admit(q.node, i)
-			}
+			n := &g.nodes[q.node]
+			n.hard = append(n.hard, q.prefix)
+			g.admit(q.node, i)
 		}
 	}
 }
@@ -202,7 +201,7 @@ func (g *ground) join(nodes []int) int {
 		}
 		o, m := g.nodes[n], &g.nodes[to]
 		g.nodes[n] = node{into: to}
-		m.standing = sorted(append(m.standing, o.standing...), intCompare)
+		m.standing = append(m.standing, o.standing...)
 		m.hard = append(m.hard, o.hard...)
 		m.members = append(m.members, o.members...)
 		m.service = m.service.or(o.service)

@@ -7,14 +7,15 @@ import (
 )
 
 // A set of addresses is written as a list of prefixes that is sorted (netip.Prefix.Compare) and in which no prefix lies in another. The
-// functions here take and return such lists, unless they say something else; what they are given they leave as it is.
+// functions here take and return such lists, unless they say something else. What they are given they leave as it is, and may return.
 
 // outermost makes a list of any prefixes, without host bits, to a set: sorted, and one inside another is dropped.
 func outermost(list []netip.Prefix) []netip.Prefix {
-	if len(list) == 0 {
-		return nil
+	if isSet(list) {
+		return slices.Clip(list)
 	}
-	all := slices.SortedFunc(slices.Values(list), netip.Prefix.Compare)
+	all := slices.Clone(list)
+	slices.SortFunc(all, netip.Prefix.Compare)
 	kept := all[:1]
 	for _, p := range all[1:] { // sorted, a prefix comes right before those inside it
 		if !kept[len(kept)-1].Overlaps(p) {
@@ -22,6 +23,16 @@ func outermost(list []netip.Prefix) []netip.Prefix {
 		}
 	}
 	return kept
+}
+
+// isSet reports whether a list of prefixes without host bits is a set already.
+func isSet(list []netip.Prefix) bool {
+	for i := 1; i < len(list); i++ {
+		if list[i-1].Compare(list[i]) >= 0 || list[i-1].Overlaps(list[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // holds reports whether a prefix lies in one of the set.
@@ -41,6 +52,14 @@ func overlaps(set []netip.Prefix, p netip.Prefix) bool {
 
 // joined joins the two halves of a prefix where they are both in the set and may allows it, again and again.
 func joined(set []netip.Prefix, may func(netip.Prefix) bool) []netip.Prefix {
+	apart := true
+	for i := 1; i < len(set) && apart; i++ {
+		_, halves := parent(set[i-1], set[i])
+		apart = !halves
+	}
+	if apart {
+		return set
+	}
 	out := make([]netip.Prefix, 0, len(set))
 	for _, p := range set {
 		for len(out) > 0 {

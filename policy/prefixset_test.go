@@ -49,8 +49,8 @@ func hosts(list []netip.Prefix) uint64 {
 	return in
 }
 
-// isSet reports whether a list is as prefix sets are.
-func isSet(list []netip.Prefix) bool {
+// properSet reports whether a list is as prefix sets are.
+func properSet(list []netip.Prefix) bool {
 	for i, p := range list {
 		if p != p.Masked() || i > 0 && (list[i-1].Compare(p) >= 0 || list[i-1].Overlaps(p)) {
 			return false
@@ -66,7 +66,7 @@ func TestPrefixSets(t *testing.T) {
 		list := tinyPrefixes(r, r.IntN(8))
 		was := slices.Clone(list)
 		set := outermost(list)
-		if !isSet(set) || hosts(set) != hosts(list) || !slices.Equal(list, was) {
+		if !properSet(set) || hosts(set) != hosts(list) || !slices.Equal(list, was) {
 			t.Fatalf("outermost(%v) = %v", was, set)
 		}
 		for _, p := range set {
@@ -93,7 +93,7 @@ func testWithout(t *testing.T, p netip.Prefix, set []netip.Prefix) {
 	t.Helper()
 	parts := slices.DeleteFunc(slices.Clone(set), func(q netip.Prefix) bool { return q.Bits() < p.Bits() || !p.Overlaps(q) })
 	rest := without(p, parts)
-	if want := hosts([]netip.Prefix{p}) &^ hosts(parts); hosts(rest) != want || !isSet(rest) {
+	if want := hosts([]netip.Prefix{p}) &^ hosts(parts); hosts(rest) != want || !properSet(rest) {
 		t.Fatalf("without(%v, %v) = %v", p, parts, rest)
 	}
 	if least := joined(rest, func(netip.Prefix) bool { return true }); len(least) != len(rest) {
@@ -106,7 +106,7 @@ func testJoined(t *testing.T, set []netip.Prefix, in netip.Prefix) {
 	t.Helper()
 	may := func(q netip.Prefix) bool { return in.Bits() <= q.Bits() && in.Overlaps(q) }
 	got := joined(set, may)
-	if hosts(got) != hosts(set) || !isSet(got) {
+	if hosts(got) != hosts(set) || !properSet(got) {
 		t.Fatalf("joined(%v) = %v", set, got)
 	}
 	for i, p := range got {
