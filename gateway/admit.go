@@ -92,6 +92,9 @@ func (c *Core) admit(a *asking) {
 			return
 		}
 		c.create(a, v.Grant)
+		if m := c.mits[key]; m != nil {
+			c.gauge(m)
+		}
 	}
 }
 

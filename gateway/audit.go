@@ -10,7 +10,7 @@ import (
 
 // audit says who asked for what and what became of it: one line of the log for each decision. A refusal by the rate or by the load is one, too.
 func (c *Core) audit(a *asking, code dots.Code, more ...slog.Attr) []slog.Attr {
-	attrs := keyAttrs(a.key(), slog.String("domain", c.policy.DomainOf(a.ask.Client.Name)), slog.Any("targets", targets(a.ask.Request.Target)),
+	attrs := keyAttrs(a.key(), slog.String("domain", c.policy.Domain(a.ask.Client.Name)), slog.Any("targets", targets(a.ask.Request.Target)),
 		slog.String("code", code.String()))
 	if r := a.ruling.Value; a.ruling.Set {
 		attrs = append(attrs, slog.String("aaa", rulingWord(r.Allow, r.Failed)), slog.String("aaa_reason", r.Reason))

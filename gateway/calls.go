@@ -97,6 +97,12 @@ func (g *Gateway) Reload(ctx context.Context, r Rules) error {
 	return g.order(ctx, func(t Ticket) Event { return Reload{Ticket: t, Rules: r} })
 }
 
+// Recurse lets a mitigation go on to an uplink, or back, durably. Who names none, or several, gets an error that lists what there is.
+// When ctx ends first it may be done all the same.
+func (g *Gateway) Recurse(ctx context.Context, o RecurseOrder) error {
+	return g.order(ctx, func(t Ticket) Event { return Recurse{Ticket: t, Order: o} })
+}
+
 // order hands in an operator's command and waits until it is done and durable.
 func (g *Gateway) order(ctx context.Context, event func(Ticket) Event) error {
 	done := make(chan error, 1)

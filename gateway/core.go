@@ -18,6 +18,7 @@ type Core struct {
 	index    *policy.Index[dots.MitigationKey] // mitigations by expanded target
 	cuids    map[cuidName]*binding             // downstream cuids
 	cuidsOf  map[string][]cuidName             // by client entry
+	liveIn   map[string]int                    // number of live mitigations by domain
 	liveOf   map[string]int                    // number of live mitigations by client entry
 
 	legs       map[scope]*holding
@@ -72,6 +73,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		index:    policy.NewIndex(compareKeys),
 		cuids:    map[cuidName]*binding{},
 		cuidsOf:  map[string][]cuidName{},
+		liveIn:   map[string]int{},
 		liveOf:   map[string]int{},
 		asks:     map[dots.MitigationKey]*asking{},
 		names:    map[string]*name{},
@@ -143,16 +145,26 @@ func (c *Core) dispatchInner(ev Event) {
 		c.consulted(ev)
 	case Tick:
 		c.tick()
-	case Reload:
-		c.reload(ev)
-	case Drain:
-		c.drainUplink(ev)
 	case Committed:
 		c.committed(ev.Seq)
 	case CommitFailed:
 		c.commitFailed(ev)
 	case Restate:
 		c.restate()
+	default:
+		c.dispatchOrder(ev)
+	}
+}
+
+// dispatchOrder hands on an operator's command.
+func (c *Core) dispatchOrder(ev Event) {
+	switch ev := ev.(type) {
+	case Reload:
+		c.reload(ev)
+	case Drain:
+		c.drainUplink(ev)
+	case Recurse:
+		c.recurse(ev)
 	default:
 		panic(fmt.Sprintf("gateway: unknown event %T", ev))
 	}

@@ -83,6 +83,9 @@ func (c *Core) mitigationDue(m *mitigation) {
 	if passed(m.sevenAt, c.now) {
 		c.tellSeven(m)
 	}
+	if passed(m.calmAt, c.now) {
+		c.calm(m)
+	}
 	switch {
 	case m.phase == live && passed(m.expires, c.now):
 		c.out.note(slog.LevelInfo, "mitigation expired", keyAttrs(m.key)...)

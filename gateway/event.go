@@ -83,6 +83,12 @@ type Reload struct {
 	Rules
 }
 
+// Recurse is the operator's command to let a mitigation go on to an uplink.
+type Recurse struct {
+	Ticket Ticket
+	Order  RecurseOrder
+}
+
 // Committed says that every batch up to Seq is durable.
 type Committed struct{ Seq uint64 }
 
@@ -112,6 +118,7 @@ func (LinkUp) event()       {}
 func (LinkDown) event()     {}
 func (Consulted) event()    {}
 func (Reload) event()       {}
+func (Recurse) event()      {}
 func (Drain) event()        {}
 func (Committed) event()    {}
 func (CommitFailed) event() {}

@@ -33,7 +33,7 @@ func (b *bucket) take(now time.Time, n int, period time.Duration) {
 // tooFast refuses a new request of a client that brings them too fast, or one under a new cuid that it may not have yet, and counts it
 // otherwise. What is refused later counts, too. A refresh of what is live never does, and a withdrawal does not come here: under attack they matter.
 func (c *Core) tooFast(m *mitigation, ask dots.Ask) *dots.Error {
-	if ask.Efficacy || m != nil && m.phase == live && sameRequest(m.asked, ask.Request) {
+	if c.isFree(m, ask) {
 		return nil
 	}
 	rates := c.policy.Rates(ask.Client.Name)
@@ -50,6 +50,11 @@ func (c *Core) tooFast(m *mitigation, ask dots.Ask) *dots.Error {
 		p.requests.take(c.now, n, time.Minute)
 	}
 	return nil
+}
+
+// isFree reports whether a request is none of those that are counted. m is what stands under its mid.
+func (c *Core) isFree(m *mitigation, ask dots.Ask) bool {
+	return ask.Efficacy || m != nil && m.phase == live && sameRequest(m.asked, ask.Request)
 }
 
 // takeCUID counts a cuid that a client gets; it is refused if others came in the way since its request came.

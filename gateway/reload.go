@@ -24,7 +24,7 @@ func (c *Core) reload(ev Reload) {
 	c.policy, c.cfg.Policy = ev.Policy, ev.Policy
 	c.cfg.Identities, c.cfg.Unmirrored = ev.Identities, ev.Unmirrored
 	maps.DeleteFunc(c.up, func(uplink string, _ bool) bool { return ev.Policy.CUIDMode(uplink) == "" })
-	maps.DeleteFunc(c.paces, func(client string, _ *pace) bool { return ev.Policy.DomainOf(client) == "" })
+	maps.DeleteFunc(c.paces, func(client string, _ *pace) bool { return ev.Policy.Domain(client) == "" })
 	c.dropUnknown()
 	ended := 0
 	for _, k := range slices.SortedFunc(maps.Keys(c.mits), compareKeys) {
@@ -53,6 +53,9 @@ func (c *Core) stillAllowed(m *mitigation) bool {
 		return false
 	}
 	c.complete(m)
+	if c.mits[m.key] == m && m.phase == live {
+		c.gauge(m)
+	}
 	return c.mits[m.key] == m && m.phase == live
 }
 
@@ -66,6 +69,8 @@ func (c *Core) renew(m *mitigation) *dots.Error {
 		return err
 	}
 	before := m.record().Value
+	lower(c.liveIn, m.grant.Domain)
+	c.liveIn[g.Domain]++
 	m.grant = g
 	c.index.Insert(m.key, g.Domain, g.Expanded)
 	if !bytes.Equal(before, m.record().Value) {

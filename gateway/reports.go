@@ -204,6 +204,7 @@ func (c *Core) newReport(m *mitigation, l *leg, r dots.Report) {
 		c.setStood(l, false)
 		c.due.arm(l)
 	}
+	c.gauge(m)
 	now := c.shows(m)
 	if now != before {
 		c.out.note(slog.LevelInfo, "mitigation status", keyAttrs(m.key, slog.String("status", now.String()), slog.String("was", before.String()))...)

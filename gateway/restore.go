@@ -67,7 +67,7 @@ func (c *Core) restoreMitigation(now time.Time, key string, v mitigationRecord) 
 	m := &mitigation{
 		key: dots.MitigationKey{Client: v.Client, MID: v.MID}, asked: v.Asked.request(v.MID), hopLimit: v.HopLimit, cdid: v.CDID,
 		lifetime: v.Lifetime, start: v.Start, legs: v.Legs, mirror: v.Mirror, fired: v.Fired, period: v.Period, phase: live,
-		recursed: v.Recursed, to: v.To, byHand: v.ByHand,
+		recursion: recursion{recursed: v.Recursed, to: v.To, byHand: v.ByHand},
 	}
 	m.grant = c.policy.Today(v.Grant.grant(m))
 	if v.Expires != 0 {

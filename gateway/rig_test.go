@@ -367,13 +367,14 @@ func (r *rig) check() {
 	r.t.Helper()
 	c := r.core
 	liveOf := map[string]int{}
-	byClient := 0
+	byClient, liveIn := 0, map[string]int{}
 	for k, m := range c.mits {
 		if m.key != k || c.byClient[k.Client][k.MID] != m {
 			r.t.Fatalf("mitigation %v is not where it belongs", k)
 		}
 		if m.phase == live {
 			liveOf[k.Client.Name]++
+			liveIn[m.grant.Domain]++
 		}
 		if b := c.cuids[nameOf(k.Client)]; b == nil || b.owner != k.Client.Name && !slices.Contains(b.former, k.Client.Name) {
 			r.t.Fatalf("cuid of %v is not bound", k)
@@ -382,7 +383,7 @@ func (r *rig) check() {
 	for _, of := range c.byClient {
 		byClient += len(of)
 	}
-	if byClient != len(c.mits) || c.index.Len() != len(c.mits) || fmt.Sprint(liveOf) != fmt.Sprint(c.liveOf) {
+	if byClient != len(c.mits) || c.index.Len() != len(c.mits) || fmt.Sprint(liveOf, liveIn) != fmt.Sprint(c.liveOf, c.liveIn) {
 		r.t.Fatalf("%d mitigations, %d by client, %d in the index, live %v and %v", len(c.mits), byClient, c.index.Len(), liveOf, c.liveOf)
 	}
 	r.checkNames()

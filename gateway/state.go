@@ -30,10 +30,8 @@ type mitigation struct {
 	mirror   dots.LegKey   // its armed leg, for a request with trigger-mitigation=false; zero: none
 
 	phase phase
-	// recursed: it goes on from the local mitigators to the uplinks; to is the operator's choice of one, byHand: by his command, for good.
-	recursed bool
-	to       string
-	byHand   bool
+	recursion
+	calmAt time.Time // when it goes back, if no rule wants it to recurse until then
 
 	fired  bool                      // a request with trigger-mitigation=false that was triggered
 	sevens int                       // how often status 7 is still to be told before it is armed again
@@ -69,7 +67,7 @@ type waiter struct {
 func (m *mitigation) dueAt() time.Time {
 	switch m.phase {
 	case live:
-		return earliest(m.answerBy, m.expires, m.sevenAt)
+		return earliest(m.answerBy, m.expires, m.sevenAt, m.calmAt)
 	case terminating:
 		return earliest(m.answerBy, m.termUntil)
 	}

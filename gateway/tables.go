@@ -25,6 +25,7 @@ func (c *Core) enter(m *mitigation) {
 	of[m.key.MID] = m
 	if m.phase == live {
 		c.liveOf[m.key.Client.Name]++
+		c.liveIn[m.grant.Domain]++
 	}
 	c.index.Insert(m.key, m.grant.Domain, m.grant.Expanded)
 }
@@ -59,9 +60,8 @@ func (c *Core) retire(m *mitigation, to phase) {
 // over takes a live mitigation out of what counts the live ones.
 func (c *Core) over(m *mitigation) {
 	name := m.key.Client.Name
-	if c.liveOf[name]--; c.liveOf[name] == 0 {
-		delete(c.liveOf, name)
-	}
+	lower(c.liveOf, name)
+	lower(c.liveIn, m.grant.Domain)
 	c.out.Over = append(c.out.Over, m.key)
 	c.unwatch(m)
 }

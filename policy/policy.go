@@ -87,14 +87,6 @@ func (p *Policy) Domain(client string) string {
 	return c.domain.name
 }
 
-// DomainOf returns the domain of a client entry; empty: there is no such entry.
-func (p *Policy) DomainOf(client string) string {
-	if c, ok := p.clients[client]; ok {
-		return c.domain.name
-	}
-	return ""
-}
-
 // MayMitigate reports whether a client entry is known and no guest.
 func (p *Policy) MayMitigate(client string) bool {
 	c, ok := p.clients[client]
