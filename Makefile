@@ -10,6 +10,8 @@ LDFLAGS       := -s -w -X main.version=$(VERSION)
 GOFUMPT       := $(BIN)/gofumpt-v0.12.0
 GOLANGCI      := $(BIN)/golangci-lint-v2.15.0
 GOVULNCHECK   := $(BIN)/govulncheck-v1.1.4
+# The foreign speaker that interop talks to besides Debian's; the version is that of its API in go.mod.
+GOBGP_VERSION := 4.8.0
 
 # Rounds of the kill -9 test, how long each fuzz target runs, and each benchmark of a part.
 KILL_ROUNDS   ?= 200
@@ -42,9 +44,10 @@ kill: ## kill -9 the gateway under load, KILL_ROUNDS times
 	@$(GO) test -list '^TestKill' ./internal/app/... | grep '^TestKill'
 	DOTSGATE_KILL_ROUNDS=$(KILL_ROUNDS) $(GO) test -count=1 -timeout 10m -run '^TestKill' ./internal/app/...
 
-interop: build ## tests against foreign peers (installs libcoap3-bin and freeradius when it can)
+interop: build ## tests against foreign peers (installs libcoap3-bin, freeradius and gobgpd when it can)
 	@internal/tools/install-package coap-client-openssl libcoap3-bin
 	@internal/tools/install-package freeradius freeradius
+	@internal/tools/install-gobgpd $(BIN) $(GOBGP_VERSION)
 	@$(GO) test -tags interop -list '^TestInterop' ./internal/interop/... | grep '^TestInterop'
 	$(GO) test -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
 

@@ -5,5 +5,5 @@
 // once, here, from the RFCs, and a dialect is no more than the names of its calls.
 //
 // Every route carries a large community that marks it as ours. After a restart of ours the marked routes that no leg is known to
-// want are returned by Open under keys of their own, and go when these are stopped, unless a leg has claimed the route meanwhile.
+// want are returned by Open under keys of their own, and go after these were stopped, unless a leg has claimed the route meanwhile.
 package bgp

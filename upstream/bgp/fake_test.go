@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -22,6 +24,8 @@ type daemon struct {
 	api     string
 	address string
 	server  *grpc.Server
+	served  sync.WaitGroup
+	options []grpc.ServerOption
 
 	mu     sync.Mutex
 	as     uint32
@@ -33,39 +37,51 @@ type daemon struct {
 	fail func(what string) error
 }
 
-// newDaemon starts a daemon with a peer that takes everything.
+// newDaemon starts a daemon with a peer that takes everything. It listens on a socket, whose name nobody else takes over a restart.
 func newDaemon(t *testing.T, api string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, api: api, as: 64500, routes: map[string]path{}, peers: []peer{{established: true, families: families()}}}
-	d.start("127.0.0.1:0")
-	t.Cleanup(func() { d.server.Stop() })
+	dir, err := os.MkdirTemp("", "bgp") // not t.TempDir: the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{
+		t: t, api: api, address: "unix://" + filepath.Join(dir, "api"), as: 64500,
+		routes: map[string]path{}, peers: []peer{{established: true, families: families()}},
+	}
+	d.start()
+	t.Cleanup(func() {
+		d.stop()
+		_ = os.RemoveAll(dir)
+	})
 	return d
 }
 
-func (d *daemon) start(address string) {
+func (d *daemon) start() {
 	d.t.Helper()
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen(target(d.address))
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.address = l.Addr().String()
-	d.server = grpc.NewServer()
+	d.server = grpc.NewServer(d.options...)
 	if d.api == APIv3 {
 		v3api.RegisterGobgpApiServer(d.server, &front3{d: d})
 	} else {
 		v4api.RegisterGoBgpServiceServer(d.server, &front4{d: d})
 	}
-	server := d.server
-	go func() { _ = server.Serve(l) }() // it ends with Stop, which waits for it
+	d.served.Go(func() { _ = d.server.Serve(l) }) // it ends with Stop
+}
+
+// stop ends the daemon, and its socket with it.
+func (d *daemon) stop() {
+	d.server.Stop()
+	d.served.Wait()
 }
 
 // restart ends the daemon and starts it anew with an empty table.
 func (d *daemon) restart() {
-	d.server.Stop()
-	d.mu.Lock()
-	clear(d.routes)
-	d.mu.Unlock()
-	d.start(d.address)
+	d.stop()
+	d.set(func() { clear(d.routes) })
+	d.start()
 }
 
 // does notes a call, and does it unless it is to fail.

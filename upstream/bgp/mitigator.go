@@ -140,19 +140,29 @@ func (m *Mitigator) Start(ctx context.Context, leg dots.Leg) error {
 	return m.drop(ctx, leg.Key, m.table.surplus(leg.Key, wanted))
 }
 
-// Stop withdraws the routes that no other leg wants.
+// Stop withdraws the routes that no other leg wants. One of an earlier run stays until the next Status while there are legs: after a
+// restart the leg that wants it may be started only then, and the route is not to be away in between.
 func (m *Mitigator) Stop(ctx context.Context, key dots.LegKey) error {
-	if p, ok := m.table.stale[key]; ok {
-		if err := m.withdraw(ctx, p); err != nil {
-			return err
-		}
-		delete(m.table.stale, key)
-		return nil
-	}
-	if err := m.drop(ctx, key, m.table.of(key)); err != nil {
+	if _, ok := m.table.stale[key]; ok {
+		m.table.doomed[key] = true
+	} else if err := m.drop(ctx, key, m.table.of(key)); err != nil {
 		return err
 	}
 	delete(m.table.legs, key)
+	if len(m.table.legs) > 0 {
+		return nil
+	}
+	return m.sweep(ctx)
+}
+
+// sweep withdraws the routes of an earlier run that are to go.
+func (m *Mitigator) sweep(ctx context.Context) error {
+	for key := range m.table.doomed {
+		if err := m.withdraw(ctx, m.table.stale[key]); err != nil {
+			return err
+		}
+		m.table.spare(key)
+	}
 	return nil
 }
 
@@ -172,6 +182,9 @@ func (m *Mitigator) drop(ctx context.Context, key dots.LegKey, list []*held) err
 // Status tells 2 of a leg whose routes gobgpd has while a peer takes them, 8 of an armed one, and 1 otherwise. A route that is
 // missing is announced again, and Status is 1 until it is seen.
 func (m *Mitigator) Status(ctx context.Context, keys []dots.LegKey) ([]upstream.LegReport, error) {
+	if err := m.sweep(ctx); err != nil {
+		return nil, err
+	}
 	known := slices.DeleteFunc(slices.Clone(keys), func(k dots.LegKey) bool { return m.table.legs[k] == nil })
 	if len(known) == 0 {
 		return nil, m.alive(ctx)

@@ -27,13 +27,15 @@ type table struct {
 	name   string
 	routes map[string]*held                    // by path.id
 	legs   map[dots.LegKey]map[string]struct{} // ids of routes; a leg may have none
-	// stale are marked routes that no leg is known to want, by the key that Open returned.
-	stale map[dots.LegKey]path
+	// stale are marked routes that no leg is known to want, by the key that Open returned; doomed are those that are to go.
+	stale  map[dots.LegKey]path
+	doomed map[dots.LegKey]bool
 }
 
 func newTable(name string) *table {
 	return &table{
-		name: name, routes: map[string]*held{}, legs: map[dots.LegKey]map[string]struct{}{}, stale: map[dots.LegKey]path{},
+		name: name, routes: map[string]*held{}, legs: map[dots.LegKey]map[string]struct{}{},
+		stale: map[dots.LegKey]path{}, doomed: map[dots.LegKey]bool{},
 	}
 }
 
@@ -64,7 +66,7 @@ func (t *table) claim(key dots.LegKey, list []path) []*held {
 			_, stale := t.stale[t.staleKey(p)]
 			h = &held{path: p, legs: map[dots.LegKey]bool{}, there: stale}
 			t.routes[id] = h
-			delete(t.stale, t.staleKey(p))
+			t.spare(t.staleKey(p))
 		}
 		h.legs[key] = true
 		ids[id] = struct{}{}
@@ -73,6 +75,12 @@ func (t *table) claim(key dots.LegKey, list []path) []*held {
 		}
 	}
 	return due
+}
+
+// spare forgets a stale route: it is claimed, or gone.
+func (t *table) spare(key dots.LegKey) {
+	delete(t.stale, key)
+	delete(t.doomed, key)
 }
 
 // surplus returns the routes that a leg has and does not want any more, in a fixed order.
@@ -111,6 +119,7 @@ func (t *table) of(key dots.LegKey) []*held { return t.surplus(key, nil) }
 func (t *table) settle(found []path) []dots.LegKey {
 	there := map[string]bool{}
 	clear(t.stale)
+	clear(t.doomed)
 	for _, p := range found {
 		there[p.id()] = true
 		if t.routes[p.id()] == nil && len(t.stale) < maxStale {
