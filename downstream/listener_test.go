@@ -154,7 +154,9 @@ func TestAnycastIsNoPresence(t *testing.T) {
 		if r.meter.lost != 1 {
 			t.Fatalf("%d sessions lost; want 1", r.meter.lost)
 		}
-		r.join(clientConfig{name: "b.example", from: Listener{Anycast: true}}).served.Close()
+		if err := r.join(clientConfig{name: "b.example", from: Listener{Anycast: true}}).served.Close(); err != nil {
+			t.Fatal(err)
+		}
 		r.wait(time.Minute)
 		if got := r.core.presences(); len(got) != 0 {
 			t.Errorf("the core was told %q", got)
