@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type testClient struct {
 	profile wire.Profile
 	session *coap.Session
 	close   func()
+	heard   bytes.Buffer // bodies and texts of all answers
 }
 
 // connect makes a session to the gateway with a lab certificate.
@@ -66,6 +68,7 @@ func (c *testClient) do(ctx context.Context, req wire.Request) (wire.Response, e
 	if err != nil {
 		return wire.Response{}, err
 	}
+	c.heard.Write(answer.Payload)
 	return c.read(req, answer)
 }
 

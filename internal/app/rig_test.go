@@ -73,6 +73,12 @@ mitigation: {terminating: 4s, answer_wait: 1s}
 // writeGatewayFile writes the configuration into a folder of its own, where the store goes too.
 func writeGatewayFile(t testing.TB, pki, uplink, transport, more string) string {
 	t.Helper()
+	return writeText(t, fmt.Sprintf(gatewayFile, pki, uplink, transport, more))
+}
+
+// writeText writes a configuration into a folder of its own, where the store goes too.
+func writeText(t testing.TB, text string) string {
+	t.Helper()
 	// A folder of the test may have a name too long for a socket.
 	dir, err := os.MkdirTemp("", "dotsgate")
 	if err != nil {
@@ -80,7 +86,7 @@ func writeGatewayFile(t testing.TB, pki, uplink, transport, more string) string 
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // what is left is in the system's folder for such things
 	file := filepath.Join(dir, "dotsgate.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, gatewayFile, pki, uplink, transport, more), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file

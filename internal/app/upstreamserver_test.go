@@ -1,12 +1,14 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 type seen struct {
 	op       wire.Op
 	cuid     string
+	cdid     string
 	mid      uint32
 	target   dots.Target
 	efficacy bool
@@ -43,6 +46,7 @@ type upstreamServer struct {
 
 	mu       sync.Mutex
 	log      []seen
+	raw      bytes.Buffer // paths and bodies of all requests, also of those in log
 	stands   map[string]map[uint32]*standing
 	watchers map[*coap.Observer]wire.Request
 	sessions map[uint64]*coap.Session
@@ -169,8 +173,10 @@ func (u *upstreamServer) ServeCoAP(ex *coap.Exchange) {
 		return
 	}
 	u.change(func() {
+		u.raw.WriteString(strings.Join(m.Options.Path(), "/"))
+		u.raw.Write(m.Payload)
 		u.log = append(u.log, seen{
-			op: req.Op, cuid: req.CUID, mid: req.MID.Value, target: req.Mitigation.Target, efficacy: req.Efficacy,
+			op: req.Op, cuid: req.CUID, cdid: req.CDID, mid: req.MID.Value, target: req.Mitigation.Target, efficacy: req.Efficacy,
 			hopLimit: req.HopLimit.Value,
 		})
 		resp := u.answer(req)
