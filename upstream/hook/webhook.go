@@ -94,10 +94,10 @@ func NewWebhook(cfg WebhookConfig) (*Mitigator, error) {
 // check reports what is wrong with the configuration but its TLS, and reads the secret.
 func (w *webhook) check() error {
 	if w.cfg.Uplink == "" || w.cfg.SecretFile == "" {
-		return errors.New("Uplink and SecretFile are required")
+		return errors.New("the uplink's name and the secret's file are required")
 	}
 	if w.cfg.Timeout < 0 {
-		return errors.New("Timeout is negative")
+		return errors.New("the timeout is negative")
 	}
 	if err := checkURL(w.cfg.URL); err != nil {
 		return err

@@ -63,7 +63,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.Errorf("timestamp %q", stamp)
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
-	fmt.Fprintf(mac, "%s.%s", stamp, body)
+	mac.Write([]byte(stamp + "." + string(body)))
 	if got := req.Header.Get("Dotsgate-Signature"); got != "v1="+hex.EncodeToString(mac.Sum(nil)) {
 		r.Errorf("signature %q", got)
 	}
@@ -95,6 +95,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.answer(w, req, m)
 	}
 }
+
+// say answers a request.
+func say(w http.ResponseWriter, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 func or(v any) any {
 	if v == nil {
@@ -138,9 +141,9 @@ func TestWebhook(t *testing.T) {
 	r.answer = func(w http.ResponseWriter, _ *http.Request, got map[string]any) {
 		switch got["action"] {
 		case "list":
-			fmt.Fprintf(w, `{"mitigations":[{"id":%q}]}`, id)
+			say(w, `{"mitigations":[{"id":%q}]}`, id)
 		case "change":
-			fmt.Fprint(w, `{"status":"mitigated","counters":{"bytes":12}}`)
+			say(w, `{"status":"mitigated","counters":{"bytes":12}}`)
 			if target := fmt.Sprint(got["mitigation"]); !strings.Contains(target, "192.0.2.0/24") {
 				t.Errorf("asked for %v", target)
 			}
@@ -183,9 +186,9 @@ func TestWebhookStatus(t *testing.T) {
 		case !ok || req.Method != http.MethodGet:
 			t.Errorf("%s %s", req.Method, req.URL)
 		case k.MID%3 == 0:
-			fmt.Fprint(w, `{"status":"exceeded"}`)
+			say(w, `{"status":"exceeded"}`)
 		case k.MID%3 == 1:
-			fmt.Fprintf(w, `{"mitigations":[{"id":%q,"status":"mitigated"}]}`, m.id(k))
+			say(w, `{"mitigations":[{"id":%q,"status":"mitigated"}]}`, m.id(k))
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -214,7 +217,7 @@ func TestWebhookStatusGoesRound(t *testing.T) {
 		if strings.HasSuffix(req.URL.Path, ".3") {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
-		fmt.Fprint(w, `{"status":"mitigated"}`)
+		say(w, `{"status":"mitigated"}`)
 	}
 	seen := map[uint32]bool{}
 	for range 20 {
