@@ -73,7 +73,11 @@ mitigation: {terminating: 4s, answer_wait: 1s}
 // writeGatewayFile writes the configuration into a folder of its own, where the store goes too.
 func writeGatewayFile(t testing.TB, pki, uplink, transport, more string) string {
 	t.Helper()
-	return writeText(t, fmt.Sprintf(gatewayFile, pki, uplink, transport, more))
+	return writeText(t, gatewayText(pki, uplink, transport, more))
+}
+
+func gatewayText(pki, uplink, transport, more string) string {
+	return fmt.Sprintf(gatewayFile, pki, uplink, transport, more)
 }
 
 // writeText writes a configuration into a folder of its own, where the store goes too.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -153,7 +154,9 @@ func (tt topology) play(t *testing.T) {
 // try sends a request that may have any answer.
 func (c *testClient) try(t *testing.T, req wire.Request) {
 	t.Helper()
-	if _, err := c.do(t.Context(), req); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := c.do(ctx, req); err != nil {
 		t.Errorf("%s: %v", c.name, err)
 	}
 }
