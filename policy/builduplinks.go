@@ -79,19 +79,27 @@ func (b *builder) farms(list []Farm) {
 //
 // RFC 9284, Section 5: a request for such a prefix goes to the provider that assigned it and to no other.
 func (b *builder) providers(list []Uplink) {
+	var seen bart.Table[string]
+	of := map[string][]netip.Prefix{}
 	for i, u := range list {
 		owner := b.policy.logical(u.Name)
 		for j, q := range u.Prefixes {
 			at := fmt.Sprintf("uplinks[%d].prefixes[%d]", i, j)
-			switch other, r := overlapping(&b.policy.assigned, q, owner); {
+			switch other, r := overlapping(&seen, q, owner); {
 			case !b.prefix(at, q):
 			case u.Local:
 				b.fault(at, "a local mitigator assigns no addresses", "move it to the provider's uplink")
 			case other != "":
-				b.fault(at, fmt.Sprintf("%v overlaps %v of uplink %q", q, r, other), "servers of one provider are a farm: an address has one provider")
+				b.fault(at, fmt.Sprintf("%v overlaps %v of uplink %q", q, r, other), "an address has one provider: make a farm of several servers of one")
 			default:
-				b.policy.assigned.Insert(q, owner)
+				seen.Insert(q, owner)
+				of[owner] = append(of[owner], q)
 			}
+		}
+	}
+	for owner, all := range of { // two halves are asked for as their whole
+		for _, q := range joined(outermost(all), func(netip.Prefix) bool { return true }) {
+			b.policy.assigned.Insert(q, owner)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (p *Policy) places(v Links, c Course, t *trace) []Place {
 			parts[to.server] = append(parts[to.server], one)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b candidate) int { return a.rank - b.rank })
+	slices.SortStableFunc(order, func(a, b candidate) int { return d.route.rank(a.name) - d.route.rank(b.name) })
 	places := make([]Place, 0, len(order))
 	for _, to := range order {
 		places = append(places, Place{
@@ -109,7 +109,6 @@ type router struct {
 // candidate is an uplink or farm that may be asked, and the server of it that is.
 type candidate struct {
 	name, server string
-	rank         int // place in the order of preference
 	up, drained  bool
 	at           bool // the mitigation is asked for there now
 	refused      bool
@@ -120,7 +119,7 @@ func (c candidate) acts() bool { return c.up && !c.drained }
 
 // destinations says who is asked for a portion.
 func (r *router) destinations(owner string) []candidate {
-	mitigators := r.among(r.route.mitigators, owner, 0)
+	mitigators := r.among(r.route.mitigators, owner)
 	local := r.pick(mitigators, StrategySerial)
 	acts := slices.ContainsFunc(local, candidate.acts)
 	if acts && !r.course.Recursed {
@@ -128,7 +127,7 @@ func (r *router) destinations(owner string) []candidate {
 		r.trace.step("place", ResultNote, func() (string, string) { return "uplinks", "are not asked: a local mitigator acts" })
 		return local
 	}
-	uplinks := r.among(r.beyond(owner), owner, len(r.route.mitigators))
+	uplinks := r.among(r.beyond(owner), owner)
 	up := r.pick(uplinks, r.route.strategy)
 	switch isUp := func(c candidate) bool { return c.up }; {
 	case acts:
@@ -165,17 +164,26 @@ func (p *Policy) may(name, owner string) bool {
 	return owner == "" || owner == p.logical(name) || p.uplinks[name].local
 }
 
-// among looks at those of the names that may be asked for a portion. The first has the rank first.
-func (r *router) among(names []string, owner string, first int) []candidate {
+// among looks at those of the names that may be asked for a portion.
+func (r *router) among(names []string, owner string) []candidate {
 	var list []candidate
-	for i, n := range names {
+	for _, n := range names {
 		if r.policy.may(n, owner) {
-			c := r.look(n)
-			c.rank = first + i
-			list = append(list, c)
+			list = append(list, r.look(n))
 		}
 	}
 	return list
+}
+
+// rank is the place of a name in the order of preference; what the operator chose beyond it comes last.
+func (r route) rank(name string) int {
+	if i := slices.Index(r.mitigators, name); i >= 0 {
+		return i
+	}
+	if i := slices.Index(r.uplinks, name); i >= 0 {
+		return len(r.mitigators) + i
+	}
+	return len(r.mitigators) + len(r.uplinks)
 }
 
 // look finds the server of an uplink or farm that is asked, if it is, and what can be said of it.
