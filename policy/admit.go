@@ -42,8 +42,7 @@ func (p *Policy) admit(v View, links Links, a Ask, t *trace) Verdict {
 	g := p.grant(a, c, x)
 	g.Refresh = same
 	t.granted(c, a, g)
-	if err = p.checkUplinks(c.domain, g.Outside); err != nil {
-		t.refused("uplinks", err)
+	if err = p.checkUplinks(c.domain, g.Outside, t); err != nil {
 		return Verdict{Deny: err}
 	}
 	if !same {
@@ -196,11 +195,12 @@ func (d *domain) outside(x expansion) Footprint {
 // checkUplinks refuses a target of which a part may be asked of no uplink of the domain, whatever their state.
 //
 // RFC 9284, Section 5: what another provider assigned is not asked of this one.
-func (p *Policy) checkUplinks(d *domain, outside Footprint) *dots.Error {
+func (p *Policy) checkUplinks(d *domain, outside Footprint, t *trace) *dots.Error {
 	for _, one := range p.portions(outside) {
 		r := router{policy: p, route: d.route}
 		mine := func(name string) bool { return p.may(name, one.owner) }
 		if !slices.ContainsFunc(d.route.mitigators, mine) && !slices.ContainsFunc(r.beyond(one.owner), mine) {
+			t.step("uplinks", ResultRefused, func() (string, string) { return one.say(), sayForeign(one.owner) })
 			return dots.Refuse(dots.CodeBadRequest, "no uplink for this target")
 		}
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ const (
 // Step is one thing that was looked at on the way to a decision.
 type Step struct {
 	// Rule is what it was looked at for: client, cuid, mid, alias-name, target-prefix, target-fqdn, target-uri, resolution, target, lifetime, translation,
-	// uplinks, overlap, quota, request, aaa or place.
+	// uplinks, overlap, quota, request, aaa, provider or place.
 	Rule    string
 	Subject string // what was looked at; may be empty
 	Result  string // one of the Results
@@ -173,9 +174,17 @@ func (r *router) why(c candidate, asked bool) string {
 	case asked && r.route.strategy == StrategyAll:
 		return "all are asked"
 	case asked:
-		return "the first that may be asked and is up, by " + string(r.route.strategy)
+		return "the first that may be asked and is up" + r.rule(c)
 	}
-	return "another one goes before it, by " + string(r.route.strategy)
+	return "another one goes before it" + r.rule(c)
+}
+
+// rule names the strategy by which uplinks are chosen. Local mitigators know one only.
+func (r *router) rule(c candidate) string {
+	if slices.Contains(r.route.mitigators, c.name) {
+		return ""
+	}
+	return ", by " + string(r.route.strategy)
 }
 
 // say tells what a client entry is.
@@ -281,6 +290,31 @@ func (d *domain) sayOverlap(a Ask, o Overlap, asked Expanded) string {
 		return "in the way, by reject-new; what both ask for " + common
 	}
 	return "no obstacle, by " + string(d.overlap) + "; what both ask for " + common
+}
+
+// say lists what a portion has.
+func (o portion) say() string {
+	var words []string
+	for _, p := range o.part.Expanded.Prefixes {
+		words = append(words, p.String())
+	}
+	return strings.Join(append(words, o.part.Expanded.Names...), ", ")
+}
+
+// sayProvider tells who may be asked for what a provider assigned.
+func sayProvider(owner string) string {
+	if owner == "" {
+		return "of no provider: any uplink of the domain may be asked"
+	}
+	return "of " + owner + ", which alone may be asked"
+}
+
+// sayForeign tells why nobody may be asked.
+func sayForeign(owner string) string {
+	if owner == "" {
+		return "of no provider, and by partition every uplink of the domain is asked for its own alone"
+	}
+	return owner + " assigned it, and is none of the domain's uplinks"
 }
 
 // sayLifetime writes a lifetime.

@@ -64,6 +64,9 @@ func (p *Policy) places(v Links, c Course, t *trace) []Place {
 	parts := map[string][]portion{}
 	var order []candidate
 	for _, one := range portions {
+		if p.assigned.Size() > 0 {
+			t.step("provider", ResultNote, func() (string, string) { return one.say(), sayProvider(one.owner) })
+		}
 		for _, to := range r.destinations(one.owner) {
 			if len(parts[to.server]) == 0 {
 				order = append(order, to)

@@ -27,7 +27,7 @@ func (p *Policy) Renew(v View, g Grant) (Grant, *dots.Error) {
 		x.exp = x.exp.with(Expanded{Prefixes: c.domain.still(g)})
 	}
 	outside := c.domain.outside(x)
-	if err := p.checkUplinks(c.domain, outside); err != nil {
+	if err := p.checkUplinks(c.domain, outside, nil); err != nil {
 		return g, err
 	}
 	g.Expanded, g.Outside = x.exp, outside
