@@ -21,6 +21,7 @@ func TestNewFindsFaultsOfRoutes(t *testing.T) {
 		{
 			"farms", func(c *Config) {
 				c.Farms = append(c.Farms, Farm{}, Farm{Name: "north", Members: []string{"south"}}, Farm{Name: "farm", Members: []string{"east", "east", "west", "farm/2"}})
+				c.Domains[0].Uplinks, c.Domains[1].Uplinks = []string{"north"}, []string{"north"}
 			},
 			[]string{
 				"farms[1].name: is missing", "farms[1].members: there is none", `farms[2].name: "north" is used twice`, `farms[3].name: "farm" is used twice`,
