@@ -15,6 +15,8 @@ const (
 	callTimeout = 30 * time.Second
 	// goneAfter is how many calls in a row fail before a mitigator is taken as gone. A refusal is no failure.
 	goneAfter = 5
+	// endsEvery is after how many calls for what is wanted one ends what is not, however many there still are.
+	endsEvery = 16
 	// statusBatch is of how many legs a Mitigator is asked at once.
 	statusBatch = 256
 )
@@ -32,6 +34,7 @@ type local struct {
 
 	// of the goroutine that runs
 	told    map[string]bool // cuids whose list the core has, since the mitigator was opened
+	turns   int             // that were taken
 	fails   int             // calls in a row that failed
 	tells   bool            // it has told a status since it was opened
 	counted LegCounts       // told to the meter
@@ -42,6 +45,7 @@ func newLocal(cfg Config, lc LinkConfig) *local {
 	t.poll = orDefault(lc.StatusInterval, DefaultStatusInterval)
 	base := newLink(cfg, lc)
 	base.plan = newPlan(cfg.MaxInFlight, t)
+	base.plan.sighted = true // no list is too large for a mitigator
 	l := &local{link: base, mitigator: lc.Mitigator}
 	l.stands = newStands(t, func(k dots.LegKey) bool { return l.plan.entries[k] != nil })
 	return l
@@ -174,23 +178,33 @@ func (l *local) work(ctx context.Context) error {
 	}
 }
 
-// turn does the most urgent job and ends one mitigation that is to end by itself, if there are any, so that neither waits for all of the other.
+// turn does the most urgent job, and ends a mitigation that is to end by itself once nothing but questions is left to do, or now and then: what is
+// in force without need comes after what is needed, the more as it may be the same that a leg which is to be started needs.
 func (l *local) turn(ctx context.Context) (busy bool, gone error) {
 	l.mu.Lock()
 	j, isJob := l.plan.next(l.cfg.Now())
 	l.mu.Unlock()
-	if isJob {
-		if gone = l.do(ctx, j); gone != nil {
+	l.turns++
+	if !isJob || j.class == classGet || l.turns%endsEvery == 0 {
+		if busy, gone = l.endOne(ctx); gone != nil {
 			return true, gone
 		}
 	}
-	l.mu.Lock()
-	k, isEnd := l.stands.next(l.cfg.Now())
-	l.mu.Unlock()
-	if isEnd {
-		gone = l.end(ctx, k)
+	if isJob {
+		return true, l.do(ctx, j)
 	}
-	return isJob || isEnd, gone
+	return busy, nil
+}
+
+// endOne ends a mitigation that is to end by itself, if there is one.
+func (l *local) endOne(ctx context.Context) (busy bool, gone error) {
+	l.mu.Lock()
+	k, ok := l.stands.next(l.cfg.Now())
+	l.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	return true, l.end(ctx, k)
 }
 
 // meter tells the counts that have changed.
@@ -225,7 +239,7 @@ func (l *local) do(ctx context.Context, j job) (gone error) {
 		}
 		return events
 	})
-	return l.judge(j.kind == kindList || j.kind == kindStatus, err)
+	return l.judge(j.kind == kindList, err)
 }
 
 // judge takes the outcome of a call into account, and says why the mitigator is gone, if it is. That it cannot tell a status is no sign
@@ -249,7 +263,7 @@ func (l *local) judge(status bool, err error) (gone error) {
 // server's answer to a GET shows. Then a refusal is taken for what it says, and not for a sign of mids that were used before.
 func (l *local) introduce(j job) {
 	cuid := j.leg.Key.CUID
-	if l.told[cuid] || j.ofList() {
+	if l.told[cuid] || j.kind == kindList {
 		return
 	}
 	l.mu.Lock()

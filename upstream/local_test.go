@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -303,6 +304,48 @@ func TestWhatNobodyWants(t *testing.T) {
 		w.called("1h0m3s stop 1")
 		w.sleep(5 * time.Second)
 		w.told() // of what nobody wants nobody is told
+	})
+}
+
+// What is wanted comes before what nobody wants, but that has its turn too.
+func TestWhatIsWantedComesFirst(t *testing.T) {
+	known := func(_ *Config, m *mitigator) { m.left = []dots.LegKey{leg(100, 1).Key, leg(101, 1).Key} }
+	lastHop(t, known, func(w *last) {
+		w.set(func() {
+			w.fail = func(context.Context, string) error { time.Sleep(time.Second); return nil }
+		})
+		for mid := range uint32(2 * endsEvery) {
+			w.manager.Want("a", []dots.Leg{leg(mid+1, 1)})
+		}
+		w.manager.Stated()
+		w.sleep(time.Minute)
+		order := ""
+		w.set(func() {
+			for _, c := range w.calls {
+				order += c.What[:3]
+			}
+		})
+		if got := len(strings.Split(order, "sto")); got != 3 {
+			t.Fatalf("called %v", order)
+		}
+		first := strings.Index(order, "sto") / 3
+		if last := strings.LastIndex(order, "sto") / 3; first < endsEvery/2 || first > endsEvery+2 || last-first != endsEvery && last-first != endsEvery+1 {
+			t.Errorf("stopped at %d and %d of %v", first, last, order)
+		}
+	})
+}
+
+// That a status is never told makes nobody ask for one leg after the other.
+func TestStatusThatIsNeverTold(t *testing.T) {
+	lastHop(t, nil, func(w *last) {
+		w.failing(errBroken, "status")
+		w.want(leg(1, 1), leg(2, 1))
+		w.set(func() { w.calls = nil })
+		w.sleep(50 * time.Second)
+		w.called("3s status 1 2", "9s status 1 2", "21s status 1 2", "45s status 1 2")
+		if i := w.manager.Links()[0]; i.Blind != 0 || !i.Up {
+			t.Errorf("info %+v", i)
+		}
 	})
 }
 

@@ -25,10 +25,6 @@ func (l *local) answer(ctx context.Context, j job) (wire.Response, error) {
 		}
 	case kindCheck: // what became of it is known: nothing is asked
 		resp = l.found(j)
-	case kindStatus:
-		if err = l.ask(ctx, []dots.LegKey{j.leg.Key}); err == nil {
-			resp = l.found(j)
-		}
 	case kindList:
 		resp, err = l.list(ctx, j.leg.Key.CUID)
 	}

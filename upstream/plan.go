@@ -110,6 +110,7 @@ type plan struct {
 	active   int       // immediate mitigations wanted
 	heard    time.Time // when the peer was last heard, as of the newest job without an answer
 	blind    int       // cuids whose list cannot be had
+	sighted  bool      // a list cannot be out of reach for good: its legs are never asked for one by one
 	idle     []string  // cuids whose observation is to be cancelled
 }
 

@@ -34,7 +34,7 @@ func (j job) ofList() bool { return j.kind == kindList || j.kind == kindStatus }
 // lost notes that a list could not be had. The caller has set when it is asked for again, which a round puts off.
 func (p *plan) lost(now time.Time, l *listing) {
 	l.missed++
-	if l.missed < blindAfter || !l.newRound(now) {
+	if p.sighted || l.missed < blindAfter || !l.newRound(now) {
 		return
 	}
 	if !l.blind {
