@@ -46,8 +46,7 @@ type list[T any] struct {
 func (l list[T]) command() *cobra.Command {
 	c := &cobra.Command{Use: l.name, Short: l.short, Args: cobra.NoArgs}
 	format := c.Flags().StringP("output", "o", admin.FormatTable, "output: table or json")
-	socket := c.Flags().String("socket", config.DefaultSocket, "the gateway's admin socket")
-	file := c.Flags().StringP("config", "c", "", "configuration file of the gateway, which names its admin socket; in place of --socket")
+	gateway := socketFlags(c)
 	var f admin.Filter
 	for _, name := range l.filters {
 		switch name {
@@ -60,20 +59,14 @@ func (l list[T]) command() *cobra.Command {
 		}
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if *format != admin.FormatTable && *format != admin.FormatJSON {
-			return fmt.Errorf("-o %q: use %s or %s: %w", *format, admin.FormatTable, admin.FormatJSON, errUsage)
+		if err := checkFormat(*format); err != nil {
+			return err
 		}
-		path := *socket
-		if *file != "" {
-			if c.Flags().Changed("socket") {
-				return fmt.Errorf("-c and --socket both name the socket: use one of them: %w", errUsage)
-			}
-			var err error
-			if path, err = socketOf(*file); err != nil {
-				return err
-			}
+		g, err := gateway()
+		if err != nil {
+			return err
 		}
-		items, err := l.get(admin.NewClient(path), c.Context(), f)
+		items, err := l.get(g, c.Context(), f)
 		if err != nil {
 			return err
 		}

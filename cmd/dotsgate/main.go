@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dotsgate/dotsgate/internal/admin"
 	"github.com/dotsgate/dotsgate/internal/config"
 )
 
@@ -42,17 +43,20 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetErr(errOut)
 	root.AddCommand(serveCommand(), checkCommand(), configCommand(), versionCommand())
 	root.AddCommand(listCommands()...)
+	root.AddCommand(orderCommands()...)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	var bad config.Errors
+	var mistakes admin.Mistakes
+	wrong := errors.As(err, &bad) || errors.As(err, &mistakes)
 	text := err.Error()
-	if !errors.As(err, &bad) { // a mistake has a line of its own, anything else is one line
+	if !wrong { // a mistake has a line of its own, anything else is one line
 		text = strings.Join(strings.Fields(text), " ")
 	}
 	_, _ = fmt.Fprintln(errOut, text) // there is nobody else to tell
-	if !understood || bad != nil || errors.Is(err, errUsage) {
+	if !understood || wrong || errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFailure

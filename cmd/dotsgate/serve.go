@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
@@ -30,8 +31,8 @@ func fileFlag(c *cobra.Command) *string {
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the gateway until it is told to stop", Args: cobra.NoArgs,
-		Long: "Run the gateway. SIGTERM or SIGINT stops it in order, a second one at once; SIGHUP reads certificates, revocation lists " +
-			"and pre-shared keys again. Exits 0 after an orderly stop, 1 when something failed, 2 when the configuration is wrong.",
+		Long: "Run the gateway. SIGTERM or SIGINT stops it in order, a second one at once; SIGHUP reads the configuration again, " +
+			"with certificates, revocation lists and pre-shared keys. Exits 0 after an orderly stop, 1 when something failed, 2 when the configuration is wrong.",
 	}
 	file := fileFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error { return serve(c, *file) }
@@ -47,7 +48,8 @@ func serve(c *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	log, err := logging.New(c.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
+	var level slog.LevelVar
+	log, err := logging.NewVar(c.ErrOrStderr(), &level, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
 		return err
 	}
@@ -55,6 +57,7 @@ func serve(c *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
+	a.SetLevel(&level)
 	ctx, end := context.WithCancel(c.Context())
 	var reloads sync.WaitGroup
 	reloads.Go(func() { a.ReloadOn(ctx, hup) })

@@ -72,7 +72,7 @@ func folder(t *testing.T) string {
 // serve runs a server on a socket until the test ends, or stop is called.
 func serve(t *testing.T, path string, from Source) (stop func()) {
 	t.Helper()
-	s, err := Listen(path, from)
+	s, err := Listen(path, from, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestStaleSocket(t *testing.T) {
 	if m, err := NewClient(path).Mitigations(t.Context(), Filter{}); err != nil || len(m) != 2 {
 		t.Errorf("over a socket that took a stale one's place: %v, %v", m, err)
 	}
-	if _, err := Listen(path, fake{}); err == nil || !strings.Contains(err.Error(), "another process answers") {
+	if _, err := Listen(path, fake{}, nil); err == nil || !strings.Contains(err.Error(), "another process answers") {
 		t.Errorf("a live socket was taken: %v", err)
 	}
 	if m, err := NewClient(path).Mitigations(t.Context(), Filter{}); err != nil || len(m) != 2 {
@@ -198,7 +198,7 @@ func TestStaleSocket(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path, fake{}); err == nil || !strings.Contains(err.Error(), "is no socket") {
+	if _, err := Listen(path, fake{}, nil); err == nil || !strings.Contains(err.Error(), "is no socket") {
 		t.Errorf("a file was taken for a socket: %v", err)
 	}
 	if text, err := os.ReadFile(path); string(text) != "precious" || err != nil {
@@ -213,7 +213,7 @@ func TestListenFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(file, "admin.sock"), filepath.Join(dir, strings.Repeat("a", 120))} {
-		if _, err := Listen(path, fake{}); err == nil {
+		if _, err := Listen(path, fake{}, nil); err == nil {
 			t.Errorf("listening on %s succeeded", path)
 		}
 	}

@@ -1,13 +1,14 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -43,26 +44,53 @@ func (c *Client) Uplinks(ctx context.Context, f Filter) ([]Uplink, error) {
 }
 
 func get[T any](ctx context.Context, c *Client, path string, f Filter) ([]T, error) {
-	at := url.URL{Scheme: "http", Host: "dotsgate", Path: path, RawQuery: f.query().Encode()}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	var items []T
+	if query := f.query().Encode(); query != "" {
+		path += "?" + query
+	}
+	err := c.do(ctx, http.MethodGet, path, nil, &items)
+	return items, err
+}
+
+// do asks the gateway and reads its answer into a pointer; nil: none is wanted.
+func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://dotsgate"+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", err)
+		return fmt.Errorf("making the request: %w", err)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("asking the gateway (is it running, and may you use its socket?): %w", err)
+		return fmt.Errorf("asking the gateway (is it running, and may you use its socket?): %w", err)
 	}
 	defer func() { _ = answer.Body.Close() }() // only read
-	body := io.LimitReader(answer.Body, maxAnswer)
+	text := io.LimitReader(answer.Body, maxAnswer)
 	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(body, 512)) // what cannot be read is not shown
-		return nil, fmt.Errorf("the gateway answered %s: %s", answer.Status, Printable(strings.TrimSpace(string(text))))
+		return refusal(answer.Status, answer.StatusCode, text)
 	}
-	var items []T
-	if err := json.NewDecoder(body).Decode(&items); err != nil {
-		return nil, fmt.Errorf("reading the gateway's answer: %w", err)
+	if into == nil {
+		return nil
 	}
-	return items, nil
+	if err := json.NewDecoder(text).Decode(into); err != nil {
+		return fmt.Errorf("reading the gateway's answer: %w", err)
+	}
+	return nil
+}
+
+// refusal is what the gateway says instead of an answer.
+func refusal(status string, code int, body io.Reader) error {
+	const most = 64 << 10
+	text, _ := io.ReadAll(io.LimitReader(body, most)) // what cannot be read is not shown
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	for i := range lines {
+		lines[i] = Printable(lines[i])
+	}
+	switch code {
+	case http.StatusUnprocessableEntity:
+		return Mistakes(lines)
+	case http.StatusConflict:
+		return errors.New(strings.Join(lines, " "))
+	}
+	return fmt.Errorf("the gateway answered %s: %s", status, strings.Join(lines, " "))
 }
 
 // age is a short time span for people, such as 3m20s.

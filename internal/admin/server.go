@@ -33,7 +33,7 @@ type Server struct {
 }
 
 // Listen takes the socket's path. A socket that is left over from a dead process is removed; one that somebody answers on is not.
-func Listen(path string, from Source) (*Server, error) {
+func Listen(path string, from Source, do Commands) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the socket's folder: %w", err)
 	}
@@ -48,7 +48,7 @@ func Listen(path string, from Source) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("setting the admin socket's rights: %w", err), l.Close())
 	}
 	s := &Server{listener: l}
-	s.http = &http.Server{Handler: routes(from), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
+	s.http = &http.Server{Handler: routes(from, do), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
 	return s, nil
 }
 
@@ -95,11 +95,12 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // routes are the paths of the API.
-func routes(from Source) http.Handler {
+func routes(from Source, do Commands) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/mitigations", list(from.Mitigations, Filter.mitigation))
 	mux.HandleFunc("GET /v1/sessions", list(from.Sessions, Filter.session))
 	mux.HandleFunc("GET /v1/uplinks", list(from.Uplinks, Filter.uplink))
+	orders(mux, do)
 	return mux
 }
 

@@ -29,9 +29,7 @@ type table[T any] struct {
 func (tab table[T]) write(w io.Writer, format string, items []T) error {
 	switch format {
 	case FormatJSON:
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(items)
+		return writeJSON(w, items)
 	case FormatTable:
 	default:
 		return fmt.Errorf("unknown format %q: use %s or %s", format, FormatTable, FormatJSON)
@@ -46,6 +44,12 @@ func (tab table[T]) write(w io.Writer, format string, items []T) error {
 		_, _ = fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 // Printable escapes what could move the cursor or change the colours of a terminal: some words come from peers.
@@ -67,10 +71,17 @@ func WriteMitigations(w io.Writer, format string, now time.Time, items []Mitigat
 		legs, heard := make([]string, len(m.Legs)), make([]string, len(m.Legs))
 		for i, l := range m.Legs {
 			legs[i] = fmt.Sprintf("%s/%d:%s", l.Uplink, l.MID, l.State)
+			if l.SharedBy > 1 {
+				legs[i] += fmt.Sprintf("(shared by %d)", l.SharedBy)
+			}
 			heard[i] = age(l.Heard, now)
 		}
+		status := m.Status
+		if m.Recursed {
+			status += ",recursed"
+		}
 		return []string{
-			m.Client, m.cuid(), strconv.FormatUint(uint64(m.MID), 10), m.Status, lifetime,
+			m.Client, m.cuid(), strconv.FormatUint(uint64(m.MID), 10), status, lifetime,
 			orDash(strings.Join(m.Targets, ",")), orDash(strings.Join(legs, ",")), orDash(strings.Join(heard, ",")),
 		}
 	}}.write(w, format, items)
@@ -94,6 +105,12 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		if u.Up {
 			state = "up"
 		}
+		if u.Local {
+			state += ",local"
+		}
+		if u.Drained {
+			state += ",drained"
+		}
 		states := make([]string, 0, len(u.Legs))
 		for s, n := range u.Legs {
 			if n > 0 {
@@ -102,10 +119,32 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		}
 		slices.Sort(states)
 		return []string{
-			u.Name, state, orDash(u.Remote), orDash(u.Transport), u.Profile, age(u.Since, now), age(u.LastHeard, now),
+			u.Name, state, orDash(u.Remote), orDash(u.Transport), orDash(u.Profile), age(u.Since, now), age(u.LastHeard, now),
 			orDash(strings.Join(states, ",")), orDash(u.LastError),
 		}
 	}}.write(w, format, items)
+}
+
+// WriteExplanation writes an explanation as a table, its verdict last, or as JSON.
+func WriteExplanation(w io.Writer, format string, e Explanation) error {
+	if format == FormatJSON {
+		return writeJSON(w, e)
+	}
+	err := table[Step]{"RULE\tSUBJECT\tRESULT\tDETAIL", func(s Step) []string {
+		return []string{s.Rule, orDash(s.Subject), s.Result, orDash(s.Detail)}
+	}}.write(w, format, e.Steps)
+	if err != nil {
+		return err
+	}
+	verdict := "allowed: " + e.Code
+	if !e.Allowed {
+		verdict = "refused: " + e.Code
+	}
+	if e.Text != "" {
+		verdict += " " + e.Text
+	}
+	_, err = fmt.Fprintln(w, Printable(verdict))
+	return err
 }
 
 func orDash(s string) string {

@@ -29,6 +29,15 @@ func TestTables(t *testing.T) {
 			"CLIENT CUID MID STATUS LIFETIME TARGETS LEGS HEARD",
 			"gw d/x 1 mitigated 60s - - -",
 		}},
+		"shared, and recursed": {func(b *bytes.Buffer) error {
+			return WriteMitigations(b, FormatTable, now, []Mitigation{{
+				Client: "a", CUID: "x", MID: 1, Status: "mitigated", Lifetime: 60, Recursed: true,
+				Legs: []Leg{{Uplink: "one", MID: 9, State: "placed", SharedBy: 3}, {Uplink: "two", MID: 3, State: "placed", SharedBy: 1}},
+			}})
+		}, []string{
+			"CLIENT CUID MID STATUS LIFETIME TARGETS LEGS HEARD",
+			"a x 1 mitigated,recursed 60s - one/9:placed(shared by 3),two/3:placed -,-",
+		}},
 		"sessions": {func(b *bytes.Buffer) error { return WriteSessions(b, FormatTable, now, f.sessions) }, []string{
 			"ID CLIENT PEER TRANSPORT PROFILE AGE HEARD",
 			"5 a 192.0.2.9:4646 dtls rfc9132 1h0m0s 59m0s",
@@ -39,6 +48,20 @@ func TestTables(t *testing.T) {
 			"one up 198.51.100.1:4646 dtls rfc9132 1h0m0s 1h0m0s placed:3,refused:1 -",
 			"two down - - draft04 - - - no route",
 		}},
+		"mitigators": {func(b *bytes.Buffer) error {
+			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "scrubber", Up: true, Local: true, Drained: true}})
+		}, []string{
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
+			"scrubber up,local,drained - - - - - - -",
+		}},
+		"an explanation": {func(b *bytes.Buffer) error {
+			return WriteExplanation(b, FormatTable, Explanation{Allowed: true, Code: "2.01", Steps: []Step{
+				{Rule: "prefixes", Subject: "192.0.2.1/32", Result: "owned", Detail: "by 192.0.2.0/24"}, {Rule: "lifetime", Result: "60\x1b"},
+			}})
+		}, []string{"RULE SUBJECT RESULT DETAIL", "prefixes 192.0.2.1/32 owned by 192.0.2.0/24", `lifetime - 60\x1b -`, "allowed: 2.01"}},
+		"a refusal": {func(b *bytes.Buffer) error {
+			return WriteExplanation(b, FormatTable, Explanation{Code: "4.00", Text: "not yours"})
+		}, []string{"RULE SUBJECT RESULT DETAIL", "refused: 4.00 not yours"}},
 		"nothing": {func(b *bytes.Buffer) error { return WriteUplinks(b, FormatTable, now, nil) }, []string{
 			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
 		}},

@@ -18,6 +18,9 @@ type Mitigation struct {
 	BytesDropped *uint64  `json:"bytes_dropped,omitempty"`
 	PktsDropped  *uint64  `json:"pkts_dropped,omitempty"`
 	Legs         []Leg    `json:"legs"`
+	// Recursed: it went on from the local mitigators to the uplinks; To names the uplink that the operator chose.
+	Recursed bool   `json:"recursed,omitempty"`
+	To       string `json:"to,omitempty"`
 }
 
 // Leg is a leg of a mitigation.
@@ -29,6 +32,8 @@ type Leg struct {
 	Status string `json:"status"`
 	// Heard is when the uplink last told how the leg fares; zero: not since the gateway's start.
 	Heard time.Time `json:"heard,omitzero"`
+	// SharedBy is how many mitigations the leg stands for.
+	SharedBy int `json:"shared_by"`
 }
 
 // Session is a client's session.
@@ -55,4 +60,6 @@ type Uplink struct {
 	LastError string         `json:"last_error,omitempty"`
 	Legs      map[string]int `json:"legs"` // by state
 	InFlight  int            `json:"in_flight"`
+	Local     bool           `json:"local,omitempty"`   // a mitigator of our own
+	Drained   bool           `json:"drained,omitempty"` // by the operator's command
 }

@@ -2,20 +2,23 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/gateway"
+	"github.com/dotsgate/dotsgate/internal/aaa"
 	"github.com/dotsgate/dotsgate/internal/admin"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/metrics"
+	"github.com/dotsgate/dotsgate/internal/resolve"
+	"github.com/dotsgate/dotsgate/policy"
 	"github.com/dotsgate/dotsgate/store/sqlite"
 	"github.com/dotsgate/dotsgate/upstream"
 	"github.com/dotsgate/dotsgate/wire"
@@ -25,20 +28,25 @@ import (
 
 // App is a gateway that is built and bound, but does nothing before Run.
 type App struct {
-	cfg *config.Config
-	log *slog.Logger
+	cfg   *config.Config // that the gateway was started with; what a reload changes is in now
+	log   *slog.Logger
+	level *slog.LevelVar // nil: a reload does not change what is logged
 
-	store       *sqlite.Store
-	metrics     *metrics.Metrics
-	health      *storeHealth
-	credentials []*loaded
-	gateway     *gateway.Gateway
-	downstream  *downstream.Server
-	upstream    *upstream.Manager
-	dialers     []*coap.Dialer
-	servers     []*coap.Server
-	web         *metrics.Server // nil: none
-	admin       *admin.Server   // nil: none
+	now       atomic.Pointer[inForce]
+	reloading sync.Mutex // one change of now at a time
+
+	store      *sqlite.Store
+	metrics    *metrics.Metrics
+	health     *storeHealth
+	gateway    *gateway.Gateway
+	downstream *downstream.Server
+	upstream   *upstream.Manager
+	linkMeter  *upstreamMeter
+	dialers    tasks
+	advisers   tasks // the AAA client
+	servers    []*coap.Server
+	web        *metrics.Server // nil: none
+	admin      *admin.Server   // nil: none
 
 	// counters of the CoAP layer, by side
 	down, up coap.Counters
@@ -50,7 +58,7 @@ func Build(ctx context.Context, cfg *config.Config, log *slog.Logger, version st
 	a := &App{cfg: cfg, log: log, health: &storeHealth{}}
 	for _, step := range []func(context.Context) error{
 		a.openStore, func(context.Context) error { a.makeMetrics(version); return nil },
-		a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
+		a.makeFirst, a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -84,12 +92,8 @@ func (a *App) openStore(ctx context.Context) error {
 }
 
 func (a *App) makeMetrics(version string) {
-	names := make([]string, len(a.cfg.Uplinks))
-	for i, u := range a.cfg.Uplinks {
-		names[i] = u.Name
-	}
 	a.metrics = metrics.New(metrics.Config{
-		Version: version, Uplinks: names, MailboxCapacity: gateway.DefaultMailbox,
+		Version: version, Uplinks: uplinkNames(a.cfg), MailboxCapacity: gateway.DefaultMailbox,
 		CoAP: func(s metrics.Side) metrics.CoAPCounters {
 			if s == metrics.Downstream {
 				return coapCounters(&a.down)
@@ -99,24 +103,54 @@ func (a *App) makeMetrics(version string) {
 	})
 }
 
+// uplinkNames lists the uplinks, mitigators among them.
+func uplinkNames(cfg *config.Config) []string {
+	var names []string
+	for _, u := range cfg.Uplinks {
+		names = append(names, u.Name)
+	}
+	for _, m := range cfg.Mitigators {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// makeFirst makes what is in force until the first reload.
+func (a *App) makeFirst(context.Context) error {
+	n, err := a.prepare(a.cfg, nil)
+	if err != nil {
+		return err
+	}
+	a.now.Store(n)
+	a.begin(n)
+	a.tellExpiries(n)
+	return nil
+}
+
+// begin lets the parts run that come and go with a configuration; those that run already go on.
+func (a *App) begin(n *inForce) {
+	for _, l := range n.lines {
+		if l.dialer != nil {
+			a.dialers.add(l.dialer)
+		}
+	}
+	if n.authorizer != nil {
+		a.advisers.add(n.authorizer)
+	}
+}
+
 // makeGateway makes the core from what the store holds.
 func (a *App) makeGateway(ctx context.Context) error {
-	ids, err := identities(a.cfg.Uplinks)
-	if err != nil {
-		return err
-	}
-	r, err := newResolver(a.cfg.DNS)
-	if err != nil {
-		return err
-	}
+	n := a.now.Load()
+	var err error
 	a.gateway, err = gateway.New(ctx, gateway.Config{
 		Core: gateway.CoreConfig{
-			Policy: a.cfg.Policy, Identities: ids, NodeID: a.cfg.NodeID, HideTopology: a.cfg.HideTopology,
+			Policy: a.cfg.Policy, Identities: n.identities, NodeID: a.cfg.NodeID, HideTopology: a.cfg.HideTopology,
 			AnswerWait: a.cfg.Mitigation.AnswerWait, Terminating: a.cfg.Mitigation.Terminating,
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
 			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID,
 		},
-		Store: a.store, Resolver: resolver{r, a.metrics}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
+		Store: a.store, Resolver: resolver{a.resolver, a.metrics}, Authorizer: authorizer{a.authorizer}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
 	})
 	if err != nil {
 		return fmt.Errorf("making the gateway: %w", err)
@@ -124,29 +158,20 @@ func (a *App) makeGateway(ctx context.Context) error {
 	return nil
 }
 
-// makeUpstream makes the client half: a dialer for each uplink.
+// resolver is the resolver of today.
+func (a *App) resolver() *resolve.Resolver { return a.now.Load().resolver }
+
+// authorizer is the AAA client of today; nil: there is none.
+func (a *App) authorizer() *aaa.Authorizer { return a.now.Load().authorizer }
+
+// policy is the policy of today.
+func (a *App) policy() *policy.Policy { return a.now.Load().cfg.Policy }
+
+// makeUpstream makes the client half.
 func (a *App) makeUpstream(context.Context) error {
-	var handler coap.HandlerFunc = func(ex *coap.Exchange) { a.upstream.Handler().ServeCoAP(ex) }
-	links := make([]upstream.LinkConfig, len(a.cfg.Uplinks))
-	for i, u := range a.cfg.Uplinks {
-		cred, err := a.load("uplink "+u.Name, u.Credentials)
-		if err != nil {
-			return err
-		}
-		d, err := coap.NewDialer(coap.DialConfig{
-			Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred,
-			Session: coap.SessionConfig{
-				Handler: handler, Counters: &a.up, OnPanic: a.panicked, Limits: upstream.SessionLimits(),
-			},
-		})
-		if err != nil {
-			return fmt.Errorf("uplink %s: %w", u.Name, err)
-		}
-		a.dialers = append(a.dialers, d)
-		links[i] = upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial}
-	}
+	a.linkMeter = newUpstreamMeter(a.metrics, a.cfg.Uplinks)
 	m, err := upstream.New(upstream.Config{
-		Events: a.gateway, Links: links, Logger: a.log, Meter: newUpstreamMeter(a.metrics, a.cfg.Uplinks),
+		Events: a.gateway, Links: a.now.Load().links(), Logger: a.log, Meter: a.linkMeter,
 		HeartbeatInterval: a.cfg.Session.HeartbeatInterval, MissingAllowed: a.cfg.Session.MissingHBAllowed,
 	})
 	if err != nil {
@@ -162,7 +187,10 @@ func (a *App) makeDownstream(context.Context) error {
 		Core: a.gateway, Profiles: []wire.Profile{profile(config.ProfileRFC9132), profile(config.ProfileDraft04)},
 		NodeID: a.cfg.NodeID, InitialHopLimit: uint8(a.cfg.HopLimit), // 1 to 255, checked by config
 		Session: sessionConfig(a.cfg.Session), NotifyInterval: a.cfg.Mitigation.NotifyEvery,
-		Unicast: a.cfg.Unicast, TrustedGateway: a.cfg.Policy.TrustsCDID, Logger: a.log, Meter: downstreamMeter{a.metrics},
+		Unicast: a.cfg.Unicast, UnicastName: a.cfg.UnicastName,
+		TrustedGateway: func(client string) bool { return a.policy().TrustsCDID(client) },
+		MaxObservers:   func(client string) int { return a.policy().MaxObservers(client) },
+		Logger:         a.log, Meter: downstreamMeter{a.metrics},
 	})
 	if err != nil {
 		return fmt.Errorf("making the server half: %w", err)
@@ -173,10 +201,7 @@ func (a *App) makeDownstream(context.Context) error {
 
 // listen takes the addresses that clients reach.
 func (a *App) listen(context.Context) error {
-	cred, err := a.load("listeners", a.cfg.Credentials)
-	if err != nil {
-		return err
-	}
+	cred := a.now.Load().listeners
 	for _, l := range a.cfg.Listeners {
 		from := downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
 		s, err := coap.Listen(coap.ServerConfig{
@@ -215,29 +240,11 @@ func (a *App) listenAside(context.Context) error {
 		}
 	}
 	if a.cfg.Admin != "" {
-		if a.admin, err = admin.Listen(a.cfg.Admin, a); err != nil {
+		if a.admin, err = admin.Listen(a.cfg.Admin, a, orders{a}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// identities gives the SHA-256 of our own credential toward each uplink, from which our cuid is computed
-// (RFC 9132, Section 4.4.1.1).
-func identities(uplinks []config.Uplink) (map[string][sha256.Size]byte, error) {
-	ids := make(map[string][sha256.Size]byte, len(uplinks))
-	for _, u := range uplinks {
-		if u.Credentials.PSKIdentity != "" || u.Credentials.Cert == "" {
-			ids[u.Name] = sha256.Sum256([]byte(u.Credentials.PSKIdentity))
-			continue
-		}
-		pair, err := tls.LoadX509KeyPair(u.Credentials.Cert, u.Credentials.Key)
-		if err != nil {
-			return nil, fmt.Errorf("uplink %s: loading the certificate: %w", u.Name, err)
-		}
-		ids[u.Name] = sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo)
-	}
-	return ids, nil
 }
 
 func network(transport string) string {

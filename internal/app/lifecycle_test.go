@@ -352,7 +352,7 @@ func TestPartFails(t *testing.T) {
 	if err := <-failed; !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "some part: ") {
 		t.Errorf("told %v", err)
 	}
-	if err := a.end(t.Context(), r); err != nil {
+	if err := a.halt(t.Context(), r); err != nil {
 		t.Errorf("ending the rest: %v", err)
 	}
 	if len(failed) != 0 {
@@ -368,7 +368,7 @@ func TestEndIsGivenUp(t *testing.T) {
 	r := start(stage{"deaf part", []func(context.Context) error{func(context.Context) error { <-release; return nil }}}, make(chan error, 1))
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := a.end(over, r); err == nil || !strings.Contains(err.Error(), "deaf part did not end") {
+	if err := a.halt(over, r); err == nil || !strings.Contains(err.Error(), "deaf part did not end") {
 		t.Errorf("ended with %v", err)
 	}
 	close(release)

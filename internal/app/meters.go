@@ -9,6 +9,7 @@ import (
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/downstream"
+	"github.com/dotsgate/dotsgate/internal/aaa"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/metrics"
@@ -71,33 +72,42 @@ func (g gatewayMeter) Committed(took time.Duration, batches int, err error) {
 
 // upstreamMeter counts what the client half does.
 type upstreamMeter struct {
-	m          *metrics.Metrics
-	transports map[string]metrics.Transport // by uplink
+	m *metrics.Metrics
 
-	mu sync.Mutex
-	up map[string]bool // which uplinks have a session: told more than once, counted once
+	mu         sync.Mutex
+	transports map[string]metrics.Transport // by uplink; a local mitigator has none
+	up         map[string]metrics.Transport // of those that have a session: told more than once, counted once
 }
 
 func newUpstreamMeter(m *metrics.Metrics, uplinks []config.Uplink) *upstreamMeter {
-	u := &upstreamMeter{m: m, transports: map[string]metrics.Transport{}, up: map[string]bool{}}
+	u := &upstreamMeter{m: m, up: map[string]metrics.Transport{}}
+	u.set(uplinks)
+	return u
+}
+
+// set says which uplinks there are from now on; the sessions of others are counted to their end.
+func (u *upstreamMeter) set(uplinks []config.Uplink) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.transports = map[string]metrics.Transport{}
 	for _, l := range uplinks {
 		u.transports[l.Name] = transport(l.Transport == config.TransportTLS)
 	}
-	return u
 }
 
 func (u *upstreamMeter) UplinkUp(uplink string, up bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.m.SetUplinkUp(uplink, up)
-	if u.up[uplink] == up {
-		return
-	}
-	u.up[uplink] = up
-	if up {
-		u.m.SessionOpened(metrics.Uplink, u.transports[uplink])
-	} else {
-		u.m.SessionClosed(metrics.Uplink, u.transports[uplink])
+	was, open := u.up[uplink]
+	is, session := u.transports[uplink]
+	switch {
+	case up && !open && session:
+		u.up[uplink] = is
+		u.m.SessionOpened(metrics.Uplink, is)
+	case !up && open:
+		delete(u.up, uplink)
+		u.m.SessionClosed(metrics.Uplink, was)
 	}
 }
 
@@ -127,13 +137,13 @@ func coapCounters(c *coap.Counters) metrics.CoAPCounters {
 
 // resolver answers the core's questions from the DNS, and counts.
 type resolver struct {
-	r *resolve.Resolver
-	m *metrics.Metrics
+	now func() *resolve.Resolver
+	m   *metrics.Metrics
 }
 
 // Resolve looks a name up.
 func (r resolver) Resolve(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
-	a, err := r.r.Lookup(ctx, name)
+	a, err := r.now().Lookup(ctx, name)
 	r.m.NameResolved(resolution(err))
 	if err != nil {
 		return nil, 0, err
@@ -155,3 +165,20 @@ func resolution(err error) metrics.Resolution {
 	}
 	return metrics.ResolutionFailed
 }
+
+// aaaMeter counts what the AAA client does.
+type aaaMeter struct{ m *metrics.Metrics }
+
+func (z aaaMeter) Decided(from aaa.Source, d aaa.Decision) {
+	decision := metrics.AAADenied
+	switch {
+	case d.Failed:
+		decision = metrics.AAAFailed
+	case d.Allow:
+		decision = metrics.AAAAllowed
+	}
+	z.m.AAADecided(string(from), decision)
+}
+
+func (z aaaMeter) Asked(took time.Duration, answered bool) { z.m.AAAAsked(took, answered) }
+func (z aaaMeter) Dropped(why aaa.Fault)                   { z.m.AAADropped(string(why)) }

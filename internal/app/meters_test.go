@@ -146,13 +146,13 @@ func TestResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addrs, ttl, err := resolver{r, m}.Resolve(t.Context(), "www.example.com")
+	addrs, ttl, err := resolver{func() *resolve.Resolver { return r }, m}.Resolve(t.Context(), "www.example.com")
 	if err != nil || len(addrs) != 1 || addrs[0].String() != "192.0.2.80" || ttl <= 0 {
 		t.Errorf("resolved to %v for %v, %v", addrs, ttl, err)
 	}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := (resolver{r, m}).Resolve(over, "no name at all"); err == nil {
+	if _, _, err := (resolver{func() *resolve.Resolver { return r }, m}).Resolve(over, "no name at all"); err == nil {
 		t.Error("resolved what is no name")
 	}
 	wantLines(t, m, `dotsgate_resolutions_total{outcome="found"} 1`, `dotsgate_resolutions_total{outcome="not-found"} 1`)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,16 +59,20 @@ func targets(t dots.Target) []string {
 		words = append(words, "alias:"+alias)
 	}
 	for _, p := range t.Ports {
-		word := "port:" + strconv.Itoa(int(p.Lower))
-		if p.Upper != p.Lower {
-			word += "-" + strconv.Itoa(int(p.Upper))
-		}
-		words = append(words, word)
+		words = append(words, "port:"+portWord(p))
 	}
 	for _, p := range t.Protocols {
 		words = append(words, "protocol:"+strconv.Itoa(int(p)))
 	}
 	return words
+}
+
+// portWord is a port, or a range such as 8000-8080.
+func portWord(p dots.PortRange) string {
+	if p.Upper == p.Lower {
+		return strconv.Itoa(int(p.Lower))
+	}
+	return strconv.Itoa(int(p.Lower)) + "-" + strconv.Itoa(int(p.Upper))
 }
 
 // Sessions lists the clients' sessions for the operator.
@@ -84,13 +89,17 @@ func (a *App) Sessions(context.Context) ([]admin.Session, error) {
 }
 
 // Uplinks lists the upstream servers for the operator.
-func (a *App) Uplinks(context.Context) ([]admin.Uplink, error) {
+func (a *App) Uplinks(ctx context.Context) ([]admin.Uplink, error) {
+	var drained []string
+	if err := a.gateway.Look(ctx, func(c *gateway.Core) { drained = c.Drained() }); err != nil {
+		return nil, err
+	}
 	infos := a.upstream.Links()
 	shown := make([]admin.Uplink, len(infos))
 	for i, l := range infos {
 		u := admin.Uplink{
 			Name: l.Name, Up: l.Up, Profile: l.Profile, Remote: l.Remote, Since: l.Since, LastHeard: l.LastHeard,
-			Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Legs: map[string]int{
+			Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Local: l.Local, Drained: slices.Contains(drained, l.Name), Legs: map[string]int{
 				"wanted": l.Legs[upstream.LegWanted], "placed": l.Legs[upstream.LegPlaced],
 				"refused": l.Legs[upstream.LegRefused], "withdrawing": l.Legs[upstream.LegWithdrawing],
 			},

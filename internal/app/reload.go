@@ -4,96 +4,172 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"sync/atomic"
+	"reflect"
+	"strings"
 	"time"
 
-	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/upstream"
 )
 
-// expirySoon is how long before its end a certificate or a revocation list is warned of, at each start and reload.
-const expirySoon = 14 * 24 * time.Hour
+// reloadWithin is how long a reload may wait for the core.
+const reloadWithin = 30 * time.Second
 
-// loaded are credentials that can be read again.
-type loaded struct {
-	*coap.Credentials
-	of   string                            // who uses them, for the log
-	from config.Credentials                // where they are from
-	psks atomic.Pointer[map[string][]byte] // the pre-shared keys in force
+// SetLevel names the log's level, which a reload then changes. Call it before Run.
+func (a *App) SetLevel(level *slog.LevelVar) { a.level = level }
+
+// Reload reads the configuration file again, with all that it names, and puts it in force:
+//
+//  1. read and check the whole file, and make what can fail: where anything is wrong nothing has changed, and the error says all of it;
+//  2. take over what is made alike, so that its sessions live on, with the credentials that were read;
+//  3. start what is new, so that the core finds it when it wants something there;
+//  4. let the core take the new policy: mitigations that are no longer allowed end, the others go where they belong now;
+//  5. close the sessions of clients that are gone;
+//  6. end what is no longer used.
+//
+// What needs a restart is named in the log and stays as it was. Live sessions of clients and unchanged uplinks go on. Its error is a
+// config.Errors where the file is to blame.
+func (a *App) Reload(ctx context.Context) error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	err := a.reload(ctx)
+	a.metrics.Reloaded(err)
+	return err
 }
 
-// load reads credentials, and keeps them to be read again.
-func (a *App) load(of string, c config.Credentials) (*coap.Credentials, error) {
-	l := &loaded{of: of, from: c}
-	cc := coap.CredentialsConfig{CertFile: c.Cert, KeyFile: c.Key, CAFile: c.CA, CRLFile: c.CRL, PSKIdentity: c.PSKIdentity, AllowPlainPSK: c.AllowPlainPSK}
-	if c.PSKs != nil {
-		l.psks.Store(&c.PSKs)
-		cc.PSKs = func(identity string) ([]byte, bool) {
-			key, ok := (*l.psks.Load())[identity]
-			return key, ok
-		}
-	}
-	var err error
-	if l.Credentials, err = coap.LoadCredentials(cc); err != nil {
-		return nil, fmt.Errorf("credentials of %s: %w", of, err)
-	}
-	a.credentials = append(a.credentials, l)
-	a.tellExpiry(l)
-	return l.Credentials, nil
-}
-
-// tellExpiry logs how long credentials are good for.
-func (a *App) tellExpiry(l *loaded) {
-	for _, x := range []struct {
-		what string
-		at   time.Time
-	}{{"certificate", l.NotAfter()}, {"revocation list", l.NextCRLUpdate()}} {
-		switch left := time.Until(x.at); {
-		case x.at.IsZero():
-		case left < 0:
-			a.log.Error("credentials have expired", "of", l.of, "what", x.what, "at", x.at)
-		case left < expirySoon:
-			a.log.Warn("credentials expire soon", "of", l.of, "what", x.what, "at", x.at)
-		default:
-			a.log.Info("credentials read", "of", l.of, "what", x.what, "until", x.at)
-		}
-	}
-}
-
-// Reload reads certificates, revocation lists and pre-shared keys again. Live sessions go on; new ones use what is new. Where
-// new files are bad the old ones stay in force, each set for itself.
-func (a *App) Reload() error {
-	var errs []error
-	for _, l := range a.credentials {
-		if err := l.reload(); err != nil {
-			errs = append(errs, fmt.Errorf("credentials of %s: %w", l.of, err))
-			continue
-		}
-		a.tellExpiry(l)
-	}
-	return errors.Join(errs...)
-}
-
-// reload reads the pre-shared keys first, and puts them in force only where the rest is good too.
-func (l *loaded) reload() error {
-	var keys map[string][]byte
-	if l.from.PSKFile != "" {
-		var err error
-		if keys, err = config.ReadPSKs(l.from.PSKFile); err != nil {
-			return err
-		}
-		if id := l.from.PSKIdentity; id != "" && keys[id] == nil {
-			return fmt.Errorf("%s has no key for our own identity %q", l.from.PSKFile, id)
-		}
-	}
-	if err := l.Credentials.Reload(); err != nil {
+func (a *App) reload(ctx context.Context) error {
+	cfg, err := config.Load(a.cfg.File)
+	if err != nil {
 		return err
 	}
-	if keys != nil {
-		l.psks.Store(&keys)
+	old := a.now.Load()
+	next, err := a.prepare(cfg, old)
+	if err != nil {
+		return err
 	}
+	if err := a.exchange(ctx, old, next); err != nil {
+		return err
+	}
+	a.tellExpiries(next)
+	if a.level != nil {
+		_ = a.level.UnmarshalText([]byte(cfg.Log.Level)) // checked by config
+	}
+	if fixed := needRestart(a.cfg, cfg); len(fixed) > 0 {
+		a.log.Warn("changed settings take effect after a restart", "settings", strings.Join(fixed, ", "))
+	}
+	a.log.Info("configuration reloaded", "uplinks", len(next.lines), "domains", cfg.Domains())
 	return nil
+}
+
+// exchange puts next in the place of old. Where the core does not take it, old stays.
+func (a *App) exchange(ctx context.Context, old, next *inForce) error {
+	next.keep(old)
+	a.begin(next)
+	a.metrics.SetUplinks(uplinkNames(next.cfg))
+	a.linkMeter.set(next.cfg.Uplinks)
+	if err := a.upstream.Reload(union(next.links(), old.links())); err != nil {
+		a.abandon(next, old)
+		return fmt.Errorf("reloading the uplinks: %w", err)
+	}
+	a.now.Store(next)
+	if err := a.renew(ctx, next); err != nil {
+		a.abandon(next, old)
+		return fmt.Errorf("reloading the policy: %w", err)
+	}
+	a.downstream.Reidentify()
+	if err := a.upstream.Reload(next.links()); err != nil {
+		return fmt.Errorf("reloading the uplinks: %w", err)
+	}
+	a.end(old, next)
+	return nil
+}
+
+// abandon goes back to what was in force.
+func (a *App) abandon(next, old *inForce) {
+	a.now.Store(old)
+	if err := a.upstream.Reload(old.links()); err != nil {
+		a.log.Error("going back to the uplinks of before failed", "error", err.Error())
+	}
+	a.metrics.SetUplinks(uplinkNames(old.cfg))
+	a.linkMeter.set(old.cfg.Uplinks)
+	a.end(next, old)
+}
+
+// end ends the parts of what is no longer in force, but for those that are still used.
+func (a *App) end(gone, used *inForce) {
+	for _, l := range gone.lines {
+		if l.dialer != nil && used.line(l.link.Name) != l {
+			a.dialers.end(l.dialer)
+		}
+	}
+	if gone.authorizer != nil && gone.authorizer != used.authorizer {
+		a.advisers.end(gone.authorizer)
+	}
+}
+
+// renew lets the core take the policy. When it is busy it is asked again.
+func (a *App) renew(ctx context.Context, n *inForce) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadWithin)
+	defer cancel()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := a.gateway.Reload(ctx, n.rules())
+		var refused *dots.Error
+		if !errors.As(err, &refused) || refused.Code != dots.CodeUnavailable {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// union adds to links those others whose names are not among them.
+func union(links, others []upstream.LinkConfig) []upstream.LinkConfig {
+	known := map[string]bool{}
+	for _, l := range links {
+		known[l.Name] = true
+	}
+	for _, l := range others {
+		if !known[l.Name] {
+			links = append(links, l)
+		}
+	}
+	return links
+}
+
+// needRestart names the settings that differ and cannot be changed while the gateway runs.
+func needRestart(old, next *config.Config) []string {
+	var names []string
+	for _, s := range []struct {
+		name      string
+		old, next any
+	}{
+		{"node", nodeOf(old), nodeOf(next)},
+		{"listeners", old.Listeners, next.Listeners},
+		{"mitigation", old.Mitigation, next.Mitigation},
+		{"session", old.Session, next.Session},
+		{"store", old.Store, next.Store},
+		{"metrics", old.Metrics, next.Metrics},
+		{"admin", old.Admin, next.Admin},
+		{"log.format", old.Log.Format, next.Log.Format},
+	} {
+		if !reflect.DeepEqual(s.old, s.next) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// nodeOf lists the settings of the node.
+func nodeOf(c *config.Config) []any {
+	return []any{c.NodeID, c.HopLimit, c.HideTopology, c.Unicast, c.UnicastName}
 }
 
 // ReloadOn reloads each time that a signal comes in, until ctx ends.
@@ -104,10 +180,29 @@ func (a *App) ReloadOn(ctx context.Context, signals <-chan os.Signal) {
 			return
 		case <-signals:
 		}
-		if err := a.Reload(); err != nil {
-			a.log.Error("reloading credentials failed, the old ones stay in force", "error", err.Error())
-			continue
-		}
-		a.log.Info("credentials reloaded; other settings take effect after a restart")
+		a.tellReload(a.Reload(ctx))
 	}
+}
+
+// tellReload logs why a reload was refused.
+func (a *App) tellReload(err error) {
+	for _, e := range each(err) {
+		a.log.Error("reloading failed, the old configuration stays in force", "error", e)
+	}
+}
+
+// each lists what an error says: a line for each mistake of a file.
+func each(err error) []string {
+	var bad config.Errors
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &bad):
+		return []string{err.Error()}
+	}
+	lines := make([]string, len(bad))
+	for i, e := range bad {
+		lines[i] = e.Error()
+	}
+	return lines
 }

@@ -30,7 +30,7 @@ func TestReload(t *testing.T) {
 	if err := lab.WritePKI(lab.PKIConfig{Dir: pki, Force: true}); err != nil {
 		t.Fatal(err)
 	}
-	reloaded(t, gw, "credentials reloaded")
+	reloaded(t, gw, "configuration reloaded")
 	for _, c := range old {
 		c.must(t, dots.CodeContent, get(1)) // a session that lives goes on
 	}
@@ -42,7 +42,7 @@ func TestReload(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(pki, "gateway.pem"), []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	reloaded(t, gw, "reloading credentials failed")
+	reloaded(t, gw, "reloading failed")
 	connect(t, pki, "client1", gw.Addrs()[0]).must(t, dots.CodeContent, get(1))
 	if up.hangUp(); len(up.names()) != 1 {
 		t.Errorf("upstream stands %v", up.names())
@@ -107,7 +107,7 @@ func TestReloadKeys(t *testing.T) {
 		t.Errorf("with the first key: %v", err)
 	}
 	write(second)
-	if err := gw.Reload(); err != nil {
+	if err := gw.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := try("two", "10"); err != nil {
@@ -117,7 +117,7 @@ func TestReloadKeys(t *testing.T) {
 		t.Error("a key that was taken away is still good")
 	}
 	write("two:00\n")
-	if err := gw.Reload(); err == nil || !strings.Contains(err.Error(), "line 1 is no identity") || !strings.Contains(err.Error(), "listeners") {
+	if err := gw.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "line 1 is no identity") || !strings.Contains(err.Error(), "credentials.psk_file") {
 		t.Errorf("reloading a bad file: %v", err)
 	}
 	if err := try("two", "10"); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/lab"
+	"github.com/dotsgate/dotsgate/policy"
 )
 
 // patience is how long a test waits for what must come.
@@ -203,3 +204,6 @@ func networkOf(a net.Addr) string {
 	}
 	return coap.NetworkUDP
 }
+
+// policyNow is the policy in force.
+func (g *testGateway) policyNow() *policy.Policy { return g.now.Load().cfg.Policy }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/gateway"
+	"github.com/dotsgate/dotsgate/internal/metrics"
 )
 
 // stage is a group of tasks that start together and stop together.
@@ -19,23 +20,21 @@ type stage struct {
 
 // stages in the order of their start: each finds there what it leans on. They stop in the reverse order (see stop).
 func (a *App) stages() []stage {
-	aside := []func(context.Context) error{a.gauges}
+	aside := []func(context.Context) error{a.gauges, a.watchTranslation}
 	if a.web != nil {
 		aside = append(aside, a.web.Run)
 	}
 	if a.admin != nil {
 		aside = append(aside, a.admin.Run)
 	}
-	var dialers, listeners []func(context.Context) error
-	for _, d := range a.dialers {
-		dialers = append(dialers, d.Run)
-	}
+	var listeners []func(context.Context) error
 	for _, s := range a.servers {
 		listeners = append(listeners, s.Run)
 	}
 	return []stage{
 		{"metrics and admin", aside},
-		{"dialers", dialers},
+		{"dialers", []func(context.Context) error{a.dialers.run}},
+		{"AAA client", []func(context.Context) error{a.advisers.run}},
 		{"uplinks", []func(context.Context) error{a.upstream.Run}},
 		{"core", []func(context.Context) error{a.gateway.Run}},
 		{"server half", []func(context.Context) error{a.downstream.Run}},
@@ -60,7 +59,7 @@ func (a *App) Run(ctx context.Context) error {
 	for i, s := range a.servers {
 		a.log.Info("listening", "address", s.Addr().String(), "transport", a.cfg.Listeners[i].Transport)
 	}
-	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.dialers), "store", a.cfg.Store)
+	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.now.Load().lines), "store", a.cfg.Store)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -95,16 +94,29 @@ func (a *App) gauges(ctx context.Context) error {
 	t := time.NewTicker(gaugeEvery)
 	defer t.Stop()
 	started := time.Now()
+	var slow uint64 // requests refused for their client's rate, as told so far
 	for {
 		var counts map[dots.Status]int
 		var silence map[string]time.Duration
+		var made gateway.Counts
+		routes := metrics.Routes{Drained: map[string]bool{}, Blind: map[string]int{}, Shared: map[string]int{}}
 		err := a.gateway.Look(ctx, func(c *gateway.Core) {
 			counts = c.Statuses()
 			silence = c.Silence(time.Now(), started)
+			made = c.Counts()
+			for _, uplink := range c.Drained() {
+				routes.Drained[uplink] = true
+			}
 		})
 		if err == nil {
+			for _, l := range a.upstream.Links() {
+				routes.Blind[l.Name] = l.Blind
+			}
 			a.metrics.SetMitigations(counts)
 			a.metrics.SetOldestReports(silence)
+			a.metrics.SetRoutes(routes)
+			a.metrics.RateRefused(made.TooFast - slow)
+			slow = made.TooFast
 		}
 		select {
 		case <-ctx.Done():

@@ -11,14 +11,16 @@ import (
 
 // The seams, each declared by its caller: asserted once, here.
 var (
-	_ downstream.Core  = (*gateway.Gateway)(nil)
-	_ gateway.Watchers = (*downstream.Server)(nil)
-	_ gateway.Uplinks  = (*upstream.Manager)(nil)
-	_ upstream.Events  = (*gateway.Gateway)(nil)
-	_ gateway.Resolver = resolver{}
-	_ gateway.Meter    = gatewayMeter{}
-	_ downstream.Meter = downstreamMeter{}
-	_ upstream.Meter   = (*upstreamMeter)(nil)
-	_ admin.Source     = (*App)(nil)
-	_ store.Store      = (*sqlite.Store)(nil)
+	_ downstream.Core    = (*gateway.Gateway)(nil)
+	_ gateway.Watchers   = (*downstream.Server)(nil)
+	_ gateway.Uplinks    = (*upstream.Manager)(nil)
+	_ upstream.Events    = (*gateway.Gateway)(nil)
+	_ gateway.Resolver   = resolver{}
+	_ gateway.Authorizer = authorizer{}
+	_ gateway.Meter      = gatewayMeter{}
+	_ downstream.Meter   = downstreamMeter{}
+	_ upstream.Meter     = (*upstreamMeter)(nil)
+	_ admin.Source       = (*App)(nil)
+	_ admin.Commands     = orders{}
+	_ store.Store        = (*sqlite.Store)(nil)
 )

@@ -16,22 +16,23 @@ const stopWithin = 10 * time.Second
 //  2. the server half, which then has no sessions left to tell anything;
 //  3. the core, which decides and stores what was taken in, and answers who still waits;
 //  4. the uplinks, so that the wants of the core's last commits could still be said; nothing is withdrawn by a stop;
-//  5. the dialers, which own the connections of the uplinks' sessions;
-//  6. the store, when nobody can write any more;
-//  7. metrics and admin last, so that an operator can watch a stop.
+//  5. the AAA client, when nobody asks it any more;
+//  6. the dialers, which own the connections of the uplinks' sessions;
+//  7. the store, when nobody can write any more;
+//  8. metrics and admin last, so that an operator can watch a stop.
 func (a *App) stop(started []*running) error {
 	deadline, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	var errs []error
 	for i := len(started) - 1; i > 0; i-- {
-		errs = append(errs, a.end(deadline, started[i]))
+		errs = append(errs, a.halt(deadline, started[i]))
 	}
 	if deadline.Err() == nil {
 		if err := a.store.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("closing the store: %w", err))
 		}
 	}
-	errs = append(errs, a.end(deadline, started[0]))
+	errs = append(errs, a.halt(deadline, started[0]))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -39,8 +40,8 @@ func (a *App) stop(started []*running) error {
 	return nil
 }
 
-// end ends one stage. One that does not end in time is left behind: the others are told to end all the same.
-func (a *App) end(ctx context.Context, r *running) error {
+// halt ends one stage. One that does not end in time is left behind: the others are told to end all the same.
+func (a *App) halt(ctx context.Context, r *running) error {
 	a.log.Debug("stopping", "part", r.name)
 	r.cancel()
 	ended := make(chan struct{})

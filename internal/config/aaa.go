@@ -125,14 +125,10 @@ func (b *builder) hook(at string, f fileHook, timeout time.Duration) *Hook {
 		URL: f.URL, CA: b.path(f.CA), Cert: b.path(f.Cert), Key: b.path(f.Key),
 		Timeout: b.duration(at+".timeout", f.Timeout, span{timeout, 10 * time.Millisecond, time.Minute}),
 	}
-	u, err := url.Parse(f.URL)
-	switch {
-	case f.URL == "":
-		b.add(at+".url", missing, "give an address such as https://policy.example.net/v1/data/dots/allow")
-	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
-		b.addf(at+".url", "write https://HOST/PATH, without a password", "%q is no address for HTTP", f.URL)
-	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
-		b.add(at+".url", "plain http leaves this machine", "use https")
+	if f.URL == "" {
+		b.add(at+".url", missing, "give an address such as https://dots.example.net/hook")
+	} else {
+		b.httpAddress(at+".url", f.URL)
 	}
 	if h.CA != "" {
 		if text := b.file(at+".ca", h.CA, ""); text != nil {
@@ -143,6 +139,20 @@ func (b *builder) hook(at string, f fileHook, timeout time.Duration) *Hook {
 		b.pair(at, h.Cert, h.Key)
 	}
 	return h
+}
+
+// httpAddress checks an address for HTTP: https, or http on this machine.
+func (b *builder) httpAddress(path, text string) bool {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
+		b.addf(path, "write https://HOST/PATH, without a password", "%q is no address for HTTP", text)
+	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
+		b.add(path, "plain http leaves this machine", "use https")
+	default:
+		return true
+	}
+	return false
 }
 
 // pair checks that a certificate and its key are there and belong together.

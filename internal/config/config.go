@@ -27,6 +27,7 @@ type Config struct {
 	HideTopology bool   // clients are told our own identifier alone in a 5.08, not the uplink's list (RFC 8768, Section 7)
 	// Unicast are our own addresses, to which an anycast listener sends its clients; empty: there is no such listener.
 	Unicast     []netip.Addr
+	UnicastName string // by which they check it; empty: NodeID
 	Listeners   []Listener
 	Credentials Credentials
 	Uplinks     []Uplink // each server of a farm is one

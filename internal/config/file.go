@@ -26,6 +26,7 @@ type fileNode struct {
 	HopLimit     *int     `yaml:"hop_limit"`
 	HideTopology *bool    `yaml:"hide_topology"`
 	Unicast      []string `yaml:"unicast"`
+	UnicastName  string   `yaml:"unicast_name"`
 }
 
 type fileListener struct {
@@ -186,14 +187,16 @@ type fileLog struct {
 }
 
 type fileMitigator struct {
-	Name    string       `yaml:"name"`
-	Webhook *fileWebhook `yaml:"webhook"`
-	Command *fileCommand `yaml:"command"`
-	BGP     *fileBGP     `yaml:"bgp"`
+	Name        string       `yaml:"name"`
+	StatusEvery string       `yaml:"status_every"`
+	Webhook     *fileWebhook `yaml:"webhook"`
+	Command     *fileCommand `yaml:"command"`
+	BGP         *fileBGP     `yaml:"bgp"`
 }
 
 type fileWebhook struct {
 	URL        string `yaml:"url"`
+	StatusURL  string `yaml:"status_url"`
 	SecretFile string `yaml:"secret_file"`
 	CA         string `yaml:"ca"`
 	Cert       string `yaml:"cert"`
@@ -204,11 +207,29 @@ type fileWebhook struct {
 type fileCommand struct {
 	Program string   `yaml:"program"`
 	Args    []string `yaml:"args"`
+	Env     []string `yaml:"env"`
 	Timeout string   `yaml:"timeout"`
 }
 
 type fileBGP struct {
-	Address string `yaml:"address"`
+	Address     string   `yaml:"address"`
+	API         string   `yaml:"api"`
+	CA          string   `yaml:"ca"`
+	Cert        string   `yaml:"cert"`
+	Key         string   `yaml:"key"`
+	Timeout     string   `yaml:"timeout"`
+	Mode        string   `yaml:"mode"`
+	Communities []string `yaml:"communities"`
+	Marker      string   `yaml:"marker"`
+	NextHop4    string   `yaml:"next_hop4"`
+	NextHop6    string   `yaml:"next_hop6"`
+	MinLength4  *int     `yaml:"min_length4"`
+	MinLength6  *int     `yaml:"min_length6"`
+	Action      string   `yaml:"action"`
+	Rate        uint64   `yaml:"rate"`
+	RedirectTo  string   `yaml:"redirect_to"`
+	MaxPerLeg   *int     `yaml:"max_per_leg"`
+	MaxRoutes   *int     `yaml:"max_routes"`
 }
 
 type fileAAA struct {

@@ -124,7 +124,8 @@ func (b *builder) node(f *file, c *Config) {
 		c.HopLimit = *h
 		b.between("node.hop_limit", *h, 1, 255)
 	}
-	c.Unicast = b.addresses("node.unicast", f.Node.Unicast)
+	c.Unicast, c.UnicastName = b.addresses("node.unicast", f.Node.Unicast), f.Node.UnicastName
+	b.named("node.unicast_name", f.Node.UnicastName)
 }
 
 // between notes a number outside of its range.

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 // Mitigator is a local mitigator: one of its drivers is set.
 type Mitigator struct {
-	Name    string
+	Name        string
+	StatusEvery time.Duration // between two questions how its mitigations fare
+
 	Webhook *Webhook
 	Command *Command
 	BGP     *BGP
@@ -19,6 +22,7 @@ type Mitigator struct {
 // Webhook is a mitigator behind a signed webhook.
 type Webhook struct {
 	Hook
+	StatusURL  string // with {id} in it; empty: none
 	SecretFile string // signs what is sent
 }
 
@@ -26,19 +30,15 @@ type Webhook struct {
 type Command struct {
 	Program string // absolute
 	Args    []string
+	Env     []string // NAME=VALUE
 	Timeout time.Duration
-}
-
-// BGP is a gobgpd that announces routes.
-type BGP struct {
-	Address string // host:port of its gRPC
 }
 
 // Defaults of mitigators.
 const (
 	defaultWebhookTimeout = 10 * time.Second
 	defaultCommandTimeout = 10 * time.Second
-	defaultGoBGP          = "127.0.0.1:50051"
+	defaultStatusEvery    = 10 * time.Second
 )
 
 // mitigators checks the local mitigators.
@@ -48,6 +48,7 @@ func (b *builder) mitigators(fs []fileMitigator) []Mitigator {
 		at := fmt.Sprintf("mitigators[%d]", i)
 		b.named(at+".name", f.Name)
 		m, drivers := Mitigator{Name: f.Name}, 0
+		m.StatusEvery = b.duration(at+".status_every", f.StatusEvery, span{defaultStatusEvery, time.Second, time.Hour})
 		if f.Webhook != nil {
 			m.Webhook, drivers = b.webhook(at+".webhook", *f.Webhook), drivers+1
 		}
@@ -67,13 +68,22 @@ func (b *builder) mitigators(fs []fileMitigator) []Mitigator {
 
 func (b *builder) webhook(at string, f fileWebhook) *Webhook {
 	h := b.hook(at, fileHook{URL: f.URL, CA: f.CA, Cert: f.Cert, Key: f.Key, Timeout: f.Timeout}, defaultWebhookTimeout)
-	return &Webhook{Hook: *h, SecretFile: b.secret(at+".secret_file", f.SecretFile)}
+	w := &Webhook{Hook: *h, StatusURL: f.StatusURL, SecretFile: b.secret(at+".secret_file", f.SecretFile)}
+	if f.StatusURL != "" && b.httpAddress(at+".status_url", f.StatusURL) && !strings.Contains(f.StatusURL, "{id}") {
+		b.add(at+".status_url", "it does not say of which mitigation", "write {id} in the place of the mitigation's identifier")
+	}
+	return w
 }
 
 func (b *builder) command(at string, f fileCommand) *Command {
 	c := &Command{
-		Program: b.path(f.Program), Args: f.Args,
+		Program: b.path(f.Program), Args: f.Args, Env: f.Env,
 		Timeout: b.duration(at+".timeout", f.Timeout, span{defaultCommandTimeout, 100 * time.Millisecond, 5 * time.Minute}),
+	}
+	for i, e := range f.Env {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" || strings.ContainsRune(e, 0) {
+			b.addf(fmt.Sprintf("%s.env[%d]", at, i), "write NAME=VALUE", "%q is no variable", e)
+		}
 	}
 	if f.Program == "" {
 		b.add(at+".program", missing, "name the program that is run for each change")
@@ -90,13 +100,4 @@ func (b *builder) command(at string, f fileCommand) *Command {
 		b.add(at+".program", "it cannot be run ("+c.Program+")", "name a program, and make it executable")
 	}
 	return c
-}
-
-func (b *builder) bgp(at string, f fileBGP) *BGP {
-	g := &BGP{Address: f.Address}
-	if g.Address == "" {
-		g.Address = defaultGoBGP
-	}
-	b.address(at+".address", g.Address, false)
-	return g
 }

@@ -1,0 +1,187 @@
+package app
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/dotsgate/dotsgate/gateway"
+	"github.com/dotsgate/dotsgate/internal/aaa"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/resolve"
+	"github.com/dotsgate/dotsgate/upstream"
+)
+
+// inForce is what follows from a configuration and can be exchanged while the gateway runs. It is immutable once it is in force.
+type inForce struct {
+	cfg        *config.Config
+	identities map[string][sha256.Size]byte
+	listeners  *coap.Credentials
+	lines      []*line
+	resolver   *resolve.Resolver
+	authorizer *aaa.Authorizer // nil: nobody is asked
+	asked      string          // print of how the authorizer was made
+	resolved   string          // and the resolver
+}
+
+// line is how an uplink is reached.
+type line struct {
+	link        upstream.LinkConfig
+	credentials *coap.Credentials // nil: a local mitigator
+	dialer      *coap.Dialer      // nil: a local mitigator
+}
+
+// prepare does all of a configuration that can fail, and touches nothing that is in force. old is what is in force; nil: nothing is. What
+// would be made just as it is there is taken from there.
+func (a *App) prepare(cfg *config.Config, old *inForce) (*inForce, error) {
+	if old == nil {
+		old = &inForce{}
+	}
+	n := &inForce{cfg: cfg, resolver: old.resolver, authorizer: old.authorizer}
+	var err error
+	if n.identities, err = identities(cfg); err != nil {
+		return nil, err
+	}
+	if n.listeners, err = load("listeners", cfg.Credentials); err != nil {
+		return nil, err
+	}
+	if n.resolved = fingerprint(cfg.DNS, cfg.DNS.CA); n.resolved != old.resolved {
+		if n.resolver, err = newResolver(cfg.DNS); err != nil {
+			return nil, err
+		}
+	}
+	if n.asked = authorizerPrint(cfg); n.asked != old.asked {
+		if n.authorizer, err = a.newAuthorizer(cfg); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range cfg.Uplinks {
+		l, err := a.newLine(u)
+		if err != nil {
+			return nil, fmt.Errorf("uplink %s: %w", u.Name, err)
+		}
+		n.lines = append(n.lines, l)
+	}
+	return n, nil
+}
+
+// keep takes from what is in force the lines that are made alike, so that their sessions live on, and gives them the credentials that
+// were read for them. From here on n is in force.
+func (n *inForce) keep(old *inForce) {
+	old.listeners.Use(n.listeners)
+	n.listeners = old.listeners
+	for i, l := range n.lines {
+		if was := old.line(l.link.Name); was != nil && was.link.Fingerprint == l.link.Fingerprint {
+			if was.credentials != nil {
+				was.credentials.Use(l.credentials)
+			}
+			n.lines[i] = was
+		}
+	}
+}
+
+// line finds a line by its uplink's name; nil: there is none.
+func (n *inForce) line(name string) *line {
+	for _, l := range n.lines {
+		if l.link.Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// links lists the links of the lines.
+func (n *inForce) links() []upstream.LinkConfig {
+	links := make([]upstream.LinkConfig, len(n.lines))
+	for i, l := range n.lines {
+		links[i] = l.link
+	}
+	return links
+}
+
+// rules is what the core takes of it.
+func (n *inForce) rules() gateway.Rules {
+	return gateway.Rules{Policy: n.cfg.Policy, Identities: n.identities, Unmirrored: unmirrored(n.cfg.Uplinks)}
+}
+
+// newLine makes a dialer for an uplink.
+func (a *App) newLine(u config.Uplink) (*line, error) {
+	cred, err := load("uplink "+u.Name, u.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	var handler coap.HandlerFunc = func(ex *coap.Exchange) { a.upstream.Handler().ServeCoAP(ex) }
+	d, err := coap.NewDialer(coap.DialConfig{
+		Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred, Source: u.Source, Interface: u.Interface,
+		Session: coap.SessionConfig{
+			Handler: handler, Counters: &a.up, OnPanic: a.panicked, Limits: upstream.SessionLimits(),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	print := u
+	print.Credentials.PSKs = nil // a renewed key is no other uplink
+	link := upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial, Fingerprint: fingerprint(print)}
+	return &line{link: link, credentials: cred, dialer: d}, nil
+}
+
+// load reads credentials.
+func load(of string, c config.Credentials) (*coap.Credentials, error) {
+	cc := coap.CredentialsConfig{
+		CertFile: c.Cert, KeyFile: c.Key, CAFile: c.CA, CRLFile: c.CRL, PSKIdentity: c.PSKIdentity, AllowPlainPSK: c.AllowPlainPSK,
+	}
+	if keys := c.PSKs; keys != nil {
+		cc.PSKs = func(identity string) ([]byte, bool) {
+			key, ok := keys[identity]
+			return key, ok
+		}
+	}
+	cred, err := coap.LoadCredentials(cc)
+	if err != nil {
+		return nil, fmt.Errorf("credentials of %s: %w", of, err)
+	}
+	return cred, nil
+}
+
+// fingerprint differs when a configuration differs, or one of the files that it names. What cannot be read counts as empty: whoever
+// uses it says so.
+func fingerprint(configuration any, files ...string) string {
+	h := sha256.New()
+	text, err := json.Marshal(configuration)
+	if err != nil {
+		text = fmt.Appendf(nil, "%v", err)
+	}
+	h.Write(text)
+	for _, name := range files {
+		text, _ := os.ReadFile(name) // see above
+		_, _ = fmt.Fprintf(h, "\n%d\n", len(text))
+		h.Write(text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// identities gives the SHA-256 of our own credential toward each uplink, from which our cuid is computed
+// (RFC 9132, Section 4.4.1.1). A local mitigator is shown none: it has its name.
+func identities(cfg *config.Config) (map[string][sha256.Size]byte, error) {
+	ids := make(map[string][sha256.Size]byte, len(cfg.Uplinks)+len(cfg.Mitigators))
+	for _, m := range cfg.Mitigators {
+		ids[m.Name] = sha256.Sum256([]byte(m.Name))
+	}
+	for _, u := range cfg.Uplinks {
+		if u.Credentials.PSKIdentity != "" || u.Credentials.Cert == "" {
+			ids[u.Name] = sha256.Sum256([]byte(u.Credentials.PSKIdentity))
+			continue
+		}
+		pair, err := tls.LoadX509KeyPair(u.Credentials.Cert, u.Credentials.Key)
+		if err != nil {
+			return nil, fmt.Errorf("uplink %s: loading the certificate: %w", u.Name, err)
+		}
+		ids[u.Name] = sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo)
+	}
+	return ids, nil
+}
