@@ -3,24 +3,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/dotsgate/dotsgate/internal/admin"
-	"github.com/dotsgate/dotsgate/internal/config"
-)
-
-// Exit codes.
-const (
-	exitFailure = 1 // the gateway or the command failed
-	exitUsage   = 2 // the command line or the configuration is wrong
 )
 
 func main() {
@@ -44,20 +32,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.AddCommand(serveCommand(), checkCommand(), configCommand(), versionCommand())
 	root.AddCommand(listCommands()...)
 	root.AddCommand(orderCommands()...)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
+	if err := root.ExecuteContext(ctx); err != nil {
+		return tell(errOut, err, understood)
 	}
-	var bad config.Errors
-	var mistakes admin.Mistakes
-	wrong := errors.As(err, &bad) || errors.As(err, &mistakes)
-	text := err.Error()
-	if !wrong { // a mistake has a line of its own, anything else is one line
-		text = strings.Join(strings.Fields(text), " ")
-	}
-	_, _ = fmt.Fprintln(errOut, text) // there is nobody else to tell
-	if !understood || wrong || errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitFailure
+	return 0
 }

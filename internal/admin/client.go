@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -44,20 +44,18 @@ func (c *Client) Uplinks(ctx context.Context, f Filter) ([]Uplink, error) {
 }
 
 func get[T any](ctx context.Context, c *Client, path string, f Filter) ([]T, error) {
-	var items []T
-	if query := f.query().Encode(); query != "" {
-		path += "?" + query
+	at := url.URL{Scheme: "http", Host: "dotsgate", Path: path, RawQuery: f.query().Encode()}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
 	}
-	err := c.do(ctx, http.MethodGet, path, nil, &items)
+	var items []T
+	err = c.do(r, &items)
 	return items, err
 }
 
 // do asks the gateway and reads its answer into a pointer; nil: none is wanted.
-func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
-	r, err := http.NewRequestWithContext(ctx, method, "http://dotsgate"+path, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("making the request: %w", err)
-	}
+func (c *Client) do(r *http.Request, into any) error {
 	answer, err := c.http.Do(r)
 	if err != nil {
 		return fmt.Errorf("asking the gateway (is it running, and may you use its socket?): %w", err)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,5 +139,9 @@ func (c *Client) order(ctx context.Context, path string, what, answer any) error
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)
 	}
-	return c.do(ctx, http.MethodPost, path, text, answer)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dotsgate"+path, bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("making the request: %w", err)
+	}
+	return c.do(r, answer)
 }

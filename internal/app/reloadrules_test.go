@@ -96,7 +96,7 @@ func TestReloadBroken(t *testing.T) {
 	if err := gw.operator().Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "private key does not match") {
 		t.Errorf("with another's key: %v", err)
 	}
-	if connect(t, pki, "client2", gw.Addrs()[0]).must(t, dots.CodeContent, get(1)); gw.policyNow().DomainOf("client3") != "" {
+	if connect(t, pki, "client2", gw.Addrs()[0]).must(t, dots.CodeContent, get(1)); gw.policyNow().Domain("client3") != "" {
 		t.Error("a client of a broken file is known")
 	}
 }
@@ -154,7 +154,7 @@ func TestReloadFixed(t *testing.T) {
 	if level.Level() != slog.LevelError {
 		t.Errorf("the log's level is %v", level.Level())
 	}
-	if gw.policyNow().DomainOf("client3") != "lab" {
+	if gw.policyNow().Domain("client3") != "lab" {
 		t.Error("the new client is not known")
 	}
 	if _, err := gw.operator().Uplinks(t.Context(), admin.Filter{}); err != nil {
