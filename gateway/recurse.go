@@ -145,6 +145,6 @@ func (c *Core) exceeded(m *mitigation) bool {
 	}
 	return slices.ContainsFunc(m.legs, func(k dots.LegKey) bool {
 		l := c.leg(k)
-		return l != nil && c.policy.Local(k.Uplink) && l.report.Status != 0 && c.policy.Exceeds(domain, l.report, n, m.recursed)
+		return l != nil && c.policy.IsMitigator(domain, k.Uplink) && l.report.Status != 0 && c.policy.Exceeds(domain, l.report, n, m.recursed)
 	})
 }

@@ -196,7 +196,13 @@ func (d *domain) outside(x expansion) Footprint {
 //
 // RFC 9284, Section 5: what another provider assigned is not asked of this one.
 func (p *Policy) checkUplinks(d *domain, outside Footprint, t *trace) *dots.Error {
-	for _, one := range p.portions(outside) {
+	portions := p.portions(outside)
+	if len(portions) == 0 {
+		err := dots.Refuse(dots.CodeBadRequest, "target has too many parts: ask for less at a time")
+		t.refused("uplinks", err)
+		return err
+	}
+	for _, one := range portions {
 		r := router{policy: p, route: d.route}
 		mine := func(name string) bool { return p.may(name, one.owner) }
 		if !slices.ContainsFunc(d.route.mitigators, mine) && !slices.ContainsFunc(r.beyond(one.owner), mine) {

@@ -94,3 +94,74 @@ func BenchmarkIndexReplace(b *testing.B) {
 		i++
 	}
 }
+
+// wide is a domain of 100,000 prefixes, all mapped one by one to others, of which every other one is of a provider.
+func wide() Config {
+	c := estate()
+	own := manyPrefixes(100000)
+	c.Domains[0].Prefixes, c.Domains[0].Aliases, c.Domains[0].URIs = own, nil, nil
+	for i, p := range own {
+		b := p.Addr().As4()
+		out := netip.PrefixFrom(netip.AddrFrom4([4]byte{b[0] + 90, b[1], b[2], b[3]}), p.Bits())
+		c.Domains[0].NAT = append(c.Domains[0].NAT, Mapping{Inside: p, Outside: out})
+		c.Uplinks[i%2].Prefixes = append(c.Uplinks[i%2].Prefixes, out)
+	}
+	return c
+}
+
+// BenchmarkAdmitTranslated decides on a request of two prefixes of two providers through 100,000 mappings.
+func BenchmarkAdmitTranslated(b *testing.B) {
+	c := wide()
+	p := mustNew(b, c)
+	a := ask(dots.Target{Prefixes: []netip.Prefix{c.Domains[0].Prefixes[500], c.Domains[0].Prefixes[99999]}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := p.Admit(&fakeView{}, a); v.Deny != nil {
+			b.Fatal(v.Deny)
+		}
+	}
+}
+
+// BenchmarkPlaces finds the places of a mitigation: by failover, in a farm, and by 100,000 prefixes of two providers.
+func BenchmarkPlaces(b *testing.B) {
+	farm := estate()
+	farm.Domains[0].Uplinks = []string{"farm", "north"}
+	for name, c := range map[string]Config{"failover": estate(), "farm": farm, "providers": wide()} {
+		b.Run(name, func(b *testing.B) {
+			p := mustNew(b, c)
+			own := c.Domains[0].Prefixes
+			g := p.Admit(&fakeView{}, ask(dots.Target{Prefixes: []netip.Prefix{own[0], own[len(own)-1]}})).Grant
+			links := linksOf("")
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(p.Places(links, Course{Grant: g})) == 0 {
+					b.Fatal("nowhere")
+				}
+			}
+		})
+	}
+}
+
+// parted maps 10.0.0.0/8, in n parts that lie the other way round outside, of two providers in turn.
+func parted(n int) Config {
+	c := inner()
+	for i := range n {
+		out := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(i >> 4), byte(i<<4) ^ 0x10, 0}), 20)
+		c.Domains[0].NAT = append(c.Domains[0].NAT, Mapping{Inside: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 4), byte(i << 4), 0}), 20), Outside: out})
+		c.Uplinks[i/2%2].Prefixes = append(c.Uplinks[i/2%2].Prefixes, out)
+	}
+	c.Domains[0].Uplinks = []string{"north", "south"}
+	return c
+}
+
+// BenchmarkAdmitWhole decides on the worst that one request can ask for: all of a domain that is cut into 4096 parts.
+func BenchmarkAdmitWhole(b *testing.B) {
+	p := mustNew(b, parted(4096))
+	a := askPrefix("10.0.0.0/8")
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := p.Admit(&fakeView{}, a); v.Deny != nil {
+			b.Fatal(v.Deny)
+		}
+	}
+}

@@ -27,8 +27,9 @@ const (
 	// StrategySerial is StrategyFailover that goes on to the next also where one refuses or is exceeded; one acts at a time, so
 	// that they divert nothing from each other (RFC 8811, Section 2.3).
 	StrategySerial Strategy = "serial"
-	// StrategyPartition sends each prefix to the uplink that owns it, and what none owns to the first
-	// that owns nothing; where there is none it is refused (RFC 9284, Section 5).
+	// StrategyPartition sends each prefix to the uplink that owns it, and what none owns to the first that owns nothing and
+	// has a session; where there is none that owns nothing it is refused (RFC 9284, Section 5). That a prefix goes to nobody but its owner holds of
+	// every strategy.
 	StrategyPartition Strategy = "partition"
 	// StrategyAll asks every uplink, each for what it may be asked for.
 	StrategyAll Strategy = "all"
@@ -86,7 +87,8 @@ type Class struct {
 }
 
 // Mapping is a translation of addresses: what a domain's clients call Inside is Outside for everybody else. Both have the same
-// number of addresses and, where ports are translated, of ports.
+// number of addresses and, where ports are translated, of ports. Two mappings may have an address in common, inside or outside, only
+// where both have ports there, and different ones. In a domain with mappings what none maps cannot be asked for.
 type Mapping struct {
 	Inside, Outside netip.Prefix
 	// InsidePorts and OutsidePorts are equally long; both zero: ports stay as they are.
@@ -140,11 +142,13 @@ type Domain struct {
 	// Uplinks names uplinks and farms in the order of preference; may be empty when there is just one uplink or farm.
 	Uplinks  []string
 	Strategy Strategy // empty: StrategyFailover
-	// Mitigators names uplinks that are local mitigators: they are asked first, and Uplinks only by Recursion.
+	// Mitigators names uplinks that mitigate for the domain itself, in the order of preference; DOTS servers and farms may be among them. They
+	// are asked first, and Uplinks by Recursion or where all of them refused or are down.
 	Mitigators []string
 	Recursion  Recursion
 	NAT        []Mapping
-	// Consult: an AAA server has the last word on new requests.
+	// Consult: an AAA server has the last word on new requests. Of refreshes that change nothing it is not asked, nor of efficacy updates and
+	// renewals: what is under attack does not hang on it.
 	Consult      bool
 	OnOverlap    OverlapRule // empty: OverlapMerge
 	OnDNSFailure DNSRule     // empty: DNSRefuse

@@ -19,13 +19,16 @@ const (
 // host is a name of a request, with the parameter that it came in.
 type host struct{ parameter, name string }
 
-// known reports whether a prefix of the domain is known outside, with any of the ports.
-func (d *domain) known(p netip.Prefix, ports []dots.PortRange) bool {
+// known counts the pieces of a prefix of the domain as it is known outside; 0: it is not, or not whole, with any of the ports.
+func (d *domain) known(p netip.Prefix, ports []dots.PortRange) int {
 	if d.nat == nil {
-		return true
+		return 1
 	}
-	_, whole := d.nat.pieces(p, ports)
-	return whole
+	switch pieces, whole := d.nat.pieces(p, ports); {
+	case whole, len(pieces) > maxPieces:
+		return len(pieces)
+	}
+	return 0
 }
 
 // expansion is a target on its way to a Grant.
@@ -36,6 +39,7 @@ type expansion struct {
 	hosts   []host
 	missing []string // names to ask for
 	partial bool     // a name's addresses are not known
+	pieces  int      // of the addresses as they are known outside
 	trace   *trace   // nil: nobody asks why
 }
 
@@ -83,11 +87,16 @@ func (x *expansion) checkPrefixes() *dots.Error {
 
 // address tests a prefix, and adds it. A refusal names the parameter and the value that it stands for.
 func (x *expansion) address(p netip.Prefix, parameter string, value func() string) *dots.Error {
-	switch {
-	case !x.domain.ownsPrefix(p):
+	if !x.domain.ownsPrefix(p) {
 		return refusal(parameter, value(), "not yours")
-	case !x.domain.known(p, x.target.Ports):
+	}
+	n := x.domain.known(p, x.target.Ports)
+	x.pieces += n
+	switch {
+	case n == 0:
 		return refusal(parameter, value(), "has no outside address")
+	case x.domain.nat != nil && x.pieces > maxPieces:
+		return dots.Refuse(dots.CodeBadRequest, "target has too many parts: ask for less at a time")
 	}
 	x.exp.Prefixes = append(x.exp.Prefixes, p)
 	return nil

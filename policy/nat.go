@@ -72,8 +72,12 @@ type translated struct {
 	ports  []dots.PortRange // none: all
 }
 
-// pieces translates a prefix, cut where mappings end; false: some of its addresses have no place outside. Ports that have none are left
-// out while others of the same address do: nobody reaches them from there.
+// maxPieces is the greatest number of parts into which translation or providers may cut a request: what one request costs is bounded by it,
+// however many mappings there are.
+const maxPieces = 4096
+
+// pieces translates a prefix, cut where mappings end; false: some of its addresses have no place outside, or there are more pieces than one
+// request may have. Ports that have none are left out while others of the same address do: nobody reaches them from there.
 func (t *translator) pieces(p netip.Prefix, ports []dots.PortRange) (out []translated, whole bool) {
 	for in, list := range t.inside.Supernets(p) { // p itself is among them
 		for _, m := range list {
@@ -84,6 +88,9 @@ func (t *translator) pieces(p netip.Prefix, ports []dots.PortRange) (out []trans
 	}
 	var found bart.Lite
 	for in, list := range t.inside.Subnets(p) {
+		if len(out) > maxPieces {
+			return out, false
+		}
 		for _, m := range list {
 			if there, ok := m.ports(ports); ok && in != p {
 				out = append(out, translated{m.Outside, there})

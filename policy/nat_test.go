@@ -361,3 +361,27 @@ func checkOneToOne(t *testing.T, p *Policy, g Grant, want map[netip.Addr]bool) {
 		t.Fatalf("back inside %v is %v", g.Expanded.Prefixes, back)
 	}
 }
+
+// TestTooManyParts: what one request costs is bounded, however finely addresses are mapped or assigned.
+func TestTooManyParts(t *testing.T) {
+	c := parted(4096)
+	if v := mustNew(t, c).Admit(&fakeView{}, askPrefix("10.0.0.0/8")); v.Deny != nil || len(v.Grant.Outside.Target.Prefixes) != 4096 {
+		t.Fatalf("%v, %d parts", v.Deny, len(v.Grant.Outside.Target.Prefixes))
+	}
+	const text = "target has too many parts: ask for less at a time"
+	wantDeny(t, mustNew(t, c).Admit(&fakeView{}, askPrefix("10.0.0.0/8", "10.0.0.0/32")).Deny, dots.CodeBadRequest, text)
+	c.Domains[0].NAT[7].Inside, c.Domains[0].NAT[7].Outside = netip.MustParsePrefix("10.0.112.0/21"), netip.MustParsePrefix("101.0.112.0/21")
+	c.Domains[0].NAT = append(c.Domains[0].NAT, mapping("10.0.120.0/21 101.0.120.0/21"))
+	wantDeny(t, mustNew(t, c).Admit(&fakeView{}, askPrefix("10.0.0.0/8")).Deny, dots.CodeBadRequest, text)
+	c = estate()
+	c.Domains[0].Prefixes = prefixes("10.0.0.0/8")
+	c.Domains[0].Aliases, c.Domains[0].URIs = nil, nil
+	for i, p := range manyPrefixes(5000) {
+		c.Uplinks[i%2].Prefixes = append(c.Uplinks[i%2].Prefixes, p)
+	}
+	p := mustNew(t, c)
+	wantDeny(t, p.Admit(&fakeView{}, askPrefix("10.0.0.0/8")).Deny, dots.CodeBadRequest, text)
+	if v := p.Admit(&fakeView{}, askPrefix("10.0.0.0/20")); v.Deny != nil {
+		t.Error(v.Deny)
+	}
+}

@@ -12,7 +12,7 @@ type portion struct {
 	part  Footprint
 }
 
-// portions divides a footprint by provider. A name's addresses decide for it; where not all addresses are of one provider, names go as
+// portions divides a footprint by provider; none: it would be cut into too many parts. A name's addresses decide for it; where not all addresses are of one provider, names go as
 // their addresses, so that no provider is told what is another's.
 //
 // RFC 9284, Section 5: a request for addresses that a provider assigned goes to that provider and to no other.
@@ -22,7 +22,9 @@ func (p *Policy) portions(f Footprint) []portion {
 	}
 	var cut cutter
 	for _, q := range f.Expanded.Prefixes {
-		cut.by(p, q)
+		if cut.by(p, q); len(cut.found) > maxPieces {
+			return nil
+		}
 	}
 	if len(cut.found) == 0 {
 		return []portion{{part: f}}
@@ -65,6 +67,9 @@ func (c *cutter) by(p *Policy, q netip.Prefix) {
 	}
 	var inside []netip.Prefix
 	for in, owner := range p.assigned.Subnets(q) {
+		if len(c.found) > maxPieces {
+			return
+		}
 		inside = append(inside, in)
 		c.found = append(c.found, owned{owner, in})
 	}

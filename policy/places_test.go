@@ -437,6 +437,22 @@ func TestAdmitRefusesWhileAllDrain(t *testing.T) {
 	}
 }
 
+func TestIsMitigator(t *testing.T) {
+	c := estate()
+	c.Domains[0].Mitigators = []string{"box", "farm"}
+	p := mustNew(t, c)
+	for _, tt := range []struct {
+		domain, uplink string
+		want           bool
+	}{
+		{"acme", "box", true}, {"acme", "farm/2", true}, {"acme", "hook", false}, {"acme", "north", false}, {"other", "box", false}, {"gone", "box", false},
+	} {
+		if got := p.IsMitigator(tt.domain, tt.uplink); got != tt.want {
+			t.Errorf("%s at %s: %v", tt.domain, tt.uplink, got)
+		}
+	}
+}
+
 // TestOptionalAttributesOfSeveralUplinks: those that one of them takes stay in the grant.
 func TestOptionalAttributesOfSeveralUplinks(t *testing.T) {
 	p := mustNew(t, estate())

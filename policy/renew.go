@@ -37,7 +37,7 @@ func (p *Policy) Renew(v View, g Grant) (Grant, *dots.Error) {
 // still lists the addresses of a grant that are the domain's today, and known outside.
 func (d *domain) still(g Grant) []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(g.Expanded.Prefixes), func(q netip.Prefix) bool {
-		return !d.ownsPrefix(q) || !d.known(q, g.Request.Target.Ports)
+		return !d.ownsPrefix(q) || d.known(q, g.Request.Target.Ports) == 0
 	})
 }
 

@@ -26,6 +26,13 @@ func (p *Policy) CUIDMode(uplink string) CUIDMode { return p.uplinks[uplink].mod
 // Local reports whether an uplink is a local mitigator, whose legs stay until the active-but-terminating period ends.
 func (p *Policy) Local(uplink string) bool { return p.uplinks[uplink].local }
 
+// IsMitigator reports whether an uplink is one of a domain's mitigators, or a server of a farm that is: one that is asked first, and whose
+// reports count for recursion. It need not be Local: a DOTS server may be one.
+func (p *Policy) IsMitigator(domain, uplink string) bool {
+	d := p.domains[domain]
+	return d != nil && slices.Contains(d.route.mitigators, p.logical(uplink))
+}
+
 // Relays reports whether a comprehension-optional attribute may travel on to an uplink, on a leg that is one mitigation's alone. Where
 // addresses are translated none may: raw attributes could name inside addresses.
 func (p *Policy) Relays(uplink string, key uint64) bool { return p.uplinks[uplink].relays(key) }

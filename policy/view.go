@@ -6,7 +6,8 @@ import (
 	"github.com/dotsgate/dotsgate/dots"
 )
 
-// View is what policy may read of the core's state. It is called from the caller's goroutine only, inside Admit and its like.
+// View is what policy may read of the core's state. It is called from the caller's goroutine only, inside Admit and its like. One that has the
+// methods of Links, too, lets Admit refuse new requests while every uplink that may be asked drains.
 type View interface {
 	// Resolved returns the latest answer for a name that was asked as a question; false: none yet. The name is in lower
 	// case without a trailing dot.
@@ -80,11 +81,12 @@ type Verdict struct {
 type Grant struct {
 	Domain string
 	Client dots.Client
-	// Request is what a leg asks for: lifetime clamped, aliases appended and cleared, prefixes without host bits, only those
-	// optional attributes that the uplink takes. Lifetime is absent only in an efficacy update that told none.
+	// Request is what is allowed, in the client's words: lifetime clamped, aliases appended and cleared, prefixes without host bits, only those
+	// optional attributes that one of the uplinks takes (Policy.Relays says which). Lifetime is absent only in an efficacy update that told none.
 	Request dots.Request
-	Uplink  string
-	// Expanded is the target for overlap tests.
+	// Uplink is the first that the domain prefers, a farm maybe; it says nothing of where the mitigation is: that is Places.
+	Uplink string
+	// Expanded is the target for overlap tests between clients, in their words.
 	Expanded Expanded
 	// Outside is what legs are made of: Request's target and Expanded as the uplinks know them, after address translation.
 	Outside Footprint
