@@ -60,16 +60,20 @@ func TestDrain(t *testing.T) {
 // RFC 9132, Section 4.4.1: a target must be its client's domain's.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, store.NewMemory(), nil)
+		w := newWorld(t, store.NewMemory(), func(c *Config) {
+			c.Core.Policy = testPolicyFor(t, func(c *policy.Config) { c.Domains[0].Limits.RequestsPerMinute = dots.Some(2) })
+		})
 		w.put(1, "192.0.2.1/32")
 		w.put(2, "192.0.2.200/32")
-		w.want("put 1: 2.01", "put 2: 2.01")
+		w.putAs("guest", 1, prefix("192.0.2.1/32"))
+		w.want("put 1: 2.01", "put 2: 2.01", "put guest 1: 4.01 not authorised to ask for mitigation")
 		if err := w.gate.Reload(t.Context(), Rules{}); err == nil {
 			t.Error("took no policy")
 		}
 		rules := Rules{Identities: testCoreConfig(t).Identities, Policy: testPolicyFor(t, func(c *policy.Config) {
 			c.Domains[0].Prefixes, c.Domains[0].Aliases = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}, nil
 			c.Domains[0].Clients[1].CertNames = []string{"renamed"}
+			c.Domains[0].Clients = c.Domains[0].Clients[:2]
 		})}
 		done := make(chan struct{})
 		go func() { // as sessions do meanwhile
@@ -92,6 +96,13 @@ func TestReload(t *testing.T) {
 		w.get(2)
 		w.put(3, "192.0.2.201/32")
 		w.want("get 1: in-progress", "get 2: withdrawn", "put 3: 4.00 target-prefix 192.0.2.201/32 not yours")
+		if err := w.gate.Look(t.Context(), func(c *Core) {
+			if c.paces["a"] == nil || c.paces["guest"] != nil {
+				t.Errorf("rates of %d clients are counted", len(c.paces))
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
 		// Every new request of before, be it known or not, is none of these by now.
 		if _, known := w.gate.known.Load(dots.MitigationKey{Client: me, MID: 2}); known {
 			t.Error("what ended is taken for a refresh")

@@ -84,7 +84,6 @@ func TestRecursionByRules(t *testing.T) {
 	r.advance(59 * time.Second)
 	want(true)
 	r.localSays(m, dots.StatusMitigated, 500) // and is over: it begins anew
-	r.advance(59 * time.Second)
 	r.localSays(m, dots.StatusMitigated, 499)
 	r.localSays(m, dots.StatusMitigated, 400)
 	r.advance(59999 * time.Millisecond)
@@ -120,6 +119,17 @@ func TestRecursionByNumber(t *testing.T) {
 		all = append(all, m)
 	}
 	for _, m := range all[:3] { // one is left, which is less than half of three
+		r.step(Withdraw{r.ticket("delete"), m.key})
+	}
+	r.localSays(all[3], dots.StatusMitigated, 1)
+	r.advance(30 * time.Second)
+	b := dots.Client{Name: "b", CUID: "b"}
+	more := []*mitigation{r.accept(b, 1, "192.0.2.101/32"), r.accept(b, 2, "192.0.2.102/32")}
+	r.advance(30 * time.Second)
+	if !all[3].recursed {
+		t.Error("went back while there were too many again")
+	}
+	for _, m := range more {
 		r.step(Withdraw{r.ticket("delete"), m.key})
 	}
 	r.localSays(all[3], dots.StatusMitigated, 1)

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
 //	ruled CLIENT MID allow|deny|failed [seq=N] [text=T] / drain UPLINK [off]
-//	reload OTHER...     [uplinks=A,B] [prefix=P] [gone=CLIENT] [guest=CLIENT] [moved=CLIENT] [consult]
+//	reload OTHER...     [uplinks=A,B] [prefix=P] [gone=CLIENT] [guest=CLIENT] [moved=CLIENT] [renamed] [consult]
 //	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] [rules OTHER...] / mids N / damage KIND TEXT
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -313,6 +313,9 @@ func (r *rig) otherPolicy(c command) *policy.Policy {
 		}
 		lab, other := &p.Domains[0], &p.Domains[1]
 		lab.Consult = c.has("consult")
+		if c.has("renamed") {
+			lab.Name = "renamed"
+		}
 		if s := c.opts["prefix"]; s != "" {
 			lab.Prefixes, lab.Aliases = []netip.Prefix{netip.MustParsePrefix(s)}, nil
 		}

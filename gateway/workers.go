@@ -103,7 +103,7 @@ func (l *line) next() (late, bool) {
 	return late{}, false
 }
 
-// done notes that a worker is through with a question of a client entry.
+// done notes that a worker is through with a question of a client entry, and asks for the next one itself.
 func (l *line) done(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,7 +112,6 @@ func (l *line) done(client string) {
 	if t.busy == 0 && len(t.waiting) == 0 {
 		delete(l.of, client)
 	}
-	l.signal()
 }
 
 // run lets the line's workers ask until ctx ends, and waits for them.

@@ -197,3 +197,33 @@ func TestLine(t *testing.T) {
 		t.Errorf("remembers %v", l.of)
 	}
 }
+
+// TestLineRuns has several questions asked at the same time that were there before the workers.
+func TestLineRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(4, 8, 0)
+		for _, client := range []string{"a", "b", "c", "d"} {
+			l.push(Resolve{Client: client})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		most, now := 0, 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			l.run(ctx, func(ctx context.Context, _ Question) {
+				mu.Lock()
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				<-ctx.Done()
+			})
+		}()
+		synctest.Wait()
+		cancel()
+		<-done
+		if most != 4 {
+			t.Errorf("%d questions were asked at a time, want 4", most)
+		}
+	})
+}
