@@ -3,7 +3,10 @@
 // Core is a function of state, time and event: Step takes an Event and gives a Ready, and has no goroutine, lock, clock,
 // log, context or I/O inside. Gateway is the one goroutine around it, with a bounded mailbox, a commit worker and the timer.
 //
-// What grows is bounded: mitigations and cuids by policy's limits, names and waiting requests by CoreConfig, for all and
+// What the outside must say, an address of a name or an AAA server's ruling, is a Question, as data; its answer is an event. Operators' commands are
+// events, too.
+//
+// What grows is bounded: mitigations, cuids and the rate of new ones by policy's limits, names and waiting requests by CoreConfig, for all and
 // for each client entry, everything that waits for the disk by Config. A client's cuid stays its own until a day after nothing was left under it.
 //
 // Durable before visible: what a Ready holds that others can see (wants, replies, changes) goes out only after the commit
