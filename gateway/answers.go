@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -35,23 +36,26 @@ func (c *Core) withdrawAnswered(l *leg, a dots.LegAnswer) {
 		c.due.arm(l)
 		return
 	}
-	m := c.carried(l)
-	if a.Code == dots.CodeNotFound || m == nil || m.phase != terminating {
+	l.past = slices.DeleteFunc(l.past, func(m *mitigation) bool { return c.mits[m.key] != m || m.phase != terminating })
+	if a.Code == dots.CodeNotFound || len(l.past) == 0 {
 		c.legGone(l)
 		return
 	}
-	l.state = left
-	l.expires = m.termUntil
+	l.state, l.expires = left, time.Time{}
+	for _, m := range l.past {
+		l.expires = latest(l.expires, m.termUntil)
+	}
 	c.due.arm(l)
 	c.deleteLeg(l.want.Key)
 }
 
-// stands notes that a leg is in force, withdraws what it replaced, and answers its callers.
+// stands notes that a leg is in force, and withdraws what it replaced. Who waits for it is answered at the end of the step.
 func (c *Core) stands(l *leg, a dots.LegAnswer) {
 	if l.state != placed {
 		l.state = placed
 		l.placedAt = c.now
 	}
+	l.done, l.newcomers = l.want.Revision, nil
 	l.retryAt, l.vanished, l.doubted = time.Time{}, false, false
 	c.setStood(l, true)
 	if l.want.Efficacy {
@@ -60,19 +64,31 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 	}
 	c.planRefresh(l, a.Lifetime)
 	c.leaveAll(c.letGo(l))
-	m := c.carried(l)
-	if m == nil {
+	if !l.current {
 		return
 	}
-	before := c.shows(m)
-	if a.Conflict.Set {
-		l.report.Conflict = a.Conflict
+	c.observe(l.members, func() {
+		if a.Conflict.Set {
+			l.report.Conflict = a.Conflict
+		}
+	}, a.Conflict.Set)
+	for _, m := range l.members {
+		c.touch(m)
 	}
-	c.accepted(m)
-	if c.shows(m) != before || a.Conflict.Set {
-		c.changed(m)
+}
+
+// observe changes something, and tells the observers of mitigations whose status changes by it; those of all if told says so.
+func (c *Core) observe(of []*mitigation, change func(), told bool) {
+	before := make([]dots.Status, len(of))
+	for i, m := range of {
+		before[i] = c.shows(m)
 	}
-	c.due.arm(m)
+	change()
+	for i, m := range of {
+		if told || c.shows(m) != before[i] {
+			c.changed(m)
+		}
+	}
 }
 
 // planRefresh refreshes a leg on behalf of its client where the uplink granted less than the client has left.
@@ -85,52 +101,6 @@ func (c *Core) planRefresh(l *leg, granted dots.Maybe[dots.Lifetime]) {
 		return
 	}
 	l.refreshAt = c.now.Add(max(time.Duration(got)*time.Second/2, minRefresh))
-}
-
-// legRefused does what the fan-back table says of an uplink's refusal.
-func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
-	m := c.carried(l)
-	if m == nil { // a later leg has its place: if this one stood, it stands until that one does
-		if !l.stood {
-			c.legGone(l)
-		}
-		return
-	}
-	if a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseCUIDCollision {
-		c.setStood(l, false) // the cuid is another's, so this leg cannot stand under it
-	}
-	if c.tooLow(m, l, a) {
-		c.climb(m, l)
-		return
-	}
-	if c.gone(l, a) {
-		c.vanish(m, l)
-		return
-	}
-	l.mind(a.Conflict, c.now)
-	out := policy.FanBack(refusalOf(a), policy.Situation{
-		Request: l.want.Request, Own: m.grant.Expanded, NodeID: c.cfg.NodeID, CUIDMode: c.policy.CUIDMode(l.want.Key.Uplink),
-		Refresh: l.stood, Late: len(m.wait) == 0, CUIDInUse: c.legs[scopeOf(l.want.Key)].stood > 0, Newer: c.newerThan(l),
-		HideTopology: c.cfg.HideTopology,
-	})
-	c.out.note(outcomeLevel(out), "uplink refused a leg", legAttrs(l.want.Key, slog.String("code", a.Code.String()),
-		slog.String("text", a.Text), slog.String("client", m.key.Client.Name), slog.Uint64("mid", uint64(m.key.MID)))...)
-	switch out.Action {
-	case policy.Accept:
-		c.stands(l, a)
-	case policy.Hold, policy.Alert:
-		c.holdLeg(m, l, out)
-	case policy.Recreate:
-		if a.Code == dots.CodeNotFound {
-			c.vanish(m, l)
-		} else {
-			c.recreate(m, l)
-		}
-	case policy.NewCUID:
-		c.collided(m, l)
-	default:
-		c.giveUp(m, l, out)
-	}
 }
 
 // refusalOf is an answer as an error.
@@ -155,75 +125,4 @@ func outcomeLevel(o policy.Outcome) slog.Level {
 func (c *Core) newerThan(l *leg) dots.Maybe[uint32] {
 	by, ok := c.replacedBy[l.want.Key]
 	return dots.Maybe[uint32]{Value: by.MID, Set: ok}
-}
-
-// holdLeg keeps the mitigation and asks again later. Who waits is told at once, if there is something to tell: a request that
-// was never accepted is refused then, and gone.
-func (c *Core) holdLeg(m *mitigation, l *leg, out policy.Outcome) {
-	if out.ToClient != nil && m.fresh {
-		c.refuseNew(m, l, out.ToClient)
-		return
-	}
-	if out.ToClient != nil {
-		c.refuseAll(c.out, m, out.ToClient)
-	}
-	before := c.shows(m)
-	l.state, l.refreshAt = held, time.Time{}
-	l.retryAt = c.now.Add(max(out.RetryAfter, minRefresh))
-	c.due.arm(l)
-	if c.shows(m) != before {
-		c.changed(m)
-	}
-	c.due.arm(m)
-}
-
-// giveUp ends a mitigation that the uplink refuses: with the refusal where the client still waits, else by status 7, kept
-// until its client had time to see it. Of a refused refresh what was granted before stands until it expires.
-func (c *Core) giveUp(m *mitigation, l *leg, out policy.Outcome) {
-	switch {
-	case m.fresh:
-		c.refuseNew(m, l, out.ToClient)
-	case len(m.wait) > 0 && out.RetryAfter > 0:
-		c.holdLeg(m, l, out)
-	case len(m.wait) > 0:
-		c.refuseAll(c.out, m, out.ToClient)
-		c.due.arm(m)
-	default:
-		if out.ToClient != nil && out.ToClient.Conflict.Set {
-			m.own = out.ToClient.Conflict
-		}
-		c.withdrawnByUs(m, l)
-	}
-}
-
-// refuseNew removes a mitigation that was never accepted; what it would have superseded stays.
-func (c *Core) refuseNew(m *mitigation, refused *leg, err *dots.Error) {
-	c.refuseAll(c.out, m, err)
-	for _, k := range m.legs {
-		if l := c.leg(k); l != nil {
-			c.letGo(l)
-		}
-	}
-	c.leaveLegs(m, refused)
-	c.expel(m)
-	c.dropRecord(m)
-	if old := m.prior; old != nil {
-		c.adopt(old, nil)
-		c.recordMitigation(old, nil)
-		c.separate(old) // meanwhile its targets were another's to ask for
-	}
-	c.out.wait(c.pending())
-}
-
-// leaveLegs withdraws the legs of a mitigation. One that was refused and never stood needs no withdrawal.
-func (c *Core) leaveLegs(m *mitigation, refused *leg) {
-	for _, k := range m.legs {
-		switch l := c.leg(k); {
-		case l == nil:
-		case l == refused && !l.stood:
-			c.forgetLeg(l)
-		default:
-			c.leave(l)
-		}
-	}
 }

@@ -21,10 +21,14 @@ func (c *Core) restateTables() {
 	}
 	for _, l := range c.sortedLegs() {
 		c.restateCounter(l)
-		if c.aside[identity{kindMitigation, mitigationRecordKey(l.of)}] {
+		known := slices.DeleteFunc(slices.Clone(l.hint), func(k dots.MitigationKey) bool {
+			return c.aside[identity{kindMitigation, mitigationRecordKey(k)}]
+		})
+		if len(known) == 0 && len(l.hint) > 0 {
 			// Nobody asked for its end: the uplink tells of it as of one that is not known, and it is left to expire.
 			c.dropLeg(l)
 		}
+		l.hint = known
 	}
 }
 

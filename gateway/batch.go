@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -74,6 +75,9 @@ func (c *Core) commitFailed(ev CommitFailed) {
 			failed[i].undo[j](c.out)
 		}
 	}
+	if len(failed) > 0 {
+		c.dropBorn(failed[0].seq)
+	}
 	innocent := map[uint64]bool{}
 	for _, f := range failed {
 		c.owes(f.records)
@@ -87,6 +91,22 @@ func (c *Core) commitFailed(ev CommitFailed) {
 	for _, r := range ev.Unsaid {
 		c.resay(r, innocent[r.After])
 	}
+}
+
+// dropBorn drops the legs that batch from and the later ones made: no uplink heard of them. What they were to replace is in force again, and
+// their mitigations are arranged anew later, as are those that lost a leg or came back in between: never at once, or a disk that fails keeps us busy.
+func (c *Core) dropBorn(from uint64) {
+	all := c.sortedLegs()
+	slices.SortStableFunc(all, func(a, b *leg) int { return cmp.Compare(b.born, a.born) })
+	for _, l := range all {
+		if l.born < from {
+			break
+		}
+		if c.leg(l.want.Key) == l && !l.want.Withdraw {
+			c.takeBack(l, false)
+		}
+	}
+	c.postpone()
 }
 
 // rewrite records what a failed batch left to be withdrawn: where withdrawals failed only because they came after another batch that did,
@@ -104,7 +124,7 @@ func (c *Core) rewrite(f flight) {
 // level twice is none the worse, one that is never told waits for ever. A withdrawal that is written again is answered as it was.
 func (c *Core) resay(unsaid Ready, innocent bool) {
 	for _, w := range unsaid.Wants {
-		if l := c.leg(w.Key); l != nil && !l.lost && l.state != left && l.state != foreign {
+		if l := c.leg(w.Key); l != nil && l.state != left && l.state != foreign {
 			c.out.want(l.want)
 		}
 	}

@@ -112,7 +112,7 @@ func BenchmarkCore(b *testing.B) {
 func BenchmarkRecords(b *testing.B) {
 	c, legs, _ := benchCore(b, 100)
 	l := c.leg(legs[0].Key)
-	m := c.carried(l)
+	m := l.members[0]
 	b.ReportMetric(float64(len(m.record().Value)+len(l.record().Value)), "bytes")
 	for _, f := range []struct {
 		what string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
 )
 
@@ -37,7 +38,9 @@ const (
 	endedVisible   = 10 * time.Second
 	refusedVisible = 120 * time.Second
 	recreateGap    = 30 * time.Second // at most one new request per leg that an uplink dropped unasked
-	yieldGap       = 5 * time.Second  // between two looks whether what a leg gives way to is gone
+	shrinkGap      = 3 * time.Second  // a leg that changed is not made smaller before
+	linkDownAfter  = 3 * time.Second  // an uplink without a session counts as down
+	linkUpAfter    = 30 * time.Second // and with one as up again
 	retryWithdraw  = 5 * time.Second  // a refused DELETE is tried again
 	withdrawAtMost = 5 * time.Minute  // and then after twice as long each time, up to this
 	retryStore     = 5 * time.Second  // what could not be stored is tried again
@@ -76,6 +79,8 @@ type CoreConfig struct {
 	NoMirror bool
 	// Unmirrored names the uplinks for which that holds anyhow, because their dialect cannot say it of a single request.
 	Unmirrored map[string]bool
+	// Fits reports whether a leg's request is one datagram at an uplink. nil: every one is.
+	Fits func(uplink string, l dots.Leg) bool
 	// NewCUID makes a cuid after a collision (RFC 9132, Section 4.4.1.1). Required.
 	NewCUID func() string
 }

@@ -47,7 +47,11 @@ type Core struct {
 	seq     uint64 // newest batch
 	durable uint64 // up to here every batch is durable, or was taken back
 
-	dirty map[dots.MitigationKey]bool // mitigations whose legs are to follow
+	ground *policy.Index[dots.LegKey] // current legs by plot and what they cover
+	dirty  map[*mitigation]bool       // mitigations whose legs are to follow
+	loose  map[*leg]bool              // legs whose place in their plot is to be found
+	later  later                      // of them what waits for a disk that failed
+	links  map[string]*link           // uplinks as Places sees them
 
 	// of the step in progress
 	now  time.Time
@@ -92,7 +96,11 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		movedAt:    map[string]time.Time{},
 		up:         map[string]bool{},
 		drained:    map[string]bool{},
-		dirty:      map[dots.MitigationKey]bool{},
+
+		ground: policy.NewIndex(compareLegs),
+		dirty:  map[*mitigation]bool{},
+		loose:  map[*leg]bool{},
+		links:  map[string]*link{},
 	}, nil
 }
 
@@ -136,9 +144,9 @@ func (c *Core) dispatchInner(ev Event) {
 	case Reported:
 		c.reported(ev)
 	case LinkUp:
-		c.up[ev.Uplink] = true
+		c.linkUp(ev.Uplink)
 	case LinkDown:
-		c.up[ev.Uplink] = false
+		c.linkDown(ev.Uplink)
 	case Resolved:
 		c.resolved(ev)
 	case Consulted:
@@ -194,6 +202,18 @@ func (c *Core) tick() {
 			c.bindingDue(o)
 		case *owed:
 			c.owedDue()
+		default:
+			c.tickInner(o)
 		}
+	}
+}
+
+// tickInner lets what is the core's own act.
+func (c *Core) tickInner(o owner) {
+	switch o := o.(type) {
+	case *link:
+		c.weigh(o)
+	case *later:
+		c.laterDue()
 	}
 }

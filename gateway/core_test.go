@@ -170,13 +170,13 @@ func TestRecords(t *testing.T) {
 		}
 		key := dots.MitigationKey{Client: client, MID: req.MID}
 		m := r.core.mits[key]
-		l := r.core.firstLeg(m)
+		l := r.core.leg(m.legs[0])
 		asked, grant, want := m.asked, m.grant, l.want
 		grant.DroppedOptional = 0
 		r.boot()
 		again := r.core.mits[key]
 		opts := []cmp.Option{cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmpopts.EquateEmpty()}
-		if d := cmp.Diff(asked, again.asked, opts...) + cmp.Diff(grant, again.grant, opts...) + cmp.Diff(want, r.core.firstLeg(again).want, opts...); d != "" {
+		if d := cmp.Diff(asked, again.asked, opts...) + cmp.Diff(grant, again.grant, opts...) + cmp.Diff(want, r.core.leg(again.legs[0]).want, opts...); d != "" {
 			t.Errorf("restored (-was +is):\n%s", d)
 		}
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -11,13 +12,18 @@ import (
 // create makes a mitigation and its legs, durably, and lets its callers wait for the uplink.
 func (c *Core) create(a *asking, g policy.Grant) {
 	key := a.key()
-	placements := c.policy.Route(g)
-	if len(placements) == 0 {
+	old := c.mits[key]
+	m := c.newMitigation(key, a.ask, g)
+	code := dots.CodeCreated
+	if old != nil && old.phase == live { // draft04: a known id with other parameters
+		code, m.prior, m.recursion = dots.CodeChanged, old, old.recursion
+	}
+	places := c.places(m)
+	up := slices.ContainsFunc(places, func(p policy.Place) bool { return c.up[p.Uplink] })
+	switch {
+	case len(places) == 0:
 		c.deny(a, c.busy("no uplink for this target"))
 		return
-	}
-	up := c.up[placements[0].Uplink]
-	switch {
 	case !up && c.cfg.WhenDown == WhenDownRefuse:
 		c.deny(a, c.busy("uplink down"))
 		return
@@ -26,32 +32,38 @@ func (c *Core) create(a *asking, g policy.Grant) {
 		return
 	}
 	c.settleClient(key.Client)
-	old := c.mits[key]
-	m := c.newMitigation(key, a.ask, g)
-	code := dots.CodeCreated
-	var replaces []dots.LegKey
-	if old != nil && old.phase == live { // draft04: a known id with other parameters
-		c.accepted(old)
-		code, m.prior, replaces = dots.CodeChanged, old, old.legs
-	}
-	c.claimCUID(key.Client, a.ask.OwnCUID)
-	c.adopt(m, old)
-	c.place(m, placements[0], replaces)
+	c.takeIn(m, old, a.ask.OwnCUID)
 	c.inform(g.Informs)
-	c.recordMitigation(m, c.undoCreate(m, old))
-	m.born = m.seq
 	c.out.note(slog.LevelInfo, "mitigation accepted", c.audit(a, code, slog.Int64("lifetime", int64(m.lifetime)),
 		slog.Bool("on_signal_loss", m.asked.OnSignalLoss), slog.Bool("uplink_up", up))...)
 	if g.DroppedOptional > 0 {
 		c.out.note(slog.LevelInfo, "optional attributes dropped", keyAttrs(key, slog.Int("count", g.DroppedOptional))...)
 	}
-	c.await(m, a.tickets, code, up)
+	c.await(m, a.tickets, code)
+}
+
+// takeIn enters a new mitigation, durably; those whose place it takes stay until it is accepted.
+func (c *Core) takeIn(m, old *mitigation, ownCUID string) {
+	if m.prior != nil {
+		c.accepted(old)
+		old.heir = m
+	}
+	c.claimCUID(m.key.Client, ownCUID)
+	c.adopt(m, old)
+	for _, mid := range slices.Concat(m.grant.Supersedes, m.grant.Deactivates) {
+		if o := c.byClient[m.key.Client][mid]; o != nil && o != m && o.phase == live && (o.asked.OnSignalLoss == m.asked.OnSignalLoss || o.fired) {
+			o.heir = m
+			c.touch(o)
+		}
+	}
+	c.recordMitigation(m, c.undoCreate(m, old))
+	m.born = m.seq
 }
 
 // newMitigation makes a mitigation of what was asked and what policy allows of it.
 func (c *Core) newMitigation(key dots.MitigationKey, ask dots.Ask, g policy.Grant) *mitigation {
 	m := &mitigation{
-		key: key, asked: ask.Request, grant: g, hopLimit: ask.HopLimit, cdid: ask.Client.CDID,
+		key: key, asked: ask.Request, grant: g, hopLimit: ask.HopLimit, cdid: ask.OwnCUID,
 		phase: live, fresh: true, period: c.periodFor(key, g), seq: c.pending(),
 	}
 	m.grant.Informs = nil
@@ -84,85 +96,57 @@ func (c *Core) periodFor(key dots.MitigationKey, g policy.Grant) time.Duration {
 	return period
 }
 
-// undoCreate takes a mitigation back that could not be stored, and puts back what stood under its key and what it had superseded.
+// undoCreate takes a mitigation back that could not be stored, and puts back what stood under its key and what it had superseded. Its legs
+// are dropped with the batch.
 func (c *Core) undoCreate(m, old *mitigation) func(*Ready) {
 	return func(out *Ready) {
 		withdrawn := m.phase != live // by its client meanwhile, who is told that nothing stands under the key
 		c.expel(m)
-		var freed []dots.LegKey
-		for _, k := range m.legs {
-			if l := c.leg(k); l != nil {
-				freed = append(freed, c.letGo(l)...)
-				c.dropLeg(l)
-				out.Forgets = append(out.Forgets, k)
-			}
-		}
 		c.refuseAll(out, m, c.cannotStore())
 		m.phase = ended
 		for _, o := range m.ousted {
-			c.putBack(o)
+			c.putBack(o, m)
 		}
-		if c.putBack(old) && withdrawn {
+		if c.putBack(old, m) && withdrawn {
 			c.end(old)
 		}
 		for _, p := range m.pushed {
 			p.undo(c)
 		}
-		for _, k := range freed {
-			if l := c.leg(k); l != nil && c.carried(l) == nil && !c.newerThan(l).Set {
-				c.leave(l)
-			}
-		}
 	}
 }
 
-// putBack enters a mitigation again that was taken out of the tables, unless another one has its key, and reports whether it is live.
-func (c *Core) putBack(m *mitigation) bool {
+// putBack enters a mitigation again that was taken out of the tables for another one's sake, unless another one has its key, and reports
+// whether it is live.
+func (c *Core) putBack(m, by *mitigation) bool {
 	if m == nil || c.mits[m.key] != nil {
 		return false
 	}
+	if m.heir == by {
+		m.heir = nil
+	}
 	c.adopt(m, nil)
-	c.mend(m)
+	c.unsettle(m)
 	return m.phase == live
 }
 
-// mend asks for a mitigation anew that was put back after its legs had been withdrawn.
-func (c *Core) mend(m *mitigation) {
-	if m.phase != live {
-		return
-	}
-	for _, k := range m.legs {
-		if l := c.leg(k); l == nil || l.want.Withdraw {
-			armed := k == m.mirror
-			m.without(k)
-			c.addLeg(m, scopeOf(k), armed, nil)
-			c.recordMitigation(m, nil)
-		}
-	}
-}
-
-// await lets callers wait for the uplink, at most AnswerWait; where it is down they are answered with what is
-// durably accepted.
-func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code, up bool) {
+// await lets callers wait for the uplinks, at most AnswerWait; where there is nothing to wait for they are answered at the end of the step with
+// what is durably accepted.
+func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code) {
 	for _, t := range tickets {
 		m.wait = append(m.wait, waiter{t, code, m.seq})
 	}
 	if m.answerBy.IsZero() {
 		m.answerBy = c.now.Add(c.cfg.AnswerWait)
 	}
-	if !up || len(m.legs) == 0 {
-		c.accepted(m)
-	}
 	c.due.arm(m)
+	c.touch(m)
 }
 
 // accepted answers everybody who waits with what is durably accepted; from then on the request stands, and what
 // it supersedes is gone.
 func (c *Core) accepted(m *mitigation) {
 	wait := m.wait
-	if m.prior != nil && len(m.legs) == 0 { // nothing that could replace its legs
-		c.leaveAll(m.prior.legs)
-	}
 	m.answerBy, m.wait, m.fresh, m.prior = time.Time{}, nil, false, nil
 	if c.supersede(m) && m.phase == live {
 		c.recordMitigation(m, nil) // a later mitigation may have a mid that this one superseded
@@ -216,5 +200,5 @@ func (c *Core) oust(old, by *mitigation) {
 	if by.born > c.durable {
 		by.ousted = append(by.ousted, old)
 	}
-	c.handOver(by, old.legs)
+	old.heir = by
 }

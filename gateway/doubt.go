@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -50,20 +51,38 @@ func (l *leg) earliestAnew() time.Time {
 	return l.notBefore
 }
 
-// meant reports whether status 7 of a leg is the uplink's will. Of an armed one it tells that an immediate one pushed it back, of a triggered
-// one the same, and of one that another one of ours overlaps that this one took its place (RFC 9132, Section 4.4.1.3).
-func (c *Core) meant(m *mitigation, l *leg) bool {
-	return l.state == placed && !m.asked.OnSignalLoss && !c.newerThan(l).Set && c.rival(m, l) == nil
+// meant reports whether status 7 of a leg is the uplink's will. Of an armed one it tells that an immediate one pushed it back, of one that
+// carries triggered ones only the same, and of one whose place another one of ours takes that this one did (RFC 9132, Section 4.4.1.3).
+func (c *Core) meant(l *leg) bool {
+	return l.state == placed && l.current && !l.want.Request.OnSignalLoss &&
+		slices.ContainsFunc(l.members, func(m *mitigation) bool { return m.phase == live && !m.asked.OnSignalLoss })
 }
 
-// uplinkWithdrew ends a mitigation that the uplink withdrew. Nothing is asked for again: the client sees why, and for how long
-// (RFC 9132, Section 4.4.1.3).
-func (c *Core) uplinkWithdrew(m *mitigation, l *leg, r dots.Report) {
-	c.out.note(slog.LevelWarn, "uplink withdrew a mitigation", keyAttrs(m.key, slog.String("uplink", l.want.Key.Uplink),
-		slog.Uint64("uplink_mid", uint64(l.want.Key.MID)))...)
+// uplinkWithdrew ends mitigations that the uplink withdrew. Nothing is asked for again there: the client sees why, and for how long
+// (RFC 9132, Section 4.4.1.3). What a leg carries of triggered ones is asked for anew when it may be.
+func (c *Core) uplinkWithdrew(l *leg, r dots.Report) {
 	l.report = r
+	l.mind(r.Conflict, c.now)
+	var out policy.Outcome
 	if r.Conflict.Set && r.Conflict.Value.Cause != dots.CauseCUIDCollision {
-		m.own = dots.Some(policy.TranslateConflict(r.Conflict.Value, m.grant.Expanded))
+		out.ToClient = &dots.Error{Conflict: r.Conflict}
 	}
-	c.withdrawnByUs(m, nil)
+	for _, m := range l.members {
+		if m.asked.OnSignalLoss || m.phase != live {
+			continue
+		}
+		c.out.note(slog.LevelWarn, "uplink withdrew a mitigation", keyAttrs(m.key, slog.String("uplink", l.want.Key.Uplink),
+			slog.Uint64("uplink_mid", uint64(l.want.Key.MID)))...)
+		own := out
+		if out.ToClient != nil {
+			own.ToClient = &dots.Error{Conflict: dots.Some(policy.TranslateConflict(r.Conflict.Value, m.grant.Outside.Expanded))}
+		}
+		c.accepted(m) // it stood
+		c.refusedAt(m, l.want.Key.Uplink, own)
+	}
+	if slices.ContainsFunc(l.members, func(m *mitigation) bool { return m.phase == live && m.asked.OnSignalLoss }) {
+		l.vanished = true
+		c.setStood(l, false)
+		c.recreate(l)
+	}
 }

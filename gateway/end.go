@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -32,16 +33,21 @@ func (c *Core) withdraw(ev Withdraw) {
 }
 
 // end withdraws a live mitigation upstream and starts its active-but-terminating period: at a withdrawal and at the end
-// of its lifetime alike (RFC 8612, SIG-007).
+// of its lifetime alike (RFC 8612, SIG-007). It lasts no longer than legs cover it, be it for others.
 func (c *Core) end(m *mitigation) {
 	wasArmed := m.armed()
-	c.retire(m, terminating)
 	c.accepted(m)
+	c.retire(m, terminating)
 	m.forced, m.sevenAt = 0, time.Time{}
 	m.termUntil = c.now.Add(m.period)
 	c.dropRecord(m)
-	c.leaveLegs(m, nil)
-	if len(m.legs) == 0 || wasArmed {
+	for _, k := range m.legs {
+		if l := c.leg(k); !l.want.Request.OnSignalLoss {
+			l.past = append(l.past, m)
+			m.past = append(m.past, k)
+		}
+	}
+	if len(m.past) == 0 || wasArmed {
 		c.finish(m)
 		return
 	}
@@ -52,6 +58,12 @@ func (c *Core) end(m *mitigation) {
 // finish ends the active-but-terminating period: status 6, for a while.
 func (c *Core) finish(m *mitigation) {
 	c.retire(m, ended)
+	for _, k := range m.past {
+		if l := c.leg(k); l != nil {
+			l.past = slices.DeleteFunc(l.past, func(o *mitigation) bool { return o == m })
+		}
+	}
+	m.past = nil
 	m.termUntil = time.Time{}
 	m.forgetAt = c.now.Add(endedVisible)
 	c.changed(m)
@@ -60,14 +72,13 @@ func (c *Core) finish(m *mitigation) {
 
 // withdrawnByUs ends a mitigation against its client's will: status 7, kept until it had time to see it. There is no
 // active-but-terminating period then (RFC 9132, Section 4.4.1.3).
-func (c *Core) withdrawnByUs(m *mitigation, refused *leg) {
-	c.retire(m, ended)
+func (c *Core) withdrawnByUs(m *mitigation) {
 	c.accepted(m)
+	c.retire(m, ended)
 	m.forced = dots.StatusWithdrawn
 	m.sevenAt = time.Time{}
 	m.forgetAt = c.now.Add(refusedVisible)
 	c.dropRecord(m)
-	c.leaveLegs(m, refused)
 	c.changed(m)
 	c.due.arm(m)
 }
@@ -86,6 +97,7 @@ func (c *Core) mitigationDue(m *mitigation) {
 	if passed(m.calmAt, c.now) {
 		c.calm(m)
 	}
+	c.resume(m)
 	switch {
 	case m.phase == live && passed(m.expires, c.now):
 		c.out.note(slog.LevelInfo, "mitigation expired", keyAttrs(m.key)...)
@@ -120,31 +132,26 @@ func (c *Core) clientLost(client string) {
 	}
 }
 
-// fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3); to another client's it
-// gives way itself. It is not
-// undone if it cannot be stored, but stored again: its leg is asked for as soon as that succeeds.
+// fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3); with another client's it
+// shares legs. It is not undone if it cannot be stored, but stored again: it is asked for as soon as that succeeds.
 func (c *Core) fire(m *mitigation) {
 	c.out.note(slog.LevelWarn, "client lost, armed mitigation triggered", keyAttrs(m.key)...)
 	c.accepted(m)
-	var replaced []dots.LegKey
 	for _, k := range c.index.Overlaps(m.grant.Domain, m.grant.Expanded) {
 		o := c.mits[k]
 		if o == nil || o == m || o.phase != live || o.key.Client != m.key.Client || o.asked.OnSignalLoss {
 			continue
 		}
-		replaced = append(replaced, o.legs...)
-		o.legs = nil
-		c.withdrawnByUs(o, nil)
+		o.heir = m
+		c.withdrawnByUs(o)
 	}
 	// Only now: one of those that give way may have been about to push it back.
-	m.fired, m.forced, m.sevens, m.sevenAt = true, 0, 0, time.Time{}
+	m.fired, m.forced, m.sevens, m.sevenAt, m.heir = true, 0, 0, time.Time{}, nil
 	m.start = uint64(c.now.Unix())
-	for _, p := range c.policy.Route(m.grant) {
-		c.addLeg(m, c.scopeFor(p), false, replaced)
-	}
 	c.recordMitigation(m, nil)
 	c.changed(m)
 	c.due.arm(m)
+	c.touch(m)
 }
 
 // deactivate pushes a triggered mitigation back to armed, because its client asked for an overlapping one: status 7 is
@@ -152,20 +159,10 @@ func (c *Core) fire(m *mitigation) {
 func (c *Core) deactivate(m, by *mitigation) {
 	c.out.note(slog.LevelInfo, "triggered mitigation deactivated", keyAttrs(m.key)...)
 	if by.born > c.durable {
-		by.pushed = append(by.pushed, pushed{m, m.legs, m.start})
+		by.pushed = append(by.pushed, pushed{m, m.start})
 	}
-	m.fired = false
-	m.start = 0
-	var kept, gone []dots.LegKey
-	for _, k := range m.legs {
-		if k == m.mirror {
-			kept = append(kept, k)
-		} else {
-			gone = append(gone, k)
-		}
-	}
-	m.legs = kept
-	c.handOver(by, gone)
+	m.fired, m.start, m.heir = false, 0, by
+	c.touch(m)
 	m.forced, m.sevens = dots.StatusWithdrawn, sevenTimes
 	c.recordMitigation(m, nil)
 	c.tellSeven(m)
@@ -175,15 +172,15 @@ func (c *Core) deactivate(m, by *mitigation) {
 // pushed is a triggered mitigation as it was before it was deactivated.
 type pushed struct {
 	m     *mitigation
-	legs  []dots.LegKey
 	start uint64
 }
 
 // undo triggers it again, because the request that pushed it back could not be stored.
 func (p pushed) undo(c *Core) {
 	if m := p.m; c.mits[m.key] == m && m.phase == live && !m.fired {
-		m.fired, m.start, m.legs = true, p.start, p.legs
+		m.fired, m.start, m.heir = true, p.start, nil
 		m.forced, m.sevens, m.sevenAt = 0, 0, time.Time{}
+		c.unsettle(m)
 		c.due.arm(m)
 	}
 }

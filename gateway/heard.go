@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Silence tells by uplink for how long the mitigation that it was silent about longest has had no report: with a good uplink that is
 // a little over a minute at most. Only live mitigations count that may stand there; the time begins when one was placed, and not
@@ -24,8 +27,9 @@ func (c *Core) toBeHeard(l *leg) bool {
 	if l.state != placed && !(l.state == placing && l.stood) {
 		return false
 	}
-	m := c.carried(l)
-	return m != nil && m.phase == live && (!m.fired || l.want.Key != m.mirror)
+	return l.current && slices.ContainsFunc(l.members, func(m *mitigation) bool {
+		return m.phase == live && !(m.fired && l.want.Request.OnSignalLoss)
+	})
 }
 
 // latest returns the last of some times.

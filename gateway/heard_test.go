@@ -26,7 +26,7 @@ func TestHeard(t *testing.T) {
 	client := dots.Client{Name: "a", CUID: "cuid-a"}
 	r.step(LinkUp{"up"})
 	legOf := func(mid uint32) *leg {
-		return r.core.firstLeg(r.core.mits[dots.MitigationKey{Client: client, MID: mid}])
+		return r.core.leg(r.core.mits[dots.MitigationKey{Client: client, MID: mid}].legs[0])
 	}
 	ask := func(mid uint32, prefix string) {
 		r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: put(mid, prefix)}})

@@ -25,6 +25,8 @@ type LegInfo struct {
 	Status   dots.Status
 	Revision uint64
 	Heard    time.Time // of the uplink's newest report; zero: none since the start
+	// Members are those that the leg carries, sorted.
+	Members []dots.MitigationKey
 }
 
 // String returns the word for a leg's state.
@@ -45,7 +47,11 @@ func (s legState) String() string {
 }
 
 func (l *leg) info() LegInfo {
-	return LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision, Heard: l.heard}
+	i := LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision, Heard: l.heard}
+	for _, m := range l.members {
+		i.Members = append(i.Members, m.key)
+	}
+	return i
 }
 
 // Mitigations lists all mitigations at a time, sorted by client, cuid and mid. The caller owns the list.
@@ -54,7 +60,7 @@ func (c *Core) Mitigations(now time.Time) []MitigationInfo {
 	for _, m := range c.mits {
 		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: m.expires, HopLimit: m.hopLimit, Waiting: len(m.wait)}
 		i.Report.Lifetime = m.remaining(now)
-		for _, k := range m.legs {
+		for _, k := range slices.Concat(m.legs, m.past) {
 			if l := c.leg(k); l != nil {
 				i.Legs = append(i.Legs, l.info())
 			}

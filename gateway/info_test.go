@@ -41,7 +41,7 @@ func TestRefreshTakenBack(t *testing.T) {
 		t.Fatalf("the refresh was not taken: %+v", m)
 	}
 	r.fail(false, false)
-	l := r.core.firstLeg(m).want
+	l := r.core.leg(m.legs[0]).want
 	if m.hopLimit != 9 || !m.own.Set || l.HopLimit != 9 {
 		t.Errorf("hop limit %d and %d, conflict %v", m.hopLimit, l.HopLimit, m.own.Set)
 	}

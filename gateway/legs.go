@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"log/slog"
 	"slices"
 	"time"
 
@@ -17,79 +16,114 @@ func (c *Core) leg(k dots.LegKey) *leg {
 	return nil
 }
 
-// firstLeg is the leg that carries a mitigation now; nil: none.
-func (c *Core) firstLeg(m *mitigation) *leg {
-	if len(m.legs) == 0 {
-		return nil
+// makeLeg makes a leg under a mid that was never used there, and asks for it. Those that it replaces go once it stands: make before break.
+func (c *Core) makeLeg(p plot, part policy.Footprint, members []*mitigation, replaced []*leg) *leg {
+	l := c.newLeg(p, part, members)
+	for _, r := range replaced {
+		c.delist(r)
+		c.due.arm(r)
+		if k := r.after; c.leg(k) != nil {
+			l.state, l.after = held, k
+			c.blocks[k] = l.want.Key
+		}
 	}
-	return c.leg(m.legs[0])
-}
-
-// carried is the mitigation that a leg carries; nil: none any more.
-func (c *Core) carried(l *leg) *mitigation {
-	m := c.mits[l.of]
-	if m == nil || !slices.Contains(m.legs, l.want.Key) {
-		return nil
-	}
-	return m
-}
-
-// without takes a leg out of those that carry a mitigation.
-func (m *mitigation) without(k dots.LegKey) {
-	m.legs = slices.DeleteFunc(slices.Clone(m.legs), func(own dots.LegKey) bool { return own == k })
-	if m.mirror == k {
-		m.mirror = dots.LegKey{}
-	}
-}
-
-// place makes the leg of a mitigation and asks for it. It withdraws the legs that it replaces once it stands.
-func (c *Core) place(m *mitigation, p policy.Placement, replaces []dots.LegKey) {
-	m.legs = nil
-	if m.asked.OnSignalLoss && !c.mirrors(p.Uplink) {
-		return
-	}
-	c.addLeg(m, c.scopeFor(p), m.asked.OnSignalLoss, replaces)
-}
-
-// mirrors reports whether an uplink is told of armed requests.
-func (c *Core) mirrors(uplink string) bool { return !c.cfg.NoMirror && !c.cfg.Unmirrored[uplink] }
-
-// addLeg makes a leg and asks for it.
-func (c *Core) addLeg(m *mitigation, s scope, armed bool, replaces []dots.LegKey) {
-	l := c.newLeg(m, s, armed)
-	c.takeOver(l, replaces)
-	if by := c.rival(m, l); by != nil {
-		c.yield(m, l, by)
-		return
-	}
-	c.recordLeg(l)
-	c.out.want(l.want)
-}
-
-// newLeg makes a leg under a scope of ours, with a mid that was never used there.
-func (c *Core) newLeg(m *mitigation, s scope, armed bool) *leg {
-	c.settleScope(s)
-	l := &leg{of: m.key, state: placing}
-	l.want = dots.Leg{Key: s.leg(c.takeMID(s)), Request: m.grant.Request, HopLimit: m.hopLimit, CDID: m.cdid, Revision: 1}
-	l.want.Request.MID = l.want.Key.MID
-	l.want.Request.OnSignalLoss = armed
-	l.want.Request.Lifetime = m.toAsk(c.now)
-	l.want.Request.Attack = 0
-	c.keepLeg(l)
-	m.legs = append(slices.Clip(m.legs), l.want.Key)
-	if armed {
-		m.mirror = l.want.Key
+	l.newcomers = notIn(members, c.standFor(replaced))
+	c.takeOver(l, legKeys(replaced))
+	for _, r := range replaced {
+		c.passOn(r, l)
 	}
 	return l
 }
 
-// toAsk is the lifetime that is left, as an uplink is asked for it: never 0, which is no lifetime (RFC 9132, Section 4.4.1).
-func (m *mitigation) toAsk(now time.Time) dots.Maybe[dots.Lifetime] {
-	left := m.remaining(now)
-	if left == 0 {
-		left = 1
+// newLeg makes a leg under a scope of ours, with a mid that was never used there.
+func (c *Core) newLeg(p plot, part policy.Footprint, members []*mitigation) *leg {
+	c.settleScope(p.scope)
+	l := &leg{state: placing, part: part, members: members, born: c.pending(), calm: c.now.Add(shrinkGap)}
+	l.want = dots.Leg{Key: p.leg(c.takeMID(p.scope)), Request: c.bodyOf(p, members, part.Target), Revision: 1}
+	l.want.Request.MID = l.want.Key.MID
+	c.stamp(l)
+	c.keepLeg(l)
+	c.enlist(l)
+	return l
+}
+
+// stamp says of a leg what may change under its mid: lifetime, Hop-Limit and cdid. The lifetime is the longest that its members have left;
+// the Hop-Limit the smallest, or a request that goes in a circle would get a new one each time (RFC 8768, Section 3).
+func (c *Core) stamp(l *leg) {
+	var longest dots.Lifetime
+	hop := uint8(0)
+	for _, m := range l.members {
+		if left := m.toAsk(c.now); left.Longer(longest) {
+			longest = left
+		}
+		if hop == 0 || m.hopLimit < hop {
+			hop = m.hopLimit
+		}
 	}
-	return dots.Some(left)
+	if len(l.members) == 0 {
+		return
+	}
+	l.want.Request.Lifetime, l.want.HopLimit, l.want.CDID = dots.Some(longest), hop, c.cdidOf(l)
+	l.until = time.Time{}
+	if longest != dots.Indefinite {
+		l.until = c.now.Add(time.Duration(longest) * time.Second)
+	}
+}
+
+// cdidOf is the cdid of a leg: only where a cuid of ours stands for one client can it be told (RFC 9132, Section 4.4.1.2). What came from a trusted
+// gateway goes on as it is; else it is that of the client's credential, where the uplink is to be told.
+func (c *Core) cdidOf(l *leg) string {
+	m, uplink := l.members[0], l.want.Key.Uplink
+	switch {
+	case c.policy.CUIDMode(uplink) != policy.CUIDPerClient:
+		return ""
+	case m.key.Client.CDID != "":
+		return m.key.Client.CDID
+	case c.policy.InsertsCDID(uplink):
+		return m.cdid
+	}
+	return ""
+}
+
+// toAsk is the lifetime that is left, as an uplink is asked for it: never 0, which is no lifetime (RFC 9132, Section 4.4.1).
+func (m *mitigation) toAsk(now time.Time) dots.Lifetime {
+	if left := m.remaining(now); left != 0 {
+		return left
+	}
+	return 1
+}
+
+// freshen tells the uplink again how a leg is to stand where its members need more than was asked for last: a longer lifetime, or a smaller
+// Hop-Limit.
+func (c *Core) freshen(l *leg) {
+	if len(l.members) == 0 {
+		return
+	}
+	hop, until := l.want.HopLimit, l.until
+	for _, m := range l.members {
+		hop = min(hop, m.hopLimit)
+		if m.expires.IsZero() || m.expires.After(until) {
+			until = m.expires
+		}
+		if until.IsZero() {
+			break
+		}
+	}
+	if hop < l.want.HopLimit || !l.until.IsZero() && !until.Equal(l.until) {
+		c.tell(l)
+	}
+}
+
+// tell states a leg once more, with what its members have left, and reports whether it did: one that the uplink refused for now, or that waits for another
+// one's end, is asked for when its time has come.
+func (c *Core) tell(l *leg) bool {
+	c.stamp(l)
+	if l.state == held || l.want.Withdraw {
+		return false
+	}
+	l.want.Revision++
+	c.out.want(l.want)
+	return true
 }
 
 // takeOver notes which legs are withdrawn once l stands: make before break.
@@ -112,26 +146,18 @@ func (c *Core) letGo(l *leg) []dots.LegKey {
 	return keys
 }
 
-// handOver withdraws legs once the leg of a later mitigation stands; at once if it does.
-func (c *Core) handOver(by *mitigation, keys []dots.LegKey) {
-	next := c.firstLeg(by)
-	if next != nil && next.state != placed && !next.want.Withdraw {
-		c.takeOver(next, keys)
-		return
+// replacer is the leg that is to take another one's place; nil: none.
+func (c *Core) replacer(l *leg) *leg {
+	if k, ok := c.replacedBy[l.want.Key]; ok {
+		return c.leg(k)
 	}
-	c.leaveAll(keys)
+	return nil
 }
 
-// recordLeg keeps a new leg. If it cannot be kept it is not asked for either, but tried again later.
+// recordLeg keeps a leg. If a new one cannot be kept it is dropped: the uplink never heard of it.
 func (c *Core) recordLeg(l *leg) {
-	l.lost = false
 	c.due.arm(l)
-	c.put(l.record(), func(*Ready) {
-		if c.leg(l.want.Key) == l && !l.want.Withdraw {
-			l.lost, l.state, l.retryAt = true, held, c.now.Add(retryStore)
-			c.due.arm(l)
-		}
-	})
+	c.put(l.record(), nil)
 }
 
 // keepLeg enters a leg in the tables.
@@ -172,17 +198,22 @@ func (c *Core) dropLeg(l *leg) {
 	if h == nil || h.legs[l.want.Key.MID] != l {
 		return
 	}
+	c.delist(l)
 	c.letGo(l)
+	if by := c.replacer(l); by != nil {
+		by.replaces = slices.DeleteFunc(by.replaces, func(k dots.LegKey) bool { return k == l.want.Key })
+	}
+	delete(c.replacedBy, l.want.Key)
 	c.setStood(l, false)
 	if l.state == foreign {
 		h.foreign--
 	}
 	delete(h.legs, l.want.Key.MID)
-	delete(c.replacedBy, l.want.Key)
 	c.legCount--
 	if len(h.legs) == 0 {
 		delete(c.legs, s)
 	}
+	delete(c.loose, l)
 	c.due.disarm(l)
 }
 
@@ -192,11 +223,12 @@ func (c *Core) leave(l *leg) {
 	if l == nil || l.state == leaving || l.state == left || l.state == foreign {
 		return
 	}
+	c.delist(l)
 	replaced := c.letGo(l)
-	l.state, l.lost, l.vanished = leaving, false, false
+	l.state, l.vanished, l.doubted, l.renew = leaving, false, false, false
 	l.want.Withdraw, l.want.Efficacy = true, false
 	l.want.Revision++
-	l.refreshAt, l.retryAt = time.Time{}, time.Time{}
+	l.refreshAt, l.retryAt, l.settleAt = time.Time{}, time.Time{}, time.Time{}
 	l.expires = c.lastsUntil(l)
 	c.putLess(l.record())
 	c.out.want(l.want)
@@ -219,31 +251,34 @@ func (c *Core) lastsUntil(l *leg) time.Time {
 	return c.now.Add(time.Duration(asked) * time.Second)
 }
 
-// legGone ends a leg: nothing stands at the uplink under its key any more.
+// legGone ends a leg: nothing stands at the uplink under its key any more. What was terminating under it is over.
 func (c *Core) legGone(l *leg) {
-	m := c.carried(l)
+	past := l.past
 	c.forgetLeg(l)
-	if m == nil || m.phase != terminating {
-		return
-	}
-	for _, k := range m.legs {
-		if c.leg(k) != nil {
-			return
+	for _, m := range past {
+		m.past = slices.DeleteFunc(m.past, func(k dots.LegKey) bool { return k == l.want.Key })
+		if len(m.past) == 0 && m.phase == terminating && c.mits[m.key] == m {
+			c.finish(m)
 		}
 	}
-	c.finish(m)
 }
 
-// forgetLeg removes a leg from the tables, the store and the uplink's session. What it was to replace is withdrawn, and
-// what waited for its end is asked for.
+// forgetLeg removes a leg from the tables, the store and the uplink's session. What it was to replace is replaced by what replaces it, or
+// withdrawn, and what waited for its end is asked for.
 func (c *Core) forgetLeg(l *leg) {
+	by := c.replacer(l)
 	replaced := c.letGo(l)
 	c.dropLeg(l)
 	if l.state != left && l.state != foreign { // those have no record
 		c.deleteLeg(l.want.Key)
 	}
 	c.out.Forgets = append(c.out.Forgets, l.want.Key)
-	c.leaveAll(replaced)
+	if by != nil && len(replaced) > 0 {
+		c.takeOver(by, replaced)
+		c.recordLeg(by)
+	} else {
+		c.leaveAll(replaced)
+	}
 	c.unblock(l.want.Key)
 }
 
@@ -254,12 +289,16 @@ func (c *Core) legDue(l *leg) {
 		return
 	}
 	switch {
-	case passed(l.expires, c.now) && (l.state == leaving || l.state == left || l.state == foreign):
+	case passed(l.expires, c.now) && !l.current:
 		c.legGone(l)
 		return
 	case passed(l.retryAt, c.now) || passed(l.refreshAt, c.now):
 		l.retryAt, l.refreshAt = time.Time{}, time.Time{}
 		c.askAgain(l)
+	}
+	if passed(l.settleAt, c.now) {
+		l.settleAt = time.Time{}
+		c.loosen(l)
 	}
 	if c.leg(l.want.Key) == l {
 		c.due.arm(l)
@@ -268,82 +307,16 @@ func (c *Core) legDue(l *leg) {
 
 // askAgain tells the uplink once more how a leg is to stand, with the lifetime that is left.
 func (c *Core) askAgain(l *leg) {
-	if !l.want.Withdraw {
-		m := c.carried(l)
-		switch {
-		case m == nil || m.phase != live:
-			if l.lost { // nobody was ever told of it
-				c.forgetLeg(l)
-			}
-			return
-		case l.vanished:
-			c.recreate(m, l)
-			return
-		}
-		l.want.Request.Lifetime = m.toAsk(c.now)
-		if l.lost {
-			if by := c.rival(m, l); by != nil {
-				c.yield(m, l, by)
-				return
-			}
-			c.settleScope(scopeOf(l.want.Key))
-			c.recordLeg(l)
-			c.recordMitigation(m, nil)
-		}
-		if c.leg(l.after) != nil {
-			return
-		}
+	switch {
+	case l.want.Withdraw:
+		l.want.Revision++
+		c.out.want(l.want)
+	case l.vanished:
+		c.recreate(l)
+	case c.leg(l.after) == nil:
 		if l.state == held {
 			l.state = placing
 		}
+		c.tell(l)
 	}
-	l.want.Revision++
-	c.out.want(l.want)
-}
-
-// vanish notes that a leg went without our will, and asks for it anew. Meanwhile nothing is in force: status 1.
-func (c *Core) vanish(m *mitigation, l *leg) {
-	before := c.shows(m)
-	l.vanished = true
-	l.report = dots.Report{Status: dots.StatusTerminated}
-	m.shown = 0
-	c.setStood(l, false)
-	c.recreate(m, l)
-	if c.shows(m) != before && !slices.Contains(c.out.Changed, m.key) {
-		c.changed(m)
-	}
-}
-
-// recreate asks for a mitigation under a new, higher mid: its leg vanished, or the uplink takes a repetition of it for something else; then it may
-// stand still, and is withdrawn once the new one stands. Not more often than recreateGap allows, and never above one of ours that is in force.
-func (c *Core) recreate(m *mitigation, l *leg) {
-	l.doubted = false
-	if wait := l.earliestAnew(); wait.After(c.now) {
-		l.state, l.retryAt = held, wait
-		l.vanished = true
-		c.due.arm(l)
-		return
-	}
-	if by := c.rival(m, l); by != nil {
-		c.yield(m, l, by)
-		return
-	}
-	if l.after == (dots.LegKey{}) {
-		c.out.note(slog.LevelWarn, "leg went at the uplink, asking again under a new mid", legAttrs(l.want.Key)...)
-	} else {
-		c.out.note(slog.LevelInfo, "nothing overlaps any more, asking under a new mid", legAttrs(l.want.Key)...)
-	}
-	c.yielded(m, l)
-	armed := l.want.Key == m.mirror
-	replaces := c.letGo(l)
-	m.without(l.want.Key)
-	if l.stood {
-		l.refreshAt, l.retryAt = time.Time{}, time.Time{}
-		c.due.arm(l)
-		replaces = append(replaces, l.want.Key)
-	} else {
-		c.forgetLeg(l)
-	}
-	c.addLeg(m, scopeOf(l.want.Key), armed, replaces)
-	c.recordMitigation(m, nil)
 }

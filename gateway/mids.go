@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -17,6 +20,10 @@ func (s scope) leg(mid uint32) dots.LegKey {
 }
 
 func scopeOf(k dots.LegKey) scope { return scope{k.Uplink, k.CUID} }
+
+func compareScopes(a, b scope) int {
+	return cmp.Or(strings.Compare(a.uplink, b.uplink), strings.Compare(a.cuid, b.cuid))
+}
 
 // counter hands out the mids of a scope. Mids are reserved durably in blocks, so that a crash can neither give one out
 // twice nor leave a mitigation upstream that the gateway cannot name.
@@ -77,27 +84,24 @@ func (c *Core) counterOf(s scope) *counter {
 	return n
 }
 
-// takeMID hands out the next mid of a scope. Past the rollover the counter starts again at 0 as soon as no attack is mitigated under
-// the scope, and what is armed there is asked for anew (RFC 9132, Section 4.4.1.1).
-func (c *Core) takeMID(s scope) uint32 {
+// rollOver starts the counter of a scope again at 0 past the rollover as soon as no attack is mitigated there; what is armed is asked for
+// anew (RFC 9132, Section 4.4.1.1). It reports whether it did.
+func (c *Core) rollOver(s scope) bool {
 	n := c.counterOf(s)
-	roll := n.exhausted() && c.quiet(s)
-	if roll {
-		c.out.note(slog.LevelWarn, "mids start again", slog.String("uplink", s.uplink), slog.String("cuid", s.cuid))
-		*n = counter{known: true}
+	if !n.exhausted() || !c.quiet(s) {
+		return false
 	}
-	mid := c.freeMID(s, n)
-	if roll {
-		for _, l := range c.sortedScope(s) {
-			c.renumber(l)
-		}
+	c.out.note(slog.LevelWarn, "mids start again", slog.String("uplink", s.uplink), slog.String("cuid", s.cuid))
+	*n = counter{known: true}
+	for _, l := range c.sortedScope(s) {
+		c.renumber(l)
 	}
-	return mid
+	return true
 }
 
-// freeMID takes mids until one is not in use; a stranger may have one that the counter has not reached.
-func (c *Core) freeMID(s scope, n *counter) uint32 {
-	grew := false
+// takeMID hands out the next mid of a scope that is not in use; a stranger may have one that the counter has not reached.
+func (c *Core) takeMID(s scope) uint32 {
+	n, grew := c.counterOf(s), false
 	for {
 		mid, more := n.take(c.cfg.MIDBlock)
 		grew = grew || more
@@ -117,7 +121,7 @@ func (c *Core) quiet(s scope) bool {
 		return true
 	}
 	for _, l := range h.legs {
-		if m := c.carried(l); m == nil || l.want.Withdraw || l.want.Key != m.mirror || !m.armed() {
+		if !l.current || !l.want.Request.OnSignalLoss || slices.ContainsFunc(l.members, func(m *mitigation) bool { return !m.armed() }) {
 			return false
 		}
 	}
@@ -127,13 +131,10 @@ func (c *Core) quiet(s scope) bool {
 // renumber asks for an armed request under a mid from the counter's new start. Since it would be refused while the one with the higher mid
 // stands (RFC 9132, Section 4.4.1.3), it is asked for when that is gone.
 func (c *Core) renumber(old *leg) {
-	m := c.carried(old)
-	m.without(old.want.Key)
-	l := c.newLeg(m, scopeOf(old.want.Key), true)
+	l := c.newLeg(old.plot(), old.part, old.members)
 	l.state, l.after = held, old.want.Key
 	c.blocks[old.want.Key] = l.want.Key
 	c.recordLeg(l)
-	c.recordMitigation(m, nil)
 	c.leave(old)
 }
 
@@ -146,9 +147,7 @@ func (c *Core) unblock(gone dots.LegKey) {
 	delete(c.blocks, gone)
 	if l := c.leg(k); l != nil && !l.want.Withdraw {
 		l.after = dots.LegKey{}
-		if !l.lost {
-			c.askAgain(l)
-		}
+		c.askAgain(l)
 	}
 }
 
@@ -160,9 +159,10 @@ const (
 
 // tooLow reports whether an uplink may have refused a new leg only because one of ours from before the store was lost overlaps it and
 // has a higher mid (RFC 9132, Section 4.4.1.3).
-func (c *Core) tooLow(m *mitigation, l *leg, a dots.LegAnswer) bool {
+func (c *Core) tooLow(l *leg, a dots.LegAnswer) bool {
 	overlap := a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseOverlappingTargets
-	if l.stood || m.climbs >= maxClimbs || a.Code != dots.CodeBadRequest && !(a.Code == dots.CodeConflict && overlap) {
+	often := slices.ContainsFunc(l.members, func(m *mitigation) bool { return m.climbs >= maxClimbs })
+	if l.stood || often || a.Code != dots.CodeBadRequest && !(a.Code == dots.CodeConflict && overlap) {
 		return false
 	}
 	s := scopeOf(l.want.Key)
@@ -180,19 +180,17 @@ func (c *Core) foreignAbove(s scope, mid uint32) bool {
 }
 
 // climb asks for a new leg again under a higher mid, far above where nobody can tell what was used before.
-func (c *Core) climb(m *mitigation, l *leg) {
-	s := scopeOf(l.want.Key)
-	m.climbs++
+func (c *Core) climb(l *leg) {
 	c.out.note(slog.LevelWarn, "mid may be too low for the uplink, asking again under a higher one", legAttrs(l.want.Key)...)
-	if n := c.counterOf(s); !n.known {
+	if n := c.counterOf(scopeOf(l.want.Key)); !n.known {
 		n.next = min(n.next+climbStep, dots.MIDRollover-1)
 	}
-	armed := l.want.Key == m.mirror
-	replaces := c.letGo(l)
-	m.without(l.want.Key)
-	c.forgetLeg(l)
-	c.addLeg(m, s, armed, replaces)
-	c.recordMitigation(m, nil)
+	members := l.members
+	c.takeBack(l, true)
+	for _, m := range members {
+		m.climbs++
+		c.unsettle(m)
+	}
 }
 
 // scopeFor is our cuid at an uplink. It is computed once and kept, so that the renewal of a certificate does

@@ -26,7 +26,7 @@ type model struct {
 
 // TestRandom plays random requests, answers, reports, failures of the disk and restarts, with a fixed seed each.
 func TestRandom(t *testing.T) {
-	for _, seed := range []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 101, 185} { // the last two found faults
+	for _, seed := range []int64{366, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 101, 185} { // the last two found faults
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			m := &model{
@@ -186,18 +186,16 @@ func (m *model) uplinkReports() {
 // that has the lower mid (RFC 9132, Section 4.4.1.3).
 func (m *model) disjoint() {
 	m.t.Helper()
-	for _, s := range m.core.legs {
+	c := m.core
+	for _, s := range c.legs {
 		for _, l := range s.legs {
-			a := m.core.carried(l)
-			if a == nil || a.phase != live || l.want.Withdraw || l.vanished || l.lost || passed(a.expires, m.now) {
+			if !l.current {
 				continue
 			}
-			by := m.core.rival(a, l)
-			if by == nil {
-				continue
-			}
-			if o := m.core.mits[by.of]; !gives(o, a) && !passed(o.expires, m.now) {
-				m.t.Fatalf("legs %v of %v and %v of %v delete each other", l.want.Key, a.key, by.want.Key, by.of)
+			for _, k := range c.ground.Overlaps(l.plot().name(), l.part.Expanded) {
+				if k != l.want.Key {
+					m.t.Fatalf("legs %v and %v delete each other", l.want.Key, k)
+				}
 			}
 		}
 	}

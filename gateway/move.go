@@ -12,10 +12,12 @@ import (
 )
 
 // collided acts on a cuid of ours that is another's at the uplink: it takes another one, not more often than movedGap allows.
-func (c *Core) collided(m *mitigation, l *leg) {
+func (c *Core) collided(l *leg) {
 	uplink := l.want.Key.Uplink
 	if last, ok := c.movedAt[uplink]; ok && c.now.Sub(last) < movedGap {
-		c.holdLeg(m, l, policy.Outcome{RetryAfter: movedGap})
+		for _, m := range l.members {
+			c.holdLeg(m, l, policy.Outcome{RetryAfter: movedGap})
+		}
 		return
 	}
 	c.movedAt[uplink] = c.now
@@ -38,17 +40,10 @@ func (c *Core) moveScope(from scope) {
 		delete(c.blocks, l.want.Key)
 	}
 	for _, l := range legs {
-		m := c.carried(l)
-		c.forgetLeg(l)
-		if m == nil {
-			continue
+		for _, m := range l.members {
+			c.unsettle(m)
 		}
-		armed := m.mirror == l.want.Key
-		m.without(l.want.Key)
-		if m.phase == live {
-			c.addLeg(m, to, armed, nil)
-			c.recordMitigation(m, nil)
-		}
+		c.legGone(l)
 	}
 	delete(c.counters, from) // we never come back to it
 	c.putLess(store.Record{Kind: kindCounter, Key: from.uplink + keySep + from.cuid})

@@ -109,14 +109,10 @@ func (c *Core) recheck(n *name) {
 			c.unuse(n, k)
 			continue
 		}
-		if err := c.policy.Recheck(view{c}, m.grant); err != nil {
+		if err := c.renew(m); err != nil {
 			c.out.note(slog.LevelWarn, "mitigation ended: its target left the domain", keyAttrs(k, slog.String("reason", err.Text))...)
-			c.withdrawnByUs(m, nil)
-			continue
+			c.withdrawnByUs(m)
 		}
-		m.grant.Expanded = c.policy.Reexpand(view{c}, m.grant)
-		c.index.Insert(k, m.grant.Domain, m.grant.Expanded)
-		c.separate(m)
 	}
 }
 

@@ -82,8 +82,8 @@ func unix(t time.Time) int64 {
 
 func (m *mitigation) record() store.Record {
 	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
-		Client: m.key.Client, MID: m.key.MID, Asked: recordRequest(m.asked), Grant: recordGrant(m.grant, m.asked), HopLimit: m.hopLimit, CDID: m.cdid,
-		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Legs: m.legs, Mirror: m.mirror, Fired: m.fired, Period: m.period,
+		Client: m.key.Client, MID: m.key.MID, Asked: recordRequest(m.asked), Grant: recordGrant(m.grant, m.asked), HopLimit: m.hopLimit, OwnCDID: m.cdid,
+		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Refused: m.refused, Fired: m.fired, Period: m.period,
 		Recursed: m.recursed, To: m.to, ByHand: m.byHand,
 	})}
 }
@@ -104,10 +104,20 @@ func (c *Core) dropRecord(m *mitigation) {
 }
 
 func (l *leg) record() store.Record {
-	return store.Record{Kind: kindLeg, Key: legRecordKey(l.want.Key), Value: encode(legRecord{
-		Of: l.of, Request: recordRequest(l.want.Request), HopLimit: l.want.HopLimit, CDID: l.want.CDID,
+	v := legRecord{
+		Request: recordRequest(l.want.Request), HopLimit: l.want.HopLimit, CDID: l.want.CDID,
 		Withdraw: l.want.Withdraw, Expires: unix(l.expires), Replaces: l.replaces, After: l.after,
-	})}
+	}
+	if !l.want.Withdraw {
+		v.Members = make([]dots.MitigationKey, len(l.members))
+		for i, m := range l.members {
+			v.Members[i] = m.key
+		}
+	}
+	if e := l.part.Expanded; len(e.Names)+len(e.URIs) > 0 {
+		v.Expanded = &e
+	}
+	return store.Record{Kind: kindLeg, Key: legRecordKey(l.want.Key), Value: encode(v)}
 }
 
 func (c *Core) deleteLeg(k dots.LegKey) {

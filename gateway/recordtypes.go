@@ -18,10 +18,10 @@ type mitigationRecord struct {
 	HopLimit uint8
 	CDID     string `json:",omitempty"`
 	Lifetime dots.Lifetime
-	Expires  int64  `json:",omitempty"` // seconds since the epoch; 0: indefinite
-	Start    uint64 `json:",omitempty"`
-	Legs     []dots.LegKey
-	Mirror   dots.LegKey   `json:",omitzero"`
+	Expires  int64         `json:",omitempty"` // seconds since the epoch; 0: indefinite
+	Start    uint64        `json:",omitempty"`
+	Refused  []string      `json:",omitempty"` // uplinks
+	OwnCDID  string        `json:",omitempty"`
 	Fired    bool          `json:",omitempty"`
 	Period   time.Duration // active-but-terminating period
 	Recursed bool          `json:",omitempty"`
@@ -56,8 +56,9 @@ type requestRecord struct {
 
 // legRecord is a leg that stands, may stand or is to be withdrawn.
 type legRecord struct {
-	Of       dots.MitigationKey
+	Members  []dots.MitigationKey // when it was written: they are found anew at a start
 	Request  requestRecord
+	Expanded *policy.Expanded `json:",omitempty"` // nil: the request's prefixes
 	HopLimit uint8
 	CDID     string        `json:",omitempty"`
 	Withdraw bool          `json:",omitempty"`

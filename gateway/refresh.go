@@ -21,13 +21,10 @@ func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
 	c.recordMitigation(m, c.undoRefresh(m, &before))
 	c.out.note(slog.LevelInfo, "mitigation refreshed", c.audit(a, dots.CodeChanged, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
-	asked := false
 	for _, k := range m.legs {
-		if l := c.leg(k); l != nil && c.carried(l) == m && c.refreshLeg(m, l, ask) {
-			asked = asked || c.up[k.Uplink]
-		}
+		c.refreshLeg(m, c.leg(k), ask)
 	}
-	c.await(m, a.tickets, dots.CodeChanged, asked)
+	c.await(m, a.tickets, dots.CodeChanged)
 }
 
 // undoRefresh takes a refresh back that could not be stored; who waits for something older waits on.
@@ -51,11 +48,9 @@ func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 			m.answerBy = answerBy
 		}
 		for _, k := range m.legs {
-			if l := c.leg(k); l != nil && !l.want.Withdraw {
-				l.want.Request.Lifetime = m.toAsk(c.now)
-				l.want.HopLimit = hopLimit
-				l.want.Efficacy, l.want.Request.Attack = false, 0
-			}
+			l := c.leg(k)
+			c.stamp(l)
+			l.want.Efficacy, l.want.Request.Attack = false, 0
 		}
 		if c.mits[m.key] == m {
 			c.due.arm(m)
@@ -63,23 +58,26 @@ func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 	}
 }
 
-// refreshLeg tells the uplink again how the leg is to stand, and reports whether it did: a leg that the uplink refused for now is asked
-// for when its time has come, and the armed leg of a triggered mitigation carries no efficacy. Nor does one that was never
-// confirmed: an efficacy update of an unknown mid is not answered (RFC 9132, Section 4.4.3).
-func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) bool {
-	if l.want.Withdraw {
-		return false
+// refreshLeg tells the uplink again how a leg is to stand. One that carries several is told only where that needs more than was asked for last, or an
+// efficacy is to be told. The armed leg of a triggered mitigation carries no efficacy, nor does one that was never
+// confirmed: an efficacy update of an unknown mid is not answered (RFC 9132, Section 4.4.3). Of several clients' views that of one under attack wins.
+func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) {
+	m.attack = 0
+	if ask.Efficacy {
+		m.attack = ask.Request.Attack
 	}
-	l.want.Request.Lifetime = m.toAsk(c.now)
-	l.want.HopLimit = m.hopLimit
-	if l.state == held {
-		return false
+	efficacy := ask.Efficacy && l.state == placed && l.want.Request.OnSignalLoss == (m.asked.OnSignalLoss && !m.fired)
+	if efficacy {
+		l.want.Efficacy, l.want.Request.Attack = true, ask.Request.Attack
+		for _, o := range l.members {
+			if o.attack == dots.AttackUnderAttack {
+				l.want.Request.Attack = o.attack
+			}
+		}
 	}
-	if ask.Efficacy && l.state == placed && (!m.fired || l.want.Key != m.mirror) {
-		l.want.Efficacy = true
-		l.want.Request.Attack = ask.Request.Attack
+	if efficacy || len(l.members) == 1 {
+		c.tell(l)
+	} else {
+		c.freshen(l)
 	}
-	l.want.Revision++
-	c.out.want(l.want)
-	return true
 }

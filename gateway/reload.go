@@ -49,14 +49,11 @@ func (c *Core) stillAllowed(m *mitigation) bool {
 	if err := c.renew(m); err != nil {
 		c.out.note(slog.LevelWarn, "mitigation no longer allowed", keyAttrs(m.key, slog.String("domain", m.grant.Domain),
 			slog.Any("targets", targets(m.asked.Target)), slog.String("code", err.Code.String()), slog.String("reason", err.Text))...)
-		c.withdrawnByUs(m, nil)
+		c.withdrawnByUs(m)
 		return false
 	}
-	c.complete(m)
-	if c.mits[m.key] == m && m.phase == live {
-		c.gauge(m)
-	}
-	return c.mits[m.key] == m && m.phase == live
+	c.gauge(m)
+	return true
 }
 
 // renew makes a live mitigation's grant that of today's policy and of the names as they are now known. What it refuses stays as it was.

@@ -107,22 +107,59 @@ func (c *Core) status(m *mitigation, legs dots.Status) dots.Status {
 // merged combines what the uplinks say of a mitigation's legs. The armed copy of a triggered one is left out: that the
 // uplink deactivates it is of our own making.
 func (c *Core) merged(m *mitigation) dots.Report {
+	legs := c.telling(m)
 	var few [2]policy.Part // nearly always enough, and not on the heap: every report passes here
 	parts := few[:0]
-	for _, k := range m.legs {
-		l := c.leg(k)
-		if l == nil || m.fired && k == m.mirror {
-			continue
-		}
-		parts = append(parts, policy.Part{
-			Report:    dots.Maybe[dots.Report]{Value: l.report, Set: l.report.Status != 0},
-			Shown:     m.shown,
-			Transient: l.state == leaving || l.state == left || l.state == held && !l.vanished,
-			Armed:     m.armed(),
-			Own:       m.grant.Expanded,
-		})
+	for _, l := range legs {
+		parts = append(parts, c.part(m, l))
+	}
+	if len(parts) > 1 {
+		covers(parts, legs, m.grant.Outside.Expanded)
 	}
 	return policy.Merge(parts)
+}
+
+// telling lists the legs that tell of a mitigation: those that carry it, or, in the place of one that is not heard of yet, what still stands.
+func (c *Core) telling(m *mitigation) []*leg {
+	keys := m.legs
+	switch {
+	case len(keys) > 0:
+	case m.phase != live:
+		keys = m.past
+	case m.heir != nil:
+		keys = m.heir.legs
+	}
+	var legs []*leg
+	for _, k := range keys {
+		l := c.leg(k)
+		if l == nil || m.fired && l.want.Request.OnSignalLoss {
+			continue
+		}
+		before := len(legs)
+		if l.report.Status == 0 {
+			for _, k := range l.replaces {
+				if r := c.leg(k); r != nil && r.stood && slices.Contains(r.members, m) {
+					legs = append(legs, r)
+				}
+			}
+		}
+		if len(legs) == before && l.current == (len(m.legs) > 0) {
+			legs = append(legs, l)
+		}
+	}
+	return legs
+}
+
+// part is a leg of a mitigation as Merge sees it.
+func (c *Core) part(m *mitigation, l *leg) policy.Part {
+	return policy.Part{
+		Report:    dots.Maybe[dots.Report]{Value: l.report, Set: l.report.Status != 0},
+		Shown:     m.shown,
+		Transient: !l.current && !l.vanished || l.state == held && !l.vanished,
+		Armed:     m.armed(),
+		Uplink:    l.want.Key.Uplink,
+		Own:       m.grant.Outside.Expanded,
+	}
 }
 
 // changed tells the observers of a mitigation.
@@ -161,21 +198,20 @@ func (c *Core) reported(ev Reported) {
 	c.missing(s, seen)
 }
 
-// legReported takes in a report on a leg of ours.
+// legReported takes in a report on a leg of ours. What an uplink says of one that we replaced or withdrew is of our own making.
 func (c *Core) legReported(l *leg, r dots.Report) {
 	l.heard = c.now
-	m := c.carried(l)
 	switch {
 	case l.state == left || l.state == foreign:
 		c.lastReport(l, r)
-	case m == nil || l.state == leaving:
+	case !l.current || len(l.members) == 0:
 		l.report = r
-	case r.Status == dots.StatusTerminated && m.phase == live && l.state == placed:
-		c.vanish(m, l)
-	case r.Status == dots.StatusWithdrawn && m.phase == live && c.meant(m, l):
-		c.uplinkWithdrew(m, l, r)
+	case r.Status == dots.StatusTerminated && l.state == placed:
+		c.vanish(l)
+	case r.Status == dots.StatusWithdrawn && c.meant(l):
+		c.uplinkWithdrew(l, r)
 	default:
-		c.newReport(m, l, r)
+		c.newReport(l, r)
 	}
 }
 
@@ -193,24 +229,39 @@ func (c *Core) lastReport(l *leg, r dots.Report) {
 }
 
 // newReport takes in a report on a leg that is wanted, and tells the observers what that changes.
-func (c *Core) newReport(m *mitigation, l *leg, r dots.Report) {
-	before := c.shows(m)
+func (c *Core) newReport(l *leg, r dots.Report) {
+	before := make([]dots.Status, len(l.members))
+	for i, m := range l.members {
+		before[i] = c.shows(m)
+	}
 	same := l.report.Counters == r.Counters && equalConflicts(l.report.Conflict, r.Conflict)
 	l.report = r
 	l.mind(r.Conflict, c.now)
-	if r.Status == dots.StatusWithdrawn && m.fired && l.want.Key != m.mirror && l.state == placed && l.notBefore.After(c.now) {
+	if r.Status == dots.StatusWithdrawn && !l.want.Request.OnSignalLoss && l.state == placed && l.notBefore.After(c.now) {
 		l.state, l.vanished = held, true // triggered again when the retry-timer ends
 		l.refreshAt, l.retryAt = time.Time{}, l.notBefore
 		c.setStood(l, false)
 		c.due.arm(l)
 	}
-	c.gauge(m)
-	now := c.shows(m)
-	if now != before {
-		c.out.note(slog.LevelInfo, "mitigation status", keyAttrs(m.key, slog.String("status", now.String()), slog.String("was", before.String()))...)
+	for i, m := range l.members {
+		c.noteSpent(m, l)
+		c.gauge(m)
+		now := c.shows(m)
+		if now != before[i] {
+			c.out.note(slog.LevelInfo, "mitigation status", keyAttrs(m.key, slog.String("status", now.String()), slog.String("was", before[i].String()))...)
+		}
+		if now != before[i] || !same {
+			c.changed(m)
+		}
 	}
-	if now != before || !same {
-		c.changed(m)
+}
+
+// noteSpent notes an uplink that cannot cope with a mitigation: another one may be asked.
+func (c *Core) noteSpent(m *mitigation, l *leg) {
+	uplink := l.want.Key.Uplink
+	if l.report.Status == dots.StatusExceeded && m.phase == live && c.policy.Serial(m.grant.Domain) && !c.policy.Local(uplink) && !slices.Contains(m.spent, uplink) {
+		m.spent = withWord(m.spent, uplink)
+		c.touch(m)
 	}
 }
 
@@ -264,7 +315,7 @@ func (c *Core) missing(s scope, seen map[uint32]bool) {
 		case left, foreign:
 			c.legGone(l)
 		case placed:
-			if m := c.carried(l); m != nil && m.phase == live && c.doubtful(l) && doubted < maxDoubted {
+			if l.current && c.doubtful(l) && doubted < maxDoubted {
 				c.doubt(l)
 				doubted++
 			}

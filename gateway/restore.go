@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
 	"github.com/dotsgate/dotsgate/store"
 )
 
@@ -65,8 +67,8 @@ func (c *Core) restoreMitigation(now time.Time, key string, v mitigationRecord) 
 		return err
 	}
 	m := &mitigation{
-		key: dots.MitigationKey{Client: v.Client, MID: v.MID}, asked: v.Asked.request(v.MID), hopLimit: v.HopLimit, cdid: v.CDID,
-		lifetime: v.Lifetime, start: v.Start, legs: v.Legs, mirror: v.Mirror, fired: v.Fired, period: v.Period, phase: live,
+		key: dots.MitigationKey{Client: v.Client, MID: v.MID}, asked: v.Asked.request(v.MID), hopLimit: v.HopLimit, cdid: v.OwnCDID,
+		lifetime: v.Lifetime, start: v.Start, refused: v.Refused, fired: v.Fired, period: v.Period, phase: live,
 		recursion: recursion{recursed: v.Recursed, to: v.To, byHand: v.ByHand},
 	}
 	m.grant = c.policy.Today(v.Grant.grant(m))
@@ -81,14 +83,20 @@ func (c *Core) restoreMitigation(now time.Time, key string, v mitigationRecord) 
 
 func (c *Core) restoreLeg(now time.Time, key string, v legRecord) error {
 	k, err := parseLegKey(key)
-	if err == nil && v.Of.Client.Name == "" {
+	if err == nil && len(v.Members) == 0 && !v.Withdraw {
 		err = errOtherKey
 	}
 	if err != nil {
 		return err
 	}
-	l := &leg{of: v.Of, state: placing, stood: true, after: v.After}
+	l := &leg{hint: v.Members, state: placing, stood: true, after: v.After}
 	l.want = dots.Leg{Key: k, Request: v.Request.request(k.MID), HopLimit: v.HopLimit, CDID: v.CDID, Withdraw: v.Withdraw, Revision: 1}
+	l.part = policy.Footprint{Target: l.want.Request.Target}
+	if v.Expanded != nil {
+		l.part.Expanded = *v.Expanded
+	} else {
+		l.part.Expanded = policy.Expanded{Prefixes: sortedPrefixes(l.part.Target.Prefixes)}
+	}
 	if v.Withdraw {
 		l.state = leaving
 		l.expires = now.Add(max(time.Duration(v.Expires-now.Unix())*time.Second, 0))
@@ -111,17 +119,16 @@ func (c *Core) restoreCounter(key string, v counterRecord) error {
 // restate makes the restored state consistent with today's policy and states the whole wanted set.
 func (c *Core) restate() {
 	c.restateCUIDs()
+	c.restateLinks()
 	c.restateTables()
+	c.restateMembers()
 	c.dropUnknown()
 	keys := slices.SortedFunc(maps.Keys(c.mits), compareKeys)
 	for _, k := range keys {
 		c.reconsider(c.mits[k])
 	}
-	legs := c.sortedLegs()
-	for _, l := range legs {
-		c.restateHeld(l)
-	}
-	for _, l := range legs {
+	c.settle()
+	for _, l := range c.sortedLegs() {
 		c.restateLeg(l)
 	}
 	c.out.Stated = true
@@ -148,8 +155,8 @@ func (c *Core) dropUnknown() {
 		if c.policy.CUIDMode(k.Uplink) != "" {
 			continue
 		}
-		if m := c.carried(l); m != nil {
-			m.without(k)
+		for _, m := range l.members {
+			c.unsettle(m)
 		}
 		c.dropLeg(l)
 		c.deleteLeg(k)
@@ -161,65 +168,85 @@ func (c *Core) dropUnknown() {
 	}
 }
 
-// complete places a restored mitigation that has lost its legs, or whose domain has another uplink now; there the legs of before
-// go once the new one stands. Where there is no way any more it ends.
-func (c *Core) complete(m *mitigation) {
-	if passed(m.expires, c.now) {
-		return
+// restateMembers finds whom the restored legs carry. Those whose place another one takes stay what they are until that one stands.
+func (c *Core) restateMembers() {
+	legs := c.sortedLegs()
+	for _, l := range legs {
+		for _, k := range l.hint {
+			if m := c.mits[k]; m != nil && m.phase == live {
+				l.members = append(l.members, m)
+			}
+		}
+		l.hint = nil
+		l.replaces = slices.DeleteFunc(l.replaces, func(k dots.LegKey) bool {
+			r := c.leg(k)
+			if r == nil || r.want.Withdraw {
+				delete(c.replacedBy, k)
+				return true
+			}
+			return false
+		})
 	}
-	kept, elsewhere := c.legsHereAndElsewhere(m)
-	bare := m.armed() && !c.mirrors(m.grant.Uplink)
-	if len(kept) == len(m.legs) && (len(kept) > 0 || bare) {
-		return
-	}
-	route := c.policy.Route(m.grant)
-	if len(route) == 0 {
-		c.withdrawnByUs(m, nil)
-		return
-	}
-	m.legs = kept
-	if !slices.Contains(kept, m.mirror) {
-		m.mirror = dots.LegKey{}
-	}
-	switch {
-	case len(kept) > 0:
-	case bare:
-		c.leaveAll(elsewhere)
-	default:
-		c.addLeg(m, c.scopeFor(route[0]), m.armed(), elsewhere)
-	}
-	c.recordMitigation(m, nil)
-}
-
-// legsHereAndElsewhere sorts a restored mitigation's legs: those at its domain's uplink of today, and those at another.
-func (c *Core) legsHereAndElsewhere(m *mitigation) (here, elsewhere []dots.LegKey) {
-	for _, k := range m.legs {
-		switch {
-		case c.leg(k) == nil:
-		case k.Uplink == m.grant.Uplink:
-			here = append(here, k)
-		default:
-			elsewhere = append(elsewhere, k)
+	for _, l := range legs {
+		if !l.want.Withdraw && l.state != foreign && c.replacer(l) == nil {
+			c.restateMember(l)
 		}
 	}
-	return here, elsewhere
 }
 
-// restateLeg states a leg, with the lifetime that its mitigation has left; one that carries nothing any more is withdrawn.
-// That of a mitigation whose time is over is left to its end.
+// restateMember makes a restored leg current. Of those that overlap in spite of all the uplink kept the higher mid.
+func (c *Core) restateMember(l *leg) {
+	if old := c.leg(l.after); old != nil {
+		l.state = held
+		c.blocks[l.after] = l.want.Key
+	}
+	for _, k := range c.ground.Overlaps(l.plot().name(), l.part.Expanded) {
+		r := c.leg(k)
+		c.delist(r)
+		c.takeOver(l, []dots.LegKey{k})
+		for _, m := range r.members {
+			c.unsettle(m)
+		}
+	}
+	l.newcomers = nil
+	if replaced := c.legsOf(l.replaces); len(replaced) > 0 {
+		l.newcomers = notIn(l.members, c.standFor(replaced))
+	}
+	c.enlist(l)
+	c.loosen(l)
+	for _, m := range l.members { // until it is known where it is to be, that is what it has
+		if m.shares == nil {
+			m.shares = map[plot]policy.Footprint{}
+		}
+		p := l.plot()
+		if _, more := m.shares[p]; more || len(l.members) > 1 {
+			m.shares[p] = m.grant.Outside
+		} else {
+			m.shares[p] = l.part
+		}
+	}
+}
+
+// restateLeg states a leg, with the lifetime that its mitigations have left.
 func (c *Core) restateLeg(l *leg) {
-	m := c.carried(l)
-	switch {
-	case l.state == left || l.state == foreign || m != nil && passed(m.expires, c.now):
+	if l.state == left || l.state == foreign || l.state == held || l.born == c.pending() {
 		return
-	case l.want.Withdraw:
-	case m == nil && !c.newerThan(l).Set:
-		c.leave(l)
-		return
-	case l.state == held || m != nil && c.outranked(m, l):
-		return
-	case m != nil:
-		l.want.Request.Lifetime = m.toAsk(c.now)
+	}
+	if l.want.Withdraw && l.want.Revision > 1 {
+		return // said already
+	}
+	if l.current && !slices.ContainsFunc(l.members, func(m *mitigation) bool { return !passed(m.expires, c.now) }) {
+		return // the Tick that follows withdraws it
+	}
+	if !l.want.Withdraw {
+		c.stamp(l)
 	}
 	c.out.want(l.want)
+}
+
+// sortedPrefixes is what prefixes are compared as.
+func sortedPrefixes(list []netip.Prefix) []netip.Prefix {
+	list = slices.Clone(list)
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -376,6 +377,7 @@ func (r *rig) check() {
 			liveOf[k.Client.Name]++
 			liveIn[m.grant.Domain]++
 		}
+		r.checkMitigation(m)
 		if b := c.cuids[nameOf(k.Client)]; b == nil || b.owner != k.Client.Name && !slices.Contains(b.former, k.Client.Name) {
 			r.t.Fatalf("cuid of %v is not bound", k)
 		}
@@ -461,15 +463,44 @@ func (r *rig) checkNames() {
 func (r *rig) checkLeg(l *leg) {
 	r.t.Helper()
 	c := r.core
-	switch m := c.carried(l); {
-	case m != nil && m.phase == live && !l.want.Withdraw:
+	for _, m := range l.members {
+		if l.current != slices.Contains(m.legs, l.want.Key) && c.mits[m.key] == m {
+			r.t.Fatalf("leg %v (current %v) and its member %v do not agree", l.want.Key, l.current, m.key)
+		}
+	}
+	switch {
+	case l.current && len(l.members) > 0:
 	case l.state == leaving || l.state == left || l.state == foreign:
 		if l.entry().pos == 0 {
 			r.t.Fatalf("leg %v would stay for ever", l.want.Key)
 		}
-	case c.newerThan(l).Set:
-	case l.lost:
+	case c.replacer(l) != nil:
+	case c.later.legs[l]:
 	default:
-		r.t.Fatalf("leg %v (%v) carries nothing and is not withdrawn", l.want.Key, l.state)
+		r.t.Fatalf("leg %v (%v, current %v) carries nothing and is not withdrawn", l.want.Key, l.state, l.current)
+	}
+}
+
+// checkMitigation tests that the legs of a mitigation know it, and that it has what it wants.
+func (r *rig) checkMitigation(m *mitigation) {
+	r.t.Helper()
+	c := r.core
+	for _, k := range m.legs {
+		if l := c.leg(k); l == nil || !l.current || !slices.Contains(l.members, m) {
+			r.t.Fatalf("%v is not carried by its leg %v", m.key, k)
+		}
+	}
+	for p, share := range m.shares {
+		if m.stale || c.later.mits[m] || !m.settle.IsZero() || passed(m.expires, c.now) {
+			continue
+		}
+		legs := c.legsIn(m, p)
+		for _, q := range share.Expanded.Prefixes {
+			if !slices.ContainsFunc(legs, func(l *leg) bool {
+				return slices.ContainsFunc(l.part.Expanded.Prefixes, func(have netip.Prefix) bool { return have.Overlaps(q) })
+			}) {
+				r.t.Fatalf("%v of %v is in no leg of %v", q, m.key, p)
+			}
+		}
 	}
 }

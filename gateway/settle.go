@@ -3,22 +3,183 @@ package gateway
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
 )
+
+// maxRounds bounds how often legs are made to follow in one step: that legs stand may change mitigations again. What is left over is
+// made good in the next step.
+const maxRounds = 8
 
 // touch marks a mitigation whose legs are to follow what it is now: asked or granted otherwise, moved, ended. Legs are derived, and made to
 // follow at the end of the step. Touching twice, or for nothing, does no harm.
-func (c *Core) touch(m *mitigation) { c.dirty[m.key] = true }
+func (c *Core) touch(m *mitigation) { c.dirty[m] = true }
 
-// settle makes the legs follow the mitigations that were touched in the step.
+// unsettle marks a mitigation whose legs are to be arranged anew although nothing of it changed.
+func (c *Core) unsettle(m *mitigation) {
+	m.stale = true
+	c.touch(m)
+}
+
+// loosen marks a leg whose place in its plot is to be found anew.
+func (c *Core) loosen(l *leg) { c.loose[l] = true }
+
+// change is what of a plot is to be arranged anew.
+type change struct {
+	mits map[*mitigation]bool
+	legs map[*leg]bool
+}
+
+// settle makes the legs follow what was touched in the step.
 func (c *Core) settle() {
-	keys := slices.SortedFunc(maps.Keys(c.dirty), compareKeys)
-	clear(c.dirty)
-	for _, k := range keys {
-		c.settleOne(k)
+	for round := 0; round < maxRounds && len(c.dirty)+len(c.loose) > 0; round++ {
+		touched := c.takeTouched()
+		changes := map[plot]*change{}
+		for _, m := range touched {
+			c.reshare(m, changes)
+		}
+		for l := range c.loose {
+			if c.leg(l.want.Key) == l && (l.current || l.renew && c.replacer(l) == nil) {
+				changeOf(changes, l.plot()).legs[l] = true
+			}
+		}
+		clear(c.loose)
+		for _, p := range slices.SortedFunc(maps.Keys(changes), comparePlots) {
+			c.arrange(p, changes[p])
+		}
+		for _, m := range touched {
+			c.settled(m)
+		}
 	}
 }
 
-// settleOne makes the legs of one mitigation follow it.
-func (c *Core) settleOne(dots.MitigationKey) {}
+// takeTouched lists what was touched, sorted; of two under one key the one that is not in the tables any more comes first.
+func (c *Core) takeTouched() []*mitigation {
+	touched := slices.SortedFunc(maps.Keys(c.dirty), func(a, b *mitigation) int {
+		if n := compareKeys(a.key, b.key); n != 0 {
+			return n
+		}
+		if c.mits[a.key] == a {
+			return 1
+		}
+		return -1
+	})
+	clear(c.dirty)
+	return touched
+}
+
+func changeOf(changes map[plot]*change, p plot) *change {
+	ch := changes[p]
+	if ch == nil {
+		ch = &change{mits: map[*mitigation]bool{}, legs: map[*leg]bool{}}
+		changes[p] = ch
+	}
+	return ch
+}
+
+// reshare computes a mitigation's shares and notes the plots that change by it.
+func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
+	want := c.sharesOf(m)
+	for p, part := range m.shares {
+		if now, ok := want[p]; !ok || m.stale || !sameFootprint(now, part) {
+			changeOf(changes, p).mits[m] = true
+		}
+	}
+	for p := range want {
+		if _, ok := m.shares[p]; !ok || m.stale {
+			changeOf(changes, p).mits[m] = true
+		}
+	}
+	if m.stale {
+		for _, k := range m.legs {
+			changeOf(changes, c.leg(k).plot()).mits[m] = true
+		}
+	}
+	m.shares, m.stale = want, false
+}
+
+// sameFootprint reports whether two shares are the same.
+func sameFootprint(a, b policy.Footprint) bool {
+	x, y := a.Expanded, b.Expanded
+	return a.Target.Equal(b.Target) && slices.Equal(x.Prefixes, y.Prefixes) && slices.Equal(x.Names, y.Names) && slices.Equal(x.URIs, y.URIs)
+}
+
+// settled tells the uplinks what changed of a mitigation but for its shares, and answers who waits where there is nothing to wait for.
+func (c *Core) settled(m *mitigation) {
+	if c.mits[m.key] != m || m.phase != live {
+		return
+	}
+	for _, k := range m.legs {
+		c.freshen(c.leg(k))
+	}
+	if (m.fresh || len(m.wait) > 0) && !c.waitsFor(m) {
+		c.accepted(m)
+		c.due.arm(m)
+	}
+}
+
+// waitsFor reports whether a mitigation waits for an answer that an uplink may give soon.
+func (c *Core) waitsFor(m *mitigation) bool {
+	for _, k := range m.legs {
+		if l := c.leg(k); c.up[k.Uplink] && l.state != held && (l.state != placed || l.done != l.want.Revision) {
+			return true
+		}
+	}
+	for u := range m.pauses {
+		if c.up[u] && m.fresh {
+			return true
+		}
+	}
+	return false
+}
+
+// legKeys lists the keys of legs, sorted.
+func legKeys(legs []*leg) []dots.LegKey {
+	keys := make([]dots.LegKey, len(legs))
+	for i, l := range legs {
+		keys[i] = l.want.Key
+	}
+	slices.SortFunc(keys, compareLegs)
+	return keys
+}
+
+// later holds what is to be arranged anew after a failed commit.
+type later struct {
+	mits map[*mitigation]bool
+	legs map[*leg]bool
+	at   time.Time
+
+	alarm
+}
+
+func (p *later) dueAt() time.Time { return p.at }
+
+// postpone puts off what is to be arranged anew for a while.
+func (c *Core) postpone() {
+	p := &c.later
+	if len(c.dirty)+len(c.loose) == 0 {
+		return
+	}
+	if p.at.IsZero() {
+		p.mits, p.legs, p.at = map[*mitigation]bool{}, map[*leg]bool{}, c.now.Add(retryStore)
+		c.due.arm(p)
+	}
+	maps.Copy(p.mits, c.dirty)
+	maps.Copy(p.legs, c.loose)
+	clear(c.dirty)
+	clear(c.loose)
+}
+
+// laterDue arranges what was put off.
+func (c *Core) laterDue() {
+	p := &c.later
+	for m := range p.mits {
+		c.unsettle(m)
+	}
+	for l := range p.legs {
+		c.loosen(l)
+	}
+	p.mits, p.legs, p.at = nil, nil, time.Time{}
+}

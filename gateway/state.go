@@ -16,18 +16,28 @@ const (
 	ended                        // finished: status 6, or 7 when the uplink refused it late; shown for a while
 )
 
-// mitigation is a mitigation request as its client made it. Three views: asked, granted, and its legs.
+// mitigation is a mitigation request as its client made it. Three views: asked, granted, and its legs, which are derived (settle).
 type mitigation struct {
 	key      dots.MitigationKey
 	asked    dots.Request // verbatim
 	grant    policy.Grant
 	hopLimit uint8
-	cdid     string
+	cdid     string        // what the credential of its client gives
 	lifetime dots.Lifetime // granted
 	expires  time.Time     // zero: indefinite
 	start    uint64        // seconds since the epoch; 0 while it is armed
-	legs     []dots.LegKey // the legs that carry it now
-	mirror   dots.LegKey   // its armed leg, for a request with trigger-mitigation=false; zero: none
+	legs     []dots.LegKey // the legs that carry it now, sorted
+	past     []dots.LegKey // of one that is terminating: the legs that carried it
+
+	shares  map[plot]policy.Footprint // what it needs of the legs of a plot
+	stale   bool                      // its shares are to be arranged anew, though they may be the same
+	heir    *mitigation               // the one that takes its place, or is to once it is accepted; nil: none
+	refused []string                  // uplinks that refused it for good, sorted; durable
+	spent   []string                  // uplinks that cannot cope with it (status 4), sorted
+	pauses  map[string]time.Time      // by uplink: it is not asked for there until then
+	tries   int                       // how often it had to be tried by itself
+	settle  time.Time                 // when its legs are to be arranged anew; zero: no such time
+	attack  dots.AttackStatus         // what its client told last
 
 	phase phase
 	recursion
@@ -67,7 +77,7 @@ type waiter struct {
 func (m *mitigation) dueAt() time.Time {
 	switch m.phase {
 	case live:
-		return earliest(m.answerBy, m.expires, m.sevenAt, m.calmAt)
+		return earliest(m.answerBy, m.expires, m.sevenAt, m.calmAt, m.settle, m.pauseEnds())
 	case terminating:
 		return earliest(m.answerBy, m.termUntil)
 	}
@@ -106,27 +116,40 @@ const (
 	foreign                     // stands at the uplink under our cuid, but we did not ask for it
 )
 
-// leg is a mitigation request as the gateway makes it to an uplink.
+// leg is a mitigation request as the gateway makes it to an uplink, for one mitigation or several. Current ones are what a plot is arranged
+// from; a leg that is not current is replaced by another one, on its way out, or a stranger.
 type leg struct {
-	want     dots.Leg
-	state    legState
-	of       dots.MitigationKey // the mitigation that it carries
-	expires  time.Time          // of one that carries nothing any more: when it is over by itself; zero: not known
-	placedAt time.Time
-	report   dots.Report   // the uplink's newest; Status 0: none yet
-	heard    time.Time     // when it came; zero: not since the start
-	replaces []dots.LegKey // withdrawn once this one stands
-	after    dots.LegKey   // asked for only when that one is gone; zero: at once
+	want      dots.Leg
+	state     legState
+	part      policy.Footprint     // what it covers
+	members   []*mitigation        // those that it carries, or carried when it was replaced; sorted
+	hint      []dots.MitigationKey // of a restored one: those that it carried
+	newcomers []*mitigation        // those of them that nothing stood for before the uplink was last asked
+	past      []*mitigation        // terminating ones that it still covers
+	current   bool                 // found by its plot
+	expires   time.Time            // of one that carries nothing any more: when it is over by itself; zero: not known
+	placedAt  time.Time
+	report    dots.Report   // the uplink's newest; Status 0: none yet
+	heard     time.Time     // when it came; zero: not since the start
+	replaces  []dots.LegKey // withdrawn once this one stands
+	after     dots.LegKey   // asked for only when that one is gone; zero: at once
+	born      uint64        // the batch that made it
 
-	stood    bool // it may stand at the uplink: it was confirmed once, or comes from the store
-	denied   int  // withdrawals that the uplink refused
-	lost     bool // its record could not be stored and is to be written again
+	until  time.Time // the end of the lifetime that was last asked for; zero: indefinite
+	done   uint64    // the revision that was answered last
+	stood  bool      // it may stand at the uplink: it was confirmed once, or comes from the store
+	denied int       // withdrawals that the uplink refused
+
 	vanished bool // it went without our will: asked for again under a new mid at retryAt
+	renew    bool // its place is taken by a new leg at the end of the step
 
 	// doubted: a list did not name it, and it is asked for again under its mid to see whether it stands; doubtedAt: when it last was.
 	doubted   bool
 	doubtedAt time.Time
 	notBefore time.Time // the end of a retry-timer: until then it is not asked for under a new mid
+
+	calm     time.Time // until then it is not made smaller
+	settleAt time.Time // when that is made good; zero: nothing is
 
 	refreshAt, retryAt time.Time
 
@@ -134,11 +157,13 @@ type leg struct {
 }
 
 func (l *leg) dueAt() time.Time {
-	var expires time.Time
-	if l.state == leaving || l.state == left || l.state == foreign {
-		expires = l.expires
+	switch {
+	case l.current:
+		return earliest(l.refreshAt, l.retryAt, l.settleAt)
+	case l.state == leaving || l.state == left || l.state == foreign:
+		return earliest(l.retryAt, l.expires)
 	}
-	return earliest(l.refreshAt, l.retryAt, expires)
+	return time.Time{} // replaced: nothing is asked for under its key
 }
 
 // holding is what the gateway has under one of its cuids at an uplink.

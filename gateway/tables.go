@@ -28,6 +28,7 @@ func (c *Core) enter(m *mitigation) {
 		c.liveIn[m.grant.Domain]++
 	}
 	c.index.Insert(m.key, m.grant.Domain, m.grant.Expanded)
+	c.touch(m)
 }
 
 // expel takes a mitigation out of the tables.
@@ -46,6 +47,7 @@ func (c *Core) expel(m *mitigation) {
 		c.over(m)
 	}
 	c.index.Delete(m.key)
+	c.touch(m)
 	c.due.disarm(m)
 }
 
@@ -55,6 +57,7 @@ func (c *Core) retire(m *mitigation, to phase) {
 		c.over(m)
 	}
 	m.phase = to
+	c.touch(m)
 }
 
 // over takes a live mitigation out of what counts the live ones.

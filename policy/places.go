@@ -37,6 +37,12 @@ func (r route) preferred() string {
 // Reaches reports whether there is an uplink or farm of this name, so that it may be a Course's To.
 func (p *Policy) Reaches(name string) bool { return len(p.members[name]) > 0 }
 
+// Serial reports whether a domain goes on to the next uplink where one is exceeded (StrategySerial).
+func (p *Policy) Serial(domain string) bool {
+	d := p.domains[domain]
+	return d != nil && d.route.strategy == StrategySerial
+}
+
 // logical returns the farm that an uplink is a server of, or the uplink itself.
 func (p *Policy) logical(uplink string) string {
 	if farm, ok := p.farmOf[uplink]; ok {

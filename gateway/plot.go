@@ -1,0 +1,225 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// hood is a plot's neighbourhood of a change: the legs that carry or overlap what changed, what is wanted of them, and the other legs of
+// those who want it.
+type hood struct {
+	plot
+	legs     []*leg // may change, sorted
+	fixed    []*leg // stay
+	gone     []*leg // do not stand any more, or must not: their places are to be taken
+	members  []*mitigation
+	byKey    map[dots.MitigationKey]*mitigation
+	made     []*leg
+	standing []policy.Standing // legs, then fixed
+	shares   []policy.Share
+}
+
+// arrange makes the legs of a plot follow what changed.
+func (c *Core) arrange(p plot, ch *change) {
+	h := c.neighbourhood(p, ch)
+	bundles := c.bundles(h)
+	if slices.ContainsFunc(bundles, func(b policy.Bundle) bool { return b.Keeps < 0 }) && c.rollOver(p.scope) {
+		h = c.neighbourhood(p, ch)
+		bundles = c.bundles(h)
+	}
+	kept := map[*leg]bool{}
+	for _, b := range bundles {
+		members := h.who(b.Members)
+		switch {
+		case len(members) == 0:
+		case b.Keeps >= len(h.legs):
+		case b.Keeps >= 0 && !sameBody(h.legs[b.Keeps].want.Request, c.bodyOf(p, members, b.Target)):
+			l := h.legs[b.Keeps]
+			kept[l] = true
+			h.made = append(h.made, c.makeLeg(p, b.Footprint, members, []*leg{l}))
+		case b.Keeps >= 0:
+			kept[h.legs[b.Keeps]] = true
+			c.keep(h.legs[b.Keeps], b.Expanded, members)
+		default:
+			var replaced []*leg
+			for _, i := range b.Replaces {
+				replaced = append(replaced, h.legs[i])
+				kept[h.legs[i]] = true
+			}
+			h.made = append(h.made, c.makeLeg(p, b.Footprint, members, replaced))
+		}
+	}
+	for _, l := range h.legs {
+		if !kept[l] {
+			h.gone = append(h.gone, l)
+		}
+	}
+	slices.SortFunc(h.gone, compareLegsOf)
+	for _, l := range h.gone {
+		c.supplant(l, h)
+	}
+	for _, l := range h.made {
+		c.recordLeg(l)
+		if l.state != held {
+			c.out.want(l.want)
+		}
+	}
+}
+
+// bundles says which legs are to stand.
+func (c *Core) bundles(h *hood) []policy.Bundle {
+	return policy.Arrange(h.standing, h.shares, func(t dots.Target) bool { return c.fits(h.plot, t) })
+}
+
+// fits reports whether a target can be asked for in one datagram.
+func (c *Core) fits(p plot, t dots.Target) bool {
+	if c.cfg.Fits == nil {
+		return true
+	}
+	return c.cfg.Fits(p.uplink, dots.Leg{
+		Key: p.leg(dots.MIDRollover), HopLimit: 255, Request: dots.Request{
+			MID: dots.MIDRollover, Target: t, OnSignalLoss: p.armed, Lifetime: dots.Some(dots.Lifetime(1<<32 - 1)),
+		},
+	})
+}
+
+// neighbourhood gathers what a change concerns.
+func (c *Core) neighbourhood(p plot, ch *change) *hood {
+	legs, members := maps.Clone(ch.legs), maps.Clone(ch.mits)
+	for m := range ch.mits {
+		for _, l := range c.legsIn(m, p) {
+			legs[l] = true
+		}
+		if part, ok := m.shares[p]; ok {
+			for _, k := range c.ground.Overlaps(p.name(), part.Expanded) {
+				legs[c.leg(k)] = true
+			}
+		}
+	}
+	h := &hood{plot: p, byKey: map[dots.MitigationKey]*mitigation{}}
+	for _, l := range slices.SortedFunc(maps.Keys(legs), compareLegsOf) {
+		if l.want.Withdraw {
+			continue
+		}
+		for _, m := range l.members {
+			members[m] = true
+		}
+		if l.current && !l.renew {
+			h.legs = append(h.legs, l)
+		} else {
+			h.gone = append(h.gone, l)
+		}
+	}
+	c.gather(h, legs, members)
+	return h
+}
+
+// gather adds what is wanted, and by whom.
+func (c *Core) gather(h *hood, legs map[*leg]bool, members map[*mitigation]bool) {
+	for m := range members {
+		if _, ok := m.shares[h.plot]; ok && c.mits[m.key] == m {
+			h.members = append(h.members, m)
+			h.byKey[m.key] = m
+		}
+	}
+	slices.SortFunc(h.members, compareMitigations)
+	for _, m := range h.members {
+		h.shares = append(h.shares, policy.Share{Key: m.key, Footprint: m.shares[h.plot]})
+		for _, l := range c.legsIn(m, h.plot) {
+			if !legs[l] && !slices.Contains(h.fixed, l) {
+				h.fixed = append(h.fixed, l)
+			}
+		}
+	}
+	for _, l := range h.legs {
+		c.keepCalm(h, l)
+		h.standing = append(h.standing, policy.Standing{Footprint: l.part})
+	}
+	for _, l := range h.fixed {
+		h.standing = append(h.standing, policy.Standing{Footprint: l.part, Fixed: true})
+	}
+}
+
+// keepCalm keeps a leg that changed a moment ago from being made smaller while somebody of before still wants a part of it, so that clients that come and
+// go are no storm of requests: what it covers beyond that stays wanted for a while, by nobody.
+func (c *Core) keepCalm(h *hood, l *leg) {
+	stays := slices.ContainsFunc(l.members, func(m *mitigation) bool { return h.byKey[m.key] == m })
+	if !stays || !l.calm.After(c.now) {
+		return
+	}
+	l.calm = latest(l.calm, c.now.Add(shrinkGap))
+	l.settleAt = l.calm
+	c.due.arm(l)
+	h.shares = append(h.shares, policy.Share{Key: dots.MitigationKey{MID: l.want.Key.MID}, Footprint: l.part})
+}
+
+// who finds mitigations by their keys.
+func (h *hood) who(keys []dots.MitigationKey) []*mitigation {
+	var found []*mitigation
+	for _, k := range keys {
+		if m := h.byKey[k]; m != nil {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// supplant ends a leg that is in nobody's use any more. It is withdrawn once what takes its place stands: a new leg that overlaps it, or the leg
+// of a mitigation that comes in the place of one that it carried. Where there is nothing of the kind it goes at once.
+func (c *Core) supplant(l *leg, h *hood) {
+	next := c.successor(l, h.made)
+	c.delist(l)
+	l.renew = false
+	c.due.arm(l)
+	switch {
+	case next == nil && l.vanished && !l.stood:
+		c.legGone(l)
+		return
+	case next == nil:
+		c.leave(l)
+		return
+	}
+	c.passOn(l, next)
+	if l.stood || l.state == placing && !l.vanished {
+		c.takeOver(next, []dots.LegKey{l.want.Key})
+	} else { // it is known not to stand
+		c.takeOver(next, c.letGo(l))
+		c.legGone(l)
+	}
+	if !slices.Contains(h.made, next) {
+		c.recordLeg(next)
+	}
+}
+
+// successor finds what takes a leg's place and does not stand yet.
+func (c *Core) successor(l *leg, made []*leg) *leg {
+	for _, n := range made {
+		if n.part.Expanded.Overlaps(l.part.Expanded) {
+			return n
+		}
+	}
+	for _, m := range l.members {
+		h := m.heir
+		if h == nil || c.mits[h.key] != h || h.phase != live {
+			continue
+		}
+		for _, k := range h.legs {
+			if n := c.leg(k); n != l && n.state != placed && n.plot().armed == l.plot().armed {
+				return n
+			}
+		}
+	}
+	return nil
+}
+
+// keep leaves a leg as it is, but for whom it carries and the addresses that its names have now: those the uplink finds by itself.
+func (c *Core) keep(l *leg, now policy.Expanded, members []*mitigation) {
+	if !slices.Equal(l.part.Expanded.Prefixes, now.Prefixes) {
+		l.part.Expanded = now
+		c.ground.Insert(l.want.Key, l.plot().name(), now)
+	}
+	c.setMembers(l, members)
+}

@@ -1,0 +1,322 @@
+package gateway
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
+)
+
+// legRefused does what the fan-back table says of an uplink's refusal. Nobody's protection ends because of what another one asked for: of a leg that
+// carries several, those are concerned for whose sake it was asked.
+func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
+	if !l.current {
+		c.replacedRefused(l, a)
+		return
+	}
+	if len(l.members) == 0 {
+		return
+	}
+	if a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseCUIDCollision {
+		c.setStood(l, false) // the cuid is another's, so this leg cannot stand under it
+	}
+	if c.tooLow(l, a) {
+		c.climb(l)
+		return
+	}
+	if c.gone(l, a) {
+		c.vanish(l)
+		return
+	}
+	l.mind(a.Conflict, c.now)
+	accused := c.accused(l, a)
+	out := c.fanBack(l, a, accused[0])
+	c.out.note(outcomeLevel(out), "uplink refused a leg", legAttrs(l.want.Key, slog.String("code", a.Code.String()),
+		slog.String("text", a.Text), slog.String("client", accused[0].key.Client.Name), slog.Uint64("mid", uint64(accused[0].key.MID)))...)
+	switch out.Action {
+	case policy.Accept:
+		c.stands(l, a)
+	case policy.Recreate:
+		if a.Code == dots.CodeNotFound {
+			c.vanish(l)
+		} else {
+			c.recreate(l)
+		}
+	case policy.NewCUID:
+		c.collided(l)
+	default:
+		c.convict(l, a, accused)
+	}
+}
+
+// replacedRefused takes in a refusal of a leg whose place another one takes: if it stood, it stands until that one does. A conflict with that
+// one says that it does (RFC 9132, Section 4.4.1.3).
+func (c *Core) replacedRefused(l *leg, a dots.LegAnswer) {
+	by := c.replacer(l)
+	l.done = l.want.Revision
+	switch conflict := a.Conflict.Value; {
+	case by != nil && conflict.Cause == dots.CauseOverlappingTargets && conflict.MID == dots.Some(by.want.Key.MID):
+		if by.state == placing {
+			c.stands(by, dots.LegAnswer{Key: by.want.Key})
+		}
+	case !l.stood:
+		c.legGone(l)
+	}
+}
+
+// accused lists those for whose sake a leg was asked: its newcomers, or, where nobody is new, all its members. Where the request went in a
+// circle, it is those who have come round most often (RFC 8768, Section 3).
+func (c *Core) accused(l *leg, a dots.LegAnswer) []*mitigation {
+	accused := l.newcomers
+	if len(accused) == 0 {
+		accused = l.members
+	}
+	accused = slices.SortedFunc(slices.Values(accused), compareMitigations)
+	if a.Code != dots.CodeLoop {
+		return accused
+	}
+	least := slices.MinFunc(accused, func(a, b *mitigation) int { return int(a.hopLimit) - int(b.hopLimit) }).hopLimit
+	return slices.DeleteFunc(accused, func(m *mitigation) bool { return m.hopLimit > least })
+}
+
+// fanBack says what an uplink's refusal of a leg means to one of its members.
+func (c *Core) fanBack(l *leg, a dots.LegAnswer, m *mitigation) policy.Outcome {
+	return policy.FanBack(refusalOf(a), policy.Situation{
+		Request: l.want.Request, Own: m.grant.Outside.Expanded, NodeID: c.cfg.NodeID, CUIDMode: c.policy.CUIDMode(l.want.Key.Uplink),
+		Refresh: l.stood, Late: len(m.wait) == 0, CUIDInUse: c.legs[scopeOf(l.want.Key)].stood > 0, Newer: c.newerThan(l),
+		HideTopology: c.cfg.HideTopology,
+	})
+}
+
+// convict lets those bear a refusal who are accused, and keeps the others where they were.
+func (c *Core) convict(l *leg, a dots.LegAnswer, accused []*mitigation) {
+	others := notIn(l.members, accused)
+	switch {
+	case !l.stood && len(l.newcomers) == 0 && len(c.standFor(c.legsOf(l.replaces))) > 0:
+		c.tryLater(l, c.fanBack(l, a, accused[0]))
+	case len(others) == 0 && (len(accused) == 1 || l.stood && len(l.newcomers) == 0):
+		for _, m := range accused {
+			c.bear(m, l, c.fanBack(l, a, m))
+		}
+	case len(accused) == 1 || a.Code == dots.CodeLoop:
+		outs := make([]policy.Outcome, len(accused))
+		for i, m := range accused {
+			outs[i] = c.fanBack(l, a, m)
+		}
+		c.goBack(l, accused)
+		for i, m := range accused {
+			c.bearAlone(m, l.want.Key.Uplink, outs[i])
+		}
+	default:
+		c.goBack(l, accused)
+		for i, m := range accused {
+			c.pause(m, l.want.Key.Uplink, time.Duration(i)*(time.Second<<min(m.tries, 5)))
+			m.tries++
+		}
+	}
+}
+
+// legsOf finds legs by their keys.
+func (c *Core) legsOf(keys []dots.LegKey) []*leg {
+	var found []*leg
+	for _, k := range keys {
+		if l := c.leg(k); l != nil {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// tryLater goes back to what stood when a change is refused that is for nobody's sake, such as that a leg gets smaller; it is tried again later.
+func (c *Core) tryLater(l *leg, out policy.Outcome) {
+	for _, m := range l.members {
+		m.settle = c.now.Add(max(out.RetryAfter, policy.DefaultRetryAfter))
+		c.due.arm(m)
+	}
+	c.takeBack(l, true)
+}
+
+// goBack takes those that are accused out of a refused leg: a new one is given up, and what stood before is in force again.
+func (c *Core) goBack(l *leg, accused []*mitigation) {
+	if !l.stood {
+		c.takeBack(l, true)
+		return
+	}
+	for _, m := range accused {
+		m.without(l.want.Key)
+	}
+	l.members, l.newcomers = notIn(l.members, accused), notIn(l.newcomers, accused)
+	c.tell(l)
+	for _, m := range l.members {
+		c.touch(m)
+	}
+}
+
+// takeBack removes a leg that does not stand, and makes those current again whose place it was to take. asked: the uplink heard of it. Where one of them was
+// never answered, nobody knows what stands, and a new leg takes the place of all.
+func (c *Core) takeBack(l *leg, asked bool) {
+	by, members := c.replacer(l), l.members
+	replaced := c.legsOf(c.letGo(l))
+	c.delist(l)
+	if by != nil {
+		c.takeOver(by, legKeys(replaced))
+	}
+	if asked {
+		c.legGone(l)
+	} else { // what the store holds of it is owed to it
+		c.dropLeg(l)
+		c.out.Forgets = append(c.out.Forgets, l.want.Key)
+	}
+	if by != nil {
+		return
+	}
+	known := !asked || !slices.ContainsFunc(replaced, func(r *leg) bool { return r.state == placing || r.done != r.want.Revision && r.state != held })
+	for _, r := range replaced {
+		if r.want.Withdraw {
+			continue
+		}
+		if known && len(c.ground.Overlaps(r.plot().name(), r.part.Expanded)) == 0 {
+			c.revive(r)
+			members = notIn(members, r.members)
+			continue
+		}
+		r.renew = true
+		c.loosen(r)
+		for _, m := range r.members {
+			c.unsettle(m)
+		}
+	}
+	for _, m := range members {
+		c.unsettle(m)
+	}
+}
+
+// revive makes a leg current again whose place nothing takes any more.
+func (c *Core) revive(l *leg) {
+	l.members = slices.DeleteFunc(slices.Clone(l.members), func(m *mitigation) bool { return c.mits[m.key] != m || m.phase == ended })
+	l.newcomers = in(l.newcomers, l.members)
+	c.enlist(l)
+	if l.state == held && l.retryAt.IsZero() {
+		l.retryAt = c.now.Add(minRefresh)
+	}
+	c.due.arm(l)
+	if len(l.members) == 0 {
+		c.loosen(l)
+	}
+	for _, m := range l.members {
+		c.touch(m)
+	}
+}
+
+// bear lets one whose leg is its own, or stood before, bear a refusal.
+func (c *Core) bear(m *mitigation, l *leg, out policy.Outcome) {
+	if out.Action == policy.Hold || out.Action == policy.Alert {
+		c.holdLeg(m, l, out)
+		return
+	}
+	c.giveUp(m, l, out)
+}
+
+// bearAlone lets a newcomer bear a refusal by itself, without a leg: it is refused, ended, or tried again when its time has come.
+func (c *Core) bearAlone(m *mitigation, uplink string, out policy.Outcome) {
+	if out.ToClient != nil && !m.fresh {
+		c.refuseAll(c.out, m, out.ToClient)
+	}
+	switch {
+	case out.ToClient != nil && m.fresh && out.Action != policy.Refuse:
+		c.refuseNew(m, out.ToClient)
+	case out.Action == policy.Hold || out.Action == policy.Alert:
+		c.pause(m, uplink, max(out.RetryAfter, minRefresh))
+	default:
+		c.refusedAt(m, uplink, out)
+	}
+}
+
+// holdLeg keeps the mitigation and asks again later. Who waits is told at once, if there is something to tell: a request that
+// was never accepted is refused then, and gone.
+func (c *Core) holdLeg(m *mitigation, l *leg, out policy.Outcome) {
+	if out.ToClient != nil && m.fresh {
+		if !l.stood {
+			c.takeBack(l, true)
+		}
+		c.refuseNew(m, out.ToClient)
+		return
+	}
+	if out.ToClient != nil {
+		c.refuseAll(c.out, m, out.ToClient)
+	}
+	c.observe(l.members, func() {
+		l.state, l.refreshAt = held, time.Time{}
+		l.retryAt = c.now.Add(max(out.RetryAfter, minRefresh))
+	}, false)
+	c.due.arm(l)
+	c.due.arm(m)
+}
+
+// giveUp ends a mitigation that the uplink refuses: with the refusal where the client still waits, else by status 7, kept
+// until its client had time to see it. Of a refused refresh what was granted before stands until it expires.
+func (c *Core) giveUp(m *mitigation, l *leg, out policy.Outcome) {
+	switch {
+	case !m.fresh && len(m.wait) > 0 && out.RetryAfter > 0:
+		c.holdLeg(m, l, out)
+	case !m.fresh && len(m.wait) > 0:
+		l.done = l.want.Revision
+		c.refuseAll(c.out, m, out.ToClient)
+		c.due.arm(m)
+	default:
+		if !l.stood {
+			c.takeBack(l, true)
+		}
+		c.refusedAt(m, l.want.Key.Uplink, out)
+	}
+}
+
+// refusedAt notes that an uplink refuses a mitigation for good: all its parts there have one fate. It goes on where another uplink carries it, or is to.
+func (c *Core) refusedAt(m *mitigation, uplink string, out policy.Outcome) {
+	m.refused = withWord(m.refused, uplink)
+	switch {
+	case c.elsewhere(m):
+		c.out.note(slog.LevelInfo, "refused at one uplink, going on at another", keyAttrs(m.key, slog.String("uplink", uplink))...)
+		c.recordMitigation(m, nil)
+		c.unsettle(m)
+	case m.fresh:
+		c.refuseNew(m, out.ToClient)
+	default:
+		if out.ToClient != nil && out.ToClient.Conflict.Set {
+			m.own = c.inside(m, out.ToClient.Conflict)
+		}
+		c.withdrawnByUs(m)
+	}
+}
+
+// refuseNew removes a mitigation that was never accepted; what it would have superseded stays.
+func (c *Core) refuseNew(m *mitigation, err *dots.Error) {
+	if err.Conflict.Set {
+		told := *err
+		told.Conflict = c.inside(m, err.Conflict)
+		err = &told
+	}
+	c.refuseAll(c.out, m, err)
+	c.expel(m)
+	c.dropRecord(m)
+	for _, o := range c.mitigationsOf(m.key.Client.Name) {
+		if o.heir == m {
+			o.heir = nil
+			c.unsettle(o)
+		}
+	}
+	if old := m.prior; old != nil {
+		old.heir = nil
+		c.adopt(old, nil)
+		c.recordMitigation(old, nil)
+		c.unsettle(old)
+	}
+	c.out.wait(c.pending())
+}
+
+// inside puts a conflict of an uplink into the client's own words.
+func (c *Core) inside(_ *mitigation, conflict dots.Maybe[dots.Conflict]) dots.Maybe[dots.Conflict] {
+	return conflict
+}
