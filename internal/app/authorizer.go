@@ -82,8 +82,8 @@ func (z authorizer) Authorize(ctx context.Context, q gateway.Consult) policy.Rul
 func question(q gateway.Consult) aaa.Request {
 	t := q.Request.Target
 	r := aaa.Request{
-		Client: q.Key.Client.Name, CUID: q.Key.Client.CUID, Domain: q.Domain, MID: q.Key.MID,
-		Lifetime: int64(q.Request.Lifetime.Or(dots.DefaultLifetime)),
+		Client: q.Key.Client.Name, CUID: q.Key.Client.CUID, CDID: q.Key.Client.CDID, Domain: q.Domain,
+		MID: q.Key.MID, Lifetime: int64(q.Request.Lifetime.Or(dots.DefaultLifetime)),
 	}
 	for _, p := range t.Prefixes {
 		r.Targets = append(r.Targets, p.String())

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -297,4 +298,44 @@ func TestInteropRADIUSSilence(t *testing.T) {
 	if d := ask(closed, allowed); !d.Allow {
 		t.Errorf("back: %+v", d)
 	}
+}
+
+// consulting is a gateway whose domain consults this server.
+func (r *radius) consulting() setup {
+	return setup{domain: "    consult: true\n", more: fmt.Sprintf(
+		"aaa: {radius: {servers: [\"127.0.0.1:%d\"], secret_file: %q, timeout: 200ms, tries: 2}}\n",
+		r.port, r.write("secret", radiusSecret+"\n"),
+	)}
+}
+
+// unasked checks that a prefix is not asked for upstream.
+func (c *client) unasked(prefix string) {
+	c.r.t.Helper()
+	list, _ := c.r.journal.mitigations()
+	if slices.ContainsFunc(list, isPut(prefix)) {
+		c.r.t.Errorf("upstream was asked for %s: %+v", prefix, list)
+	}
+}
+
+// A gateway whose domain consults FreeRADIUS: what that accepts goes upstream, what it refuses is 4.01 and goes nowhere.
+func TestInteropRADIUSGateway(t *testing.T) {
+	eachClient(t, startRADIUS(t, "").consulting(), func(t *testing.T, c *client) {
+		c.put(1, asking(t, "192.0.2.1/32")).expect(t, "PUT that is accepted", "2.01")
+		c.r.upstream("the mitigation", isPut("192.0.2.1/32"))
+		c.put(2, asking(t, "198.51.100.66/32")).expect(t, "PUT that is refused", "4.01")
+		c.unasked("198.51.100.66/32")
+		if c.r.gateway.waitFor("this target is not mitigated") == "" {
+			t.Error("the gateway does not say why")
+		}
+	})
+}
+
+// While FreeRADIUS is silent, what is new is 5.03 and goes nowhere.
+func TestInteropRADIUSGatewaySilence(t *testing.T) {
+	server := startRADIUS(t, "")
+	server.process.kill()
+	eachClient(t, server.consulting(), func(t *testing.T, c *client) {
+		c.put(1, asking(t, "192.0.2.1/32")).expect(t, "PUT while the server is silent", "5.03")
+		c.unasked("192.0.2.1/32")
+	})
 }

@@ -29,6 +29,7 @@ type setup struct {
 	scenario lab.Scenario
 	psk      bool   // a pre-shared key for client1
 	plainPSK bool   // allow the suites without Diffie-Hellman too
+	domain   string // further lines of the domain
 	more     string // further lines of the gateway's configuration
 	// upstream starts another upstream server than the simulated one, and returns its address
 	upstream func(*rig) string
@@ -143,13 +144,13 @@ uplinks:
 domains:
   - name: lab
     prefixes: [192.0.2.0/24, 198.51.100.0/24, "2001:db8:6401::/48"]
-    clients:
+%s    clients:
       - {name: client1, credentials: {%s}}
 store: {path: dotsgate.db}
 metrics: {address: ""}
 admin: {socket: admin.sock}
 log: {level: info}
-%s`, nodeID, r.port, secret, r.uplink, transport, client, mitigationConfig(s.more)+s.more)
+%s`, nodeID, r.port, secret, r.uplink, transport, s.domain, client, mitigationConfig(s.more)+s.more)
 }
 
 // mitigationConfig makes the time short in which a withdrawn mitigation is shown, unless the test says otherwise. It is
