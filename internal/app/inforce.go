@@ -59,14 +59,30 @@ func (a *App) prepare(cfg *config.Config, old *inForce) (*inForce, error) {
 			return nil, err
 		}
 	}
+	if n.lines, err = a.newLines(cfg); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// newLines makes the lines of all uplinks and mitigators.
+func (a *App) newLines(cfg *config.Config) ([]*line, error) {
+	var lines []*line
 	for _, u := range cfg.Uplinks {
 		l, err := a.newLine(u)
 		if err != nil {
 			return nil, fmt.Errorf("uplink %s: %w", u.Name, err)
 		}
-		n.lines = append(n.lines, l)
+		lines = append(lines, l)
 	}
-	return n, nil
+	for _, m := range cfg.Mitigators {
+		l, err := a.newLocal(m)
+		if err != nil {
+			return nil, fmt.Errorf("mitigator %s: %w", m.Name, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
 }
 
 // keep takes from what is in force the lines that are made alike, so that their sessions live on, and gives them the credentials that

@@ -77,14 +77,20 @@ func writeNamed(t *testing.T, dir, text string) {
 	leaf := authority.Server()
 	content := map[string][]byte{
 		"cert": leaf.CertPEM(), "key": leaf.KeyPEM(), "ca": authority.PEM(), "crl": authority.CRL(),
-		"psk_file": []byte("gateway:000102030405060708090a0b0c0d0e0f\n"),
+		"secret_file": []byte("000102030405060708090a0b0c0d0e0f\n"), "nat_file": []byte("- {inside: 10.0.0.1, outside: 192.0.2.1}\n"),
+		"program": []byte("#!/bin/sh\n"), "psk_file": []byte("gateway:000102030405060708090a0b0c0d0e0f\n"),
 	}
-	for _, m := range regexp.MustCompile(`\b(cert|key|ca|crl|psk_file): ([^,}\s]+)`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`\b(cert|key|ca|crl|psk_file|secret_file|nat_file|program): ([^,}\s]+)`).FindAllStringSubmatch(text, -1) {
 		name := filepath.Join(dir, m[2])
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		testpki.WriteFile(t, name, content[m[1]])
+		if m[1] == "program" {
+			if err := os.Chmod(name, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
