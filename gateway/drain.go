@@ -42,11 +42,7 @@ func (c *Core) setDrained(uplink string, on bool) {
 	} else {
 		delete(c.drained, uplink)
 	}
-	for _, m := range c.mits {
-		if m.phase == live {
-			c.touch(m)
-		}
-	}
+	c.touchAll()
 }
 
 // Drained lists the uplinks that drain, sorted.

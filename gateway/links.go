@@ -90,6 +90,17 @@ func (c *Core) touchAll() {
 	}
 }
 
+// dropLinks forgets the uplinks that are not configured any more.
+func (c *Core) dropLinks() {
+	for u, l := range c.links {
+		if c.policy.CUIDMode(u) == "" {
+			c.due.disarm(l)
+			delete(c.links, u)
+			delete(c.up, u)
+		}
+	}
+}
+
 // restateLinks begins the time in which an uplink may come up after a start.
 func (c *Core) restateLinks() {
 	for _, u := range c.policy.Uplinks() {
@@ -97,10 +108,7 @@ func (c *Core) restateLinks() {
 	}
 }
 
-// uplinkView is what policy may read of the uplinks.
-type uplinkView struct{ c *Core }
-
-func (v uplinkView) Link(uplink string) policy.Link {
+func (v view) Link(uplink string) policy.Link {
 	l := v.c.links[uplink]
 	return policy.Link{Up: l == nil || l.counts, Drained: v.c.drained[uplink]}
 }

@@ -41,7 +41,7 @@ func (l *leg) plot() plot { return plot{scopeOf(l.want.Key), l.want.Request.OnSi
 
 // places says where a mitigation is to be now.
 func (c *Core) places(m *mitigation) []policy.Place {
-	return c.policy.Places(uplinkView{c}, policy.Course{
+	return c.policy.Places(view{c}, policy.Course{
 		Grant: m.grant, At: c.at(m), Refused: withWord(m.spent, m.refused...), Recursed: m.recursed, To: m.to,
 	})
 }

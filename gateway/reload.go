@@ -14,18 +14,20 @@ import (
 // Rules are those parts of a CoreConfig that may change while the core lives. Policy is required.
 type Rules struct {
 	Policy     *policy.Policy
-	Identities map[string][sha256.Size]byte // as in CoreConfig
-	Unmirrored map[string]bool              // as in CoreConfig
+	Identities map[string][sha256.Size]byte         // as in CoreConfig
+	Unmirrored map[string]bool                      // as in CoreConfig
+	Fits       func(uplink string, l dots.Leg) bool // as in CoreConfig
 }
 
 // reload swaps the rules, and lets everything that lives follow them before anything else is decided: mitigations that are not allowed any more end,
 // the others' legs go where they belong now, and requests that are being decided are decided anew.
 func (c *Core) reload(ev Reload) {
 	c.policy, c.cfg.Policy = ev.Policy, ev.Policy
-	c.cfg.Identities, c.cfg.Unmirrored = ev.Identities, ev.Unmirrored
-	maps.DeleteFunc(c.up, func(uplink string, _ bool) bool { return ev.Policy.CUIDMode(uplink) == "" })
+	c.cfg.Identities, c.cfg.Unmirrored, c.cfg.Fits = ev.Identities, ev.Unmirrored, ev.Fits
 	maps.DeleteFunc(c.paces, func(client string, _ *pace) bool { return ev.Policy.Domain(client) == "" })
 	c.dropUnknown()
+	c.dropLinks()
+	c.restateLinks()
 	ended := 0
 	for _, k := range slices.SortedFunc(maps.Keys(c.mits), compareKeys) {
 		if m := c.mits[k]; m != nil && m.phase == live && !c.stillAllowed(m) {

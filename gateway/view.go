@@ -10,10 +10,6 @@ import (
 // view is what policy may read of the core, and of the uplinks as the core sees them.
 type view struct{ c *Core }
 
-func (v view) Link(uplink string) policy.Link {
-	return policy.Link{Up: v.c.up[uplink], Drained: v.c.drained[uplink]}
-}
-
 func (v view) Resolved(n string) (policy.Resolution, bool) {
 	if known := v.c.names[n]; known != nil && known.answered {
 		return known.res, true
