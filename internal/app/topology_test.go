@@ -83,14 +83,19 @@ type topology struct {
 }
 
 // topologies are the gateways of RFC 8811, Section 3.2.3: on either side, with and without aggregation, with each transport
-// on each side.
+// on each side; and one behind the other.
 func topologies() []topology {
 	const dtls, tls = config.TransportDTLS, config.TransportTLS
 	return []topology{
 		{"client side aggregated TCP to UDP", coap.NetworkTCP, []place{{side: "client-domain", cuid: "aggregate", cdid: "none", transport: dtls}}, 1, 0},
 		{"client side each by itself UDP to TCP", coap.NetworkUDP, []place{{side: "client-domain", cuid: "per-client", cdid: "none", transport: tls}}, 2, 0},
 		{"server side aggregated UDP to TCP", coap.NetworkUDP, []place{{side: "server-domain", cuid: "per-domain", cdid: "none", transport: tls}}, 1, 0},
-		{"server side each by itself TCP to UDP", coap.NetworkTCP, []place{{side: "server-domain", cuid: "per-client", cdid: "none", transport: dtls}}, 2, 0},
+		{"server side each by itself TCP to UDP", coap.NetworkTCP, []place{{side: "server-domain", cuid: "per-client", cdid: "insert", transport: dtls}}, 2, 2},
+		{"client side translated UDP to UDP", coap.NetworkUDP, []place{{side: "client-domain", cuid: "aggregate", cdid: "none", transport: dtls, nat: true}}, 1, 0},
+		{"client side behind server side", coap.NetworkTCP, []place{
+			{side: "server-domain", cuid: "per-client", cdid: "insert", transport: tls, trusted: true},
+			{side: "client-domain", cuid: "aggregate", cdid: "none", transport: dtls, nat: true},
+		}, 1, 1},
 	}
 }
 
