@@ -51,18 +51,8 @@ func newLocal(cfg Config, lc LinkConfig) *local {
 	return l
 }
 
-// want and forget change the wanted set. A call that is under way for what changes goes on: a mitigator that is interrupted may have done
-// half of it.
-func (l *local) want(legs []dots.Leg) {
-	l.mu.Lock()
-	l.plan.want(legs)
-	for _, leg := range legs {
-		l.stands.look(l.cfg.Now(), leg.Key)
-	}
-	l.mu.Unlock()
-	l.rouse()
-}
-
+// forget drops keys; what of them is in force is ended. A call that is under way for what changes goes on: a mitigator that is interrupted may
+// have done half of it.
 func (l *local) forget(keys []dots.LegKey) {
 	l.mu.Lock()
 	l.plan.forget(keys)

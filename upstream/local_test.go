@@ -75,6 +75,9 @@ func TestLifetimeEnds(t *testing.T) {
 		w.sleep(1)
 		w.called("15s stop 1")
 		w.told("15s a/c 1=6")
+		if counts := w.manager.Links()[0].Legs; counts[LegPlaced] != 2 {
+			t.Errorf("counts %v", counts)
+		}
 		w.sleep(8 * time.Second)
 		w.called("18s status 2 3", "23s stop 2")
 		w.told("18s a/c all 1=6 2=1 3=1", "23s a/c 2=6")
@@ -182,15 +185,21 @@ func TestMitigatorThatOnlyFails(t *testing.T) {
 		w.sleep(2 * time.Second)
 		w.sleep(4*time.Second - 1)
 		w.events.drain("a/c")
-		calls := []string{}
+		calls, starts := []string{}, 0
 		w.set(func() {
 			for _, c := range w.calls {
+				if strings.HasPrefix(c.What, "start") {
+					starts++
+				}
 				if c.What == "open" || c.What == "close" {
 					calls = append(calls, c.String())
 				}
 			}
 			w.calls = nil
 		})
+		if starts != 3*goneAfter {
+			t.Errorf("%d starts", starts)
+		}
 		if got := fmt.Sprint(calls); got != "[0s open 0s close 1s open 1s close 3s open 3s close]" {
 			t.Errorf("opened %v", got)
 		}

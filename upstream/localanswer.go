@@ -153,15 +153,9 @@ func (l *local) ask(ctx context.Context, keys []dots.LegKey) error {
 	if len(told) > 0 {
 		l.tells, l.fails = true, 0
 	}
-	asked := make(map[dots.LegKey]bool, len(keys))
-	for _, k := range keys {
-		asked[k] = true
-	}
 	l.locked(func(time.Time) {
 		for _, r := range told {
-			if asked[r.Key] {
-				l.stands.heard(r.Key, r.Report)
-			}
+			l.stands.heard(r.Key, r.Report)
 		}
 	})
 	return nil

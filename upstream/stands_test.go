@@ -152,6 +152,18 @@ func TestStandsThatNobodyWants(t *testing.T) {
 	}
 }
 
+// What a mitigator shows although it was ended is ended again.
+func TestStandsThatComeBack(t *testing.T) {
+	l := newLedger(t)
+	l.place(1, 1, 10)
+	l.pass(10 * time.Second)
+	l.due(1)
+	l.stopped(key(1))
+	l.due()
+	l.found(l.now, []dots.LegKey{key(1)})
+	l.due(1)
+}
+
 // What ended is forgotten with the leg, and not stopped once more.
 func TestStandsForgotten(t *testing.T) {
 	l := newLedger(t)
