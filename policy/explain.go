@@ -142,7 +142,7 @@ func (r *router) say(all, chosen []candidate) {
 	for _, c := range all {
 		asked := false
 		for _, o := range chosen {
-			asked = asked || o == c
+			asked = asked || o.server == c.server
 		}
 		result := ResultLeft
 		if asked {

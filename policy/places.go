@@ -65,8 +65,8 @@ func (p *Policy) places(v Links, c Course, t *trace) []Place {
 	if d == nil {
 		return nil
 	}
-	r := router{policy: p, links: v, course: c, route: d.route, trace: t}
 	portions := p.portions(c.Grant.Outside)
+	r := router{policy: p, links: v, course: c, route: d.route, portions: portions, trace: t}
 	parts := map[string][]portion{}
 	var order []candidate
 	for _, one := range portions {
@@ -113,6 +113,8 @@ type router struct {
 	course Course
 	route  route
 	trace  *trace // nil: nobody asks why
+	// portions of the mitigation, where it is asked who stands for which.
+	portions []portion
 }
 
 // candidate is an uplink or farm that may be asked, and the server of it that is.
@@ -120,6 +122,7 @@ type candidate struct {
 	name, server string
 	up, drained  bool
 	at           bool // the mitigation is asked for there now
+	bound        bool // because of a portion of its own, maybe
 	refused      bool
 }
 
@@ -178,7 +181,9 @@ func (r *router) among(names []string, owner string) []candidate {
 	var list []candidate
 	for _, n := range names {
 		if r.policy.may(n, owner) {
-			list = append(list, r.look(n))
+			c := r.look(n)
+			c.bound = owner == "" && slices.ContainsFunc(r.portions, func(o portion) bool { return o.owner == r.policy.logical(n) })
+			list = append(list, c)
 		}
 	}
 	return list
@@ -269,11 +274,21 @@ func (r *router) every(list []candidate) []candidate {
 	return slices.DeleteFunc(list, func(c candidate) bool { return c.refused || c.drained && (other || !c.at) })
 }
 
-// foremost returns the one that is asked of several; false: none may be. One that refused ends the search, but for StrategySerial.
+// foremost returns the one that is asked of several; false: none may be. One that refused ends the search, but for StrategySerial. Where two of
+// them are asked for the mitigation now, the one that is so for this portion's sake stays; one that has a portion of its own and nothing
+// else is no way round a refusal.
 func foremost(list []candidate, by Strategy) (candidate, bool) {
+	ended := by != StrategySerial && slices.ContainsFunc(list, func(c candidate) bool { return c.refused })
 	best, top := candidate{}, 0
 	for _, c := range list {
-		if n := c.standing(); n > top && !(c.refused && by == StrategySerial) {
+		if ended && c.bound && c.acts() {
+			c.at = false
+		}
+		n := 2 * c.standing()
+		if c.at && !c.bound {
+			n++
+		}
+		if n > top && !(c.refused && by == StrategySerial) {
 			best, top = c, n
 		}
 	}
