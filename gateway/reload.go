@@ -16,14 +16,17 @@ type Rules struct {
 	Policy     *policy.Policy
 	Identities map[string][sha256.Size]byte         // as in CoreConfig
 	Unmirrored map[string]bool                      // as in CoreConfig
-	Fits       func(uplink string, l dots.Leg) bool // as in CoreConfig
+	Fits       func(uplink string, l dots.Leg) bool // as in CoreConfig; nil: the one of before
 }
 
 // reload swaps the rules, and lets everything that lives follow them before anything else is decided: mitigations that are not allowed any more end,
 // the others' legs go where they belong now, and requests that are being decided are decided anew.
 func (c *Core) reload(ev Reload) {
 	c.policy, c.cfg.Policy = ev.Policy, ev.Policy
-	c.cfg.Identities, c.cfg.Unmirrored, c.cfg.Fits = ev.Identities, ev.Unmirrored, ev.Fits
+	c.cfg.Identities, c.cfg.Unmirrored = ev.Identities, ev.Unmirrored
+	if ev.Fits != nil {
+		c.cfg.Fits = ev.Fits
+	}
 	maps.DeleteFunc(c.paces, func(client string, _ *pace) bool { return ev.Policy.Domain(client) == "" })
 	c.dropUnknown()
 	c.dropLinks()
