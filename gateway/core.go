@@ -47,11 +47,12 @@ type Core struct {
 	seq     uint64 // newest batch
 	durable uint64 // up to here every batch is durable, or was taken back
 
-	ground *policy.Index[dots.LegKey] // current legs by plot and what they cover
-	dirty  map[*mitigation]bool       // mitigations whose legs are to follow
-	loose  map[*leg]bool              // legs whose place in their plot is to be found
-	later  later                      // of them what waits for a disk that failed
-	links  map[string]*link           // uplinks as Places sees them
+	ground  *policy.Index[dots.LegKey] // current legs by plot and what they cover
+	dirty   map[*mitigation]bool       // mitigations whose legs are to follow
+	loose   map[*leg]bool              // legs whose place in their plot is to be found
+	revived []*leg                     // legs that are in force again
+	later   later                      // of them what waits for a disk that failed
+	links   map[string]*link           // uplinks as Places sees them
 
 	// of the step in progress
 	now  time.Time

@@ -148,6 +148,10 @@ func (c *Core) goBack(l *leg, accused []*mitigation) {
 		m.without(l.want.Key)
 	}
 	l.members, l.newcomers = notIn(l.members, accused), notIn(l.newcomers, accused)
+	if len(l.members) == 0 {
+		c.loosen(l)
+		return
+	}
 	c.tell(l)
 	for _, m := range l.members {
 		c.touch(m)
@@ -195,16 +199,18 @@ func (c *Core) takeBack(l *leg, asked bool) {
 
 // revive makes a leg current again whose place nothing takes any more.
 func (c *Core) revive(l *leg) {
-	l.members = slices.DeleteFunc(slices.Clone(l.members), func(m *mitigation) bool { return c.mits[m.key] != m || m.phase == ended })
+	p := l.plot()
+	l.members = slices.DeleteFunc(slices.Clone(l.members), func(m *mitigation) bool {
+		_, lingers := m.shares[p]
+		return c.mits[m.key] != m || m.phase == ended || m.phase == terminating && !lingers
+	})
 	l.newcomers = in(l.newcomers, l.members)
 	c.enlist(l)
 	if l.state == held && l.retryAt.IsZero() {
 		l.retryAt = c.now.Add(minRefresh)
 	}
 	c.due.arm(l)
-	if len(l.members) == 0 {
-		c.loosen(l)
-	}
+	c.revived = append(c.revived, l)
 	for _, m := range l.members {
 		c.touch(m)
 	}

@@ -467,6 +467,9 @@ func (r *rig) checkLeg(l *leg) {
 		if l.current != slices.Contains(m.legs, l.want.Key) && c.mits[m.key] == m {
 			r.t.Fatalf("leg %v (current %v) and its member %v do not agree", l.want.Key, l.current, m.key)
 		}
+		if _, ok := m.shares[l.plot()]; l.current && !ok && !c.later.mits[m] && !c.later.legs[l] {
+			r.t.Fatalf("leg %v carries %v (phase %v, entered %v), which wants nothing there", l.want.Key, m.key, m.phase, c.mits[m.key] == m)
+		}
 	}
 	switch {
 	case l.current && len(l.members) > 0:

@@ -34,12 +34,18 @@ type change struct {
 
 // settle makes the legs follow what was touched in the step.
 func (c *Core) settle() {
-	for round := 0; round < maxRounds && len(c.dirty)+len(c.loose) > 0; round++ {
+	for round := 0; round < maxRounds && len(c.dirty)+len(c.loose)+len(c.revived) > 0; round++ {
 		touched := c.takeTouched()
 		changes := map[plot]*change{}
 		for _, m := range touched {
 			c.reshare(m, changes)
 		}
+		for _, l := range c.revived { // those that nobody wants as they are
+			if slices.ContainsFunc(l.members, func(m *mitigation) bool { return !m.wants(l) }) || len(l.members) == 0 {
+				c.loosen(l)
+			}
+		}
+		c.revived = nil
 		for l := range c.loose {
 			if c.leg(l.want.Key) == l && (l.current || l.renew && c.replacer(l) == nil) {
 				changeOf(changes, l.plot()).legs[l] = true
@@ -98,6 +104,12 @@ func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
 		}
 	}
 	m.shares, m.stale = want, false
+}
+
+// wants reports whether a mitigation needs something in a leg's plot.
+func (m *mitigation) wants(l *leg) bool {
+	_, ok := m.shares[l.plot()]
+	return ok
 }
 
 // sameFootprint reports whether two shares are the same.
@@ -159,6 +171,10 @@ func (p *later) dueAt() time.Time { return p.at }
 // postpone puts off what is to be arranged anew for a while.
 func (c *Core) postpone() {
 	p := &c.later
+	for _, l := range c.revived {
+		c.loosen(l)
+	}
+	c.revived = nil
 	if len(c.dirty)+len(c.loose) == 0 {
 		return
 	}
