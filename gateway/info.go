@@ -16,6 +16,8 @@ type MitigationInfo struct {
 	HopLimit uint8
 	Waiting  int // callers that wait for the uplink
 	Legs     []LegInfo
+	Recursed bool   // it goes on from the local mitigators to the uplinks
+	To       string // which the operator chose for that; empty: those of its domain
 }
 
 // LegInfo is what the operator is told of a leg.
@@ -59,7 +61,7 @@ func (c *Core) Mitigations(now time.Time) []MitigationInfo {
 	infos := make([]MitigationInfo, 0, len(c.mits))
 	for _, m := range c.mits {
 		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: m.expires, HopLimit: m.hopLimit, Waiting: len(m.wait)}
-		i.Report.Lifetime = m.remaining(now)
+		i.Report.Lifetime, i.Recursed, i.To = m.remaining(now), m.recursed, m.to
 		for _, k := range slices.Concat(m.legs, m.past) {
 			if l := c.leg(k); l != nil {
 				i.Legs = append(i.Legs, l.info())
@@ -87,6 +89,30 @@ func (c *Core) Statuses() map[dots.Status]int {
 	counts := map[dots.Status]int{}
 	for _, m := range c.mits {
 		counts[c.shows(m)]++
+	}
+	return counts
+}
+
+// Recursed counts the mitigations that go on from the local mitigators to the uplinks.
+func (c *Core) Recursed() int {
+	n := 0
+	for _, m := range c.mits {
+		if m.recursed && m.phase == live {
+			n++
+		}
+	}
+	return n
+}
+
+// Shared counts, by uplink, the legs that carry several mitigations. It is quick.
+func (c *Core) Shared() map[string]int {
+	counts := map[string]int{}
+	for _, h := range c.legs {
+		for _, l := range h.legs {
+			if len(l.members) > 1 {
+				counts[l.want.Key.Uplink]++
+			}
+		}
 	}
 	return counts
 }

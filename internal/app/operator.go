@@ -30,11 +30,11 @@ func showMitigation(m gateway.MitigationInfo) admin.Mitigation {
 		Client: m.Key.Client.Name, CUID: m.Key.Client.CUID, CDID: m.Key.Client.CDID, MID: m.Key.MID, Domain: m.Domain, Targets: targets(m.Report.Target),
 		Status: m.Report.Status.String(), StatusCode: int(m.Report.Status), Lifetime: int64(m.Report.Lifetime),
 		Conflict: m.Report.Conflict.Set, BytesDropped: counter(m.Report.Counters.BytesDropped), PktsDropped: counter(m.Report.Counters.PktsDropped),
-		Legs: make([]admin.Leg, len(m.Legs)),
+		Legs: make([]admin.Leg, len(m.Legs)), Recursed: m.Recursed, To: m.To,
 	}
 	s.Start = int64(m.Report.Start.Value) // seconds since the epoch
 	for i, l := range m.Legs {
-		s.Legs[i] = admin.Leg{Uplink: l.Key.Uplink, CUID: l.Key.CUID, MID: l.Key.MID, State: l.State, Status: l.Status.String(), Heard: l.Heard}
+		s.Legs[i] = admin.Leg{Uplink: l.Key.Uplink, CUID: l.Key.CUID, MID: l.Key.MID, State: l.State, Status: l.Status.String(), Heard: l.Heard, SharedBy: len(l.Members)}
 	}
 	return s
 }

@@ -99,11 +99,12 @@ func (a *App) gauges(ctx context.Context) error {
 		var counts map[dots.Status]int
 		var silence map[string]time.Duration
 		var made gateway.Counts
-		routes := metrics.Routes{Drained: map[string]bool{}, Blind: map[string]int{}, Shared: map[string]int{}}
+		routes := metrics.Routes{Drained: map[string]bool{}, Blind: map[string]int{}}
 		err := a.gateway.Look(ctx, func(c *gateway.Core) {
 			counts = c.Statuses()
 			silence = c.Silence(time.Now(), started)
 			made = c.Counts()
+			routes.Shared, routes.Recursed = c.Shared(), c.Recursed()
 			for _, uplink := range c.Drained() {
 				routes.Drained[uplink] = true
 			}
