@@ -55,7 +55,7 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		l.state = placed
 		l.placedAt = c.now
 	}
-	l.done, l.newcomers = l.want.Revision, nil
+	l.done, l.longest, l.newcomers = l.want.Revision, l.want.Request.Lifetime.Or(dots.DefaultLifetime), nil
 	l.retryAt, l.vanished, l.doubted = time.Time{}, false, false
 	c.setStood(l, true)
 	if l.want.Efficacy {

@@ -68,6 +68,9 @@ func (c *Core) stamp(l *leg) {
 	if longest != dots.Indefinite {
 		l.until = c.now.Add(time.Duration(longest) * time.Second)
 	}
+	if longest.Longer(l.longest) {
+		l.longest = longest
+	}
 }
 
 // cdidOf is the cdid of a leg: only where a cuid of ours stands for one client can it be told (RFC 9132, Section 4.4.1.2). What came from a trusted
@@ -132,6 +135,7 @@ func (c *Core) takeOver(l *leg, keys []dots.LegKey) {
 		l.replaces = append(l.replaces, k)
 		c.replacedBy[k] = l.want.Key
 	}
+	c.survey(l)
 }
 
 // letGo unties a leg from those that it was to replace, and returns them.
@@ -142,6 +146,9 @@ func (c *Core) letGo(l *leg) []dots.LegKey {
 		if c.replacedBy[k] == l.want.Key {
 			delete(c.replacedBy, k)
 		}
+	}
+	if len(keys) > 0 {
+		c.survey(l)
 	}
 	return keys
 }
@@ -242,9 +249,13 @@ func (c *Core) leaveAll(keys []dots.LegKey) {
 	}
 }
 
-// lastsUntil is when a leg is over at the uplink by itself, even if our DELETE never arrives.
+// lastsUntil is when a leg is over at the uplink by itself, even if our DELETE never arrives. Whatever was asked for without an answer may have got
+// there, a moment ago.
 func (c *Core) lastsUntil(l *leg) time.Time {
 	asked := l.want.Request.Lifetime.Or(dots.DefaultLifetime)
+	if l.longest.Longer(asked) {
+		asked = l.longest
+	}
 	if asked == dots.Indefinite { // given up after a while; a reconnect adopts it if it still stands
 		return c.now.Add(foreignKept)
 	}

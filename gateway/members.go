@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
 )
 
 // compareMitigations orders mitigations by their keys.
@@ -22,10 +23,28 @@ func compareLegsOf(a, b *leg) int { return compareLegs(a.want.Key, b.want.Key) }
 // enlist makes a leg current: its plot is arranged from it, and it carries its members.
 func (c *Core) enlist(l *leg) {
 	l.current = true
-	c.ground.Insert(l.want.Key, l.plot().name(), l.part.Expanded)
+	c.survey(l)
 	for _, m := range l.members {
 		m.carriedBy(l.want.Key)
 	}
+}
+
+// survey enters what a current leg covers into the index of its plot: with what the legs cover that stand until it is answered.
+func (c *Core) survey(l *leg) {
+	if l.current {
+		c.ground.Insert(l.want.Key, l.plot().name(), l.part.Expanded.Union(c.behind(l)))
+	}
+}
+
+// behind is what the legs cover whose place a leg is still to take.
+func (c *Core) behind(l *leg) policy.Expanded {
+	var all policy.Expanded
+	for _, r := range c.legsOf(l.replaces) {
+		if r.plot() == l.plot() {
+			all = all.Union(r.part.Expanded).Union(c.behind(r))
+		}
+	}
+	return all
 }
 
 // delist ends that. Its members are remembered, should it be made current again.

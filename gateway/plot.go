@@ -136,7 +136,7 @@ func (c *Core) gather(h *hood, legs map[*leg]bool, members map[*mitigation]bool)
 	}
 	for _, l := range h.legs {
 		c.keepCalm(h, l)
-		h.standing = append(h.standing, policy.Standing{Footprint: l.part})
+		h.standing = append(h.standing, policy.Standing{Footprint: l.part, Behind: c.behind(l)})
 	}
 	for _, l := range h.fixed {
 		h.standing = append(h.standing, policy.Standing{Footprint: l.part, Fixed: true})
@@ -219,7 +219,7 @@ func (c *Core) successor(l *leg, made []*leg) *leg {
 func (c *Core) keep(l *leg, now policy.Expanded, members []*mitigation) {
 	if !slices.Equal(l.part.Expanded.Prefixes, now.Prefixes) {
 		l.part.Expanded = now
-		c.ground.Insert(l.want.Key, l.plot().name(), now)
+		c.survey(l)
 	}
 	c.setMembers(l, members)
 }

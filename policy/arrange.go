@@ -16,6 +16,9 @@ type Standing struct {
 	// Fixed: it stays as it is. It counts for what it covers, and is named in no Bundle. A share that overlaps it is taken to be covered
 	// there, ports and names included: what overlaps something that changed must not be Fixed.
 	Fixed bool
+	// Behind is what the legs cover whose place this one is to take and was not answered yet: they stand still, and the uplink deletes them with
+	// the first request that overlaps them, without a word of this one. So what is wanted of it joins this one.
+	Behind Expanded
 }
 
 // Bundle is a leg as it is to be.

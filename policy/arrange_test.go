@@ -362,6 +362,34 @@ func TestArrangeNames(t *testing.T) {
 	}
 }
 
+// TestArrangeBehind: what stands until a leg is answered is deleted with the first request that overlaps it, so that the leg has to go along.
+func TestArrangeBehind(t *testing.T) {
+	pending := Standing{Footprint: foot("10.0.0.1/32"), Behind: foot("10.0.0.1/32 10.0.0.8/29 www.example").Expanded}
+	beside := Standing{Footprint: foot("10.0.1.0/24")}
+	old := Share{keyOf("a", 1), foot("10.0.0.1/32")}
+	other := Share{keyOf("b", 1), foot("10.0.1.0/24")}
+	tests := []struct {
+		name, newcomer string
+		want           []string
+	}{
+		{"beside it", "10.0.0.2/32", []string{"10.0.0.1/32 <- =0 : a", "10.0.1.0/24 <- =1 : b", "10.0.0.2/32 : c"}},
+		{"over a part of it", "10.0.0.9/32", []string{"10.0.0.1/32 10.0.0.9/32 <- 0 : a c", "10.0.1.0/24 <- =1 : b"}},
+		{
+			"over a part of it and of another", "10.0.0.9/32 10.0.1.1/32 10.0.2.1/32",
+			[]string{"10.0.0.1/32 10.0.0.9/32 <- 0 : a c", "10.0.1.0/24 <- =1 : b c", "10.0.2.1/32 : c"},
+		},
+		{"its name", "www.example=10.0.3.1", []string{"10.0.0.1/32 www.example <- 0 : a c", "10.0.1.0/24 <- =1 : b"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Arrange([]Standing{pending, beside}, []Share{old, other, {keyOf("c", 1), foot(tt.newcomer)}}, nil)
+			if s := diff(tt.want, arranged(got)); s != "" {
+				t.Error(s)
+			}
+		})
+	}
+}
+
 // many makes n hosts, each second address.
 func many(n int) []netip.Prefix {
 	list := make([]netip.Prefix, n)

@@ -83,6 +83,17 @@ func (e Expanded) normal() Expanded {
 	}
 }
 
+// Union returns what either covers.
+func (e Expanded) Union(o Expanded) Expanded {
+	switch {
+	case o.Empty():
+		return e
+	case e.Empty():
+		return o
+	}
+	return e.with(o)
+}
+
 // with adds the lists of o.
 func (e Expanded) with(o Expanded) Expanded {
 	return Expanded{

@@ -51,9 +51,12 @@ func newGround(standing []Standing, wanted []Share, fits func(dots.Target) bool)
 		s := &standing[i]
 		n := g.node()
 		g.nodes[n].standing, g.nodes[n].fixed = []int{i}, s.Fixed
+		g.mark(n, s.Behind.Prefixes, nil)
 		g.mark(n, masked(s.Target.Prefixes), s.soft())
-		for t := range s.Expanded.spoken {
-			g.texts[t] = n
+		for _, e := range []Expanded{s.Behind, s.Expanded} {
+			for t := range e.spoken {
+				g.texts[t] = n
+			}
 		}
 	}
 	for i := range wanted {
