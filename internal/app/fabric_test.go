@@ -275,3 +275,38 @@ func TestConsult(t *testing.T) {
 	}
 	c.must(t, dots.CodeCreated, put(3, 300, "192.0.2.2/32"))
 }
+
+// TestFarm spreads a domain over a farm, and moves what stood at a server that is gone to the other one.
+func TestFarm(t *testing.T) {
+	t.Parallel()
+	pki := newPKI(t)
+	servers := map[string]*upstreamServer{}
+	text := "{name: farm, server_name: upstream.lab.example, cuid: per-client, servers: ["
+	for _, name := range []string{"a", "b"} {
+		servers[name] = startUpstream(t, pki, coap.NetworkUDP, "127.0.0.1:0")
+		text += fmt.Sprintf("{name: %s, address: %q},", name, servers[name].address())
+	}
+	file := writeGatewayFile(t, pki, "127.0.0.1:9", config.TransportDTLS, "")
+	change(t, file, `{name: upstream, address: "127.0.0.1:9", server_name: upstream.lab.example, transport: dtls}`, text+"]}")
+	gw := startGateway(t, file)
+	gw.awaitUplinks(t, "farm/a", "farm/b")
+	c := connect(t, pki, "client1", gw.Addrs()[0])
+	c.must(t, dots.CodeCreated, put(1, 300, "192.0.2.1/32"))
+	stands := func(name string) (n int) {
+		servers[name].change(func() { n = len(servers[name].prefixes()) })
+		return n
+	}
+	at, other := "a", "b"
+	if stands(at) == 0 {
+		at, other = other, at
+	}
+	if stands(at) != 1 || stands(other) != 0 {
+		t.Fatalf("%d stand at one server and %d at the other", stands(at), stands(other))
+	}
+	if err := gw.operator().Drain(t.Context(), "farm/"+at, true); err != nil {
+		t.Fatal(err)
+	}
+	servers[other].await(t, "what stood at the other", func() bool { return len(servers[other].prefixes()) == 1 })
+	servers[at].await(t, "nothing", func() bool { return len(servers[at].prefixes()) == 0 })
+	c.must(t, dots.CodeChanged, put(1, 300, "192.0.2.1/32"))
+}

@@ -163,6 +163,9 @@ func TestDefaultsAreDocumented(t *testing.T) {
 		"mitigation.answer_wait": defaultAnswerWait.String(), "mitigation.terminating": "120s", "mitigation.terminating_max": "300s",
 		"mitigation.notify_every": "60s", "session.heartbeat_interval": defaultHeartbeat.String(), "session.missing_hb_allowed": "15",
 		"store.path": defaultStore, "metrics.address": defaultMetrics, "admin.socket": defaultAdmin, "node.hop_limit": "16", "node.hide_topology": "true",
+		"aaa.cache.size": "10000", "aaa.fail": FailClosed, "aaa.radius.tries": "3", "mitigators[].bgp.address": defaultGoBGP,
+		"mitigators[].bgp.max_per_leg": "100", "mitigators[].bgp.max_routes": "1000", "mitigators[].status_every": defaultStatusEvery.String(),
+		"aaa.radius.timeout": defaultRadiusTimeout.String(), "aaa.http.timeout": defaultHookTimeout.String(), "domains[].recursion.low": "0.7",
 		"limits.max_mitigations": "256", "limits.max_cuids": "16", "limits.max_names_in_target": "32",
 	} {
 		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(path) + "` \\|[^|]*\\|([^|]*)\\|").FindStringSubmatch(string(text))

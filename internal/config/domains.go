@@ -20,6 +20,13 @@ func (b *builder) policyConfig(f *file) policy.Config {
 		pc.Classes = append(pc.Classes, policy.Class{Name: c.Name, Guest: c.Guest, Limits: b.limits(c.Limits)})
 	}
 	general := b.limits(f.Limits)
+	for name, n := range map[string]*int{
+		"max_observers": f.Limits.MaxObservers, "requests_per_minute": f.Limits.RequestsPerMinute, "new_cuids_per_hour": f.Limits.NewCUIDsPerHour,
+	} {
+		if n != nil && *n < 1 {
+			b.addf("limits."+name, "give a number from 1 on, or leave it out", "%d is too few", *n)
+		}
+	}
 	for i, d := range f.Domains {
 		made := b.domain(i, d)
 		for _, l := range []struct{ own, general *dots.Maybe[int] }{
@@ -27,7 +34,7 @@ func (b *builder) policyConfig(f *file) policy.Config {
 			{&made.Limits.RequestsPerMinute, &general.RequestsPerMinute},
 			{&made.Limits.NewCUIDsPerHour, &general.NewCUIDsPerHour},
 		} {
-			if !l.own.Set {
+			if !l.own.Set && l.general.Value > 0 { // of any other there is a word already
 				*l.own = *l.general
 			}
 		}

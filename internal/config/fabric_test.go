@@ -298,6 +298,8 @@ func fabricMistakes() []mistake {
 		{"mapping of no port", "8080-8081", "8081-8080", "8081-8080", "domains[0].nat[1].inside_ports", "no port", "8000-8080"},
 		{"two tables", "    nat_file: nat.yaml", "    nat_file: nat.yaml\n    nat: [{inside: 10.0.1.1, outside: 198.51.102.1}]", "nat: [{inside: 10.0.1.1", "domains[1].nat", "nat_file, too", "one of the two"},
 		{"no such table", "nat_file: nat.yaml", "nat_file: net.yaml", "net.yaml", "domains[1].nat_file", "no such file", "check the path"},
+		{"no observers at all", "limits: {max_observers: 5, requests_per_minute: 60}", "limits: {max_observers: 0}", "0}\naaa", "limits.max_observers", "too few", "from 1 on"},
+		{"no requests of a domain", "new_cuids_per_hour: 9", "new_cuids_per_hour: 0", "0}\n    clients", "domains[1].limits.new_cuids_per_hour", "too few", "from 1 on"},
 		{"nobody to consult", fabric[strings.Index(fabric, "aaa:"):strings.Index(fabric, "store:")], "", "true\n    on_overlap", "domains[1].consult", "nobody to ask", "add aaa"},
 		{"two to consult", "  cache: {size", "  http: {url: \"https://opa.example.net/\"}\n  cache: {size", "aaa:", "aaa", "one of radius and http", "keep the one"},
 		{"no RADIUS server", `servers: ["192.0.2.18:1812", "192.0.2.19:1812"], `, "", "radius: {", "aaa.radius.servers", "missing", "1812"},
