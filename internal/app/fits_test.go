@@ -24,7 +24,8 @@ func legOf(uplink string, prefixes int) dots.Leg {
 func TestFits(t *testing.T) {
 	a := &App{}
 	a.now.Store(&inForce{cfg: &config.Config{Uplinks: []config.Uplink{
-		{Name: "udp", Transport: config.TransportDTLS, Profile: config.ProfileRFC9132}, {Name: "tcp", Transport: config.TransportTLS, Profile: config.ProfileRFC9132},
+		{Name: "udp", Transport: config.TransportDTLS, Profile: config.ProfileRFC9132},
+		{Name: "tcp", Transport: config.TransportTLS, Profile: config.ProfileRFC9132},
 		{Name: "old", Transport: config.TransportDTLS, Profile: config.ProfileDraft04},
 	}}})
 	for _, tt := range []struct {

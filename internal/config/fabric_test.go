@@ -170,8 +170,10 @@ func checkWords(t *testing.T, words policy.Config) {
 			{Name: "farm/a", CUIDMode: policy.CUIDPerClient, CDID: true, Prefixes: []netip.Prefix{prefix("203.0.113.0/24")}},
 			{Name: "farm/b", CUIDMode: policy.CUIDPerClient, CDID: true, Prefixes: []netip.Prefix{prefix("203.0.113.0/24")}},
 			{Name: "solo", CUIDMode: policy.CUIDAggregate},
-			{Name: "hook", CUIDMode: policy.CUIDPerClient, Local: true}, {Name: "script", CUIDMode: policy.CUIDPerClient, Local: true},
-			{Name: "routes", CUIDMode: policy.CUIDPerClient, Local: true}, {Name: "hole", CUIDMode: policy.CUIDPerClient, Local: true},
+			{Name: "hook", CUIDMode: policy.CUIDPerClient, Local: true},
+			{Name: "script", CUIDMode: policy.CUIDPerClient, Local: true},
+			{Name: "routes", CUIDMode: policy.CUIDPerClient, Local: true},
+			{Name: "hole", CUIDMode: policy.CUIDPerClient, Local: true},
 		},
 		Farms: []policy.Farm{{Name: "farm", Members: []string{"farm/a", "farm/b"}}},
 		Classes: []policy.Class{
