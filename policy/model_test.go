@@ -128,11 +128,11 @@ func TestPolicyIsSafeForConcurrentUse(t *testing.T) {
 					t.Error(s)
 					return
 				}
-				if err := p.Recheck(v, got.Grant); err != nil {
+				if _, err := p.Renew(v, got.Grant); err != nil {
 					t.Error(err)
 					return
 				}
-				p.Route(got.Grant)
+				p.Places(allUp{}, Course{Grant: got.Grant})
 				p.Identify(dots.Credential{PSKIdentity: "two"})
 			}
 		})

@@ -77,6 +77,7 @@ func TestTranslate(t *testing.T) {
 		{name: "a host", mappings: []string{"10.0.0.0/24 198.51.100.0/24"}, asked: []string{"10.0.0.7/32"}, want: "198.51.100.7/32"},
 		{name: "the whole", mappings: []string{"10.0.0.0/24 198.51.100.0/24"}, asked: []string{"10.0.0.0/24"}, want: "198.51.100.0/24"},
 		{name: "ports stay", mappings: []string{"10.0.0.0/24 198.51.100.0/24"}, asked: []string{"10.0.0.0/24"}, ports: "9-9,3-4", want: "198.51.100.0/24 3-4 9-9"},
+		{name: "an odd third number", mappings: []string{"10.0.1.0/24 198.51.100.0/24"}, asked: []string{"10.0.1.255/32"}, want: "198.51.100.255/32"},
 		{name: "into the middle", mappings: []string{"10.0.0.0/28 198.51.100.160/28"}, asked: []string{"10.0.0.12/30"}, want: "198.51.100.172/30"},
 		{name: "IPv6", mappings: []string{"fd00:1::/48 2001:db8:7::/48"}, asked: []string{"fd00:1:0:5::/64"}, want: "2001:db8:7:5::/64"},
 		{name: "to the other family", mappings: []string{"10.0.0.0/24 2001:db8::a00/120"}, asked: []string{"10.0.0.5/32"}, want: "2001:db8::a05/128"},
@@ -162,6 +163,7 @@ func TestTranslate(t *testing.T) {
 // TestTranslateURIs: a URI becomes its addresses, by name or written in it; nothing of it leaves.
 func TestTranslateURIs(t *testing.T) {
 	c := inner("10.0.0.0/24 198.51.100.0/24")
+	c.Uplinks[0].RelayOptional = []uint64{130}
 	c.Domains[0].URIs = []string{"https://10.0.5.5/"}
 	c.Domains[0].Aliases = map[string]dots.Target{"web": {Prefixes: prefixes("10.0.0.80/32"), Ports: portsOf("443-443")}}
 	p := mustNew(t, c)

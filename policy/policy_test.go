@@ -65,7 +65,7 @@ func TestWhoIsWho(t *testing.T) {
 	}
 }
 
-func TestRoute(t *testing.T) {
+func TestPlacementByMode(t *testing.T) {
 	tests := []struct {
 		mode CUIDMode
 		want string
@@ -77,14 +77,14 @@ func TestRoute(t *testing.T) {
 		c.Uplinks[0].CUIDMode = tt.mode
 		p := mustNew(t, c)
 		g := p.Admit(&fakeView{}, askPrefix("198.51.100.0/24")).Grant
-		if s := diff([]Placement{{Uplink: "north", Scope: tt.want}}, p.Route(g)); s != "" {
+		if s := diff([]Place{{Placement: Placement{Uplink: "north", Scope: tt.want}, Part: g.Outside}}, p.Places(allUp{}, Course{Grant: g})); s != "" {
 			t.Error(tt.mode, s)
 		}
 		if got := p.CUIDMode("north"); got != orDefault(tt.mode, CUIDAggregate) {
 			t.Errorf("mode %q", got)
 		}
 		g.Domain = "gone"
-		if got := p.Route(g); len(got) > 0 || p.CUIDMode("gone") != "" {
+		if got := p.Places(allUp{}, Course{Grant: g}); len(got) > 0 || p.CUIDMode("gone") != "" {
 			t.Errorf("an unknown domain gives %v", got)
 		}
 	}

@@ -41,20 +41,6 @@ func (d *domain) still(g Grant) []netip.Prefix {
 	})
 }
 
-// Recheck is the judgement of Renew alone.
-func (p *Policy) Recheck(v View, g Grant) *dots.Error {
-	_, err := p.Renew(v, g)
-	return err
-}
-
-// Reexpand returns the granted target with the addresses that its names have now: the Expanded of Renew, or of before where that refuses.
-func (p *Policy) Reexpand(v View, g Grant) Expanded {
-	if now, err := p.Renew(v, g); err == nil {
-		return now.Expanded
-	}
-	return g.Expanded
-}
-
 // Today returns a grant of an earlier configuration with what today's says of its client: its domain. That of a client that may
 // ask for nothing any more stays as it is: Renew refuses it.
 func (p *Policy) Today(g Grant) Grant {
@@ -62,13 +48,4 @@ func (p *Policy) Today(g Grant) Grant {
 		g.Domain, g.Uplink = c.domain.name, c.domain.route.preferred()
 	}
 	return g
-}
-
-// Route says where a grant's legs go while every uplink is up.
-func (p *Policy) Route(g Grant) []Placement {
-	var list []Placement
-	for _, at := range p.Places(allUp{}, Course{Grant: g}) {
-		list = append(list, at.Placement)
-	}
-	return list
 }
