@@ -45,6 +45,17 @@ func (r *rig) at(m *mitigation, want string) {
 	}
 }
 
+// askedOf counts the legs that an uplink is asked for.
+func (r *rig) askedOf(uplink string) int {
+	n := 0
+	for k, l := range r.wanted {
+		if k.Uplink == uplink && !l.Withdraw {
+			n++
+		}
+	}
+	return n
+}
+
 // covered fails unless some leg of a mitigation stands at an uplink that has not been told to delete it.
 func (r *rig) covered(m *mitigation) {
 	r.t.Helper()
@@ -67,6 +78,9 @@ func TestDrainMoves(t *testing.T) {
 	m := r.accept(me, 1, "192.0.2.1/32")
 	r.at(m, "up")
 	r.step(Drain{Uplink: "up", On: true})
+	if r.askedOf("new") != 1 {
+		t.Error("the other uplink is not asked at once")
+	}
 	r.covered(m)
 	r.takeAll()
 	r.at(m, "new")
@@ -103,6 +117,9 @@ func TestRecursionMoves(t *testing.T) {
 	m := r.accept(me, 1, "192.0.2.1/32")
 	r.at(m, "scrub")
 	r.localSays(m, dots.StatusExceeded, 1)
+	if r.askedOf("up") != 1 {
+		t.Error("the uplink is not asked at once")
+	}
 	r.takeAll()
 	r.at(m, "scrub,up")
 	for _, k := range m.legs { // what the uplink says of it is no reason to go on: it is not our capacity
@@ -134,7 +151,7 @@ func TestRecursionMoves(t *testing.T) {
 func TestReloadMoves(t *testing.T) {
 	r := twoUplinks(t)
 	m := r.accept(me, 1, "192.0.2.1/32")
-	armed := r.accept(dots.Client{Name: "b", CUID: "b"}, 1, "192.0.2.65/32")
+	other := r.accept(dots.Client{Name: "b", CUID: "b"}, 1, "192.0.2.65/32")
 	only := func(names ...string) Rules {
 		rules := Rules{Identities: map[string][sha256.Size]byte{}, Policy: testPolicyFor(t, func(c *policy.Config) {
 			c.Uplinks = nil
@@ -142,7 +159,7 @@ func TestReloadMoves(t *testing.T) {
 				c.Uplinks = append(c.Uplinks, policy.Uplink{Name: n})
 			}
 			for i := range c.Domains {
-				c.Domains[i].Uplinks = names[:1]
+				c.Domains[i].Uplinks = names
 			}
 		})}
 		for _, n := range names {
@@ -150,25 +167,32 @@ func TestReloadMoves(t *testing.T) {
 		}
 		return rules
 	}
-	r.step(Reload{Rules: only("third", "up", "new")})
+	r.step(Reload{Rules: only("third", "up")})
 	r.covered(m)
 	r.at(m, "up")
+	r.advance(linkDownAfter) // a new uplink has that long to come up; this one does not
+	r.takeAll()
+	r.at(r.accept(me, 2, "192.0.2.2/32"), "up")
+	r.step(Reload{Rules: only("third")})
 	r.step(LinkUp{"third"})
 	r.takeAll()
 	r.at(m, "third")
-	r.at(armed, "third")
+	r.at(other, "third")
 	if cuid := m.legs[0].CUID; cuid != dots.EncodeCUID(sha256.Sum256([]byte("of third"))) {
 		t.Errorf("cuid %q", cuid)
 	}
 	// The uplink is gone for good: nobody can withdraw there, and elsewhere it is asked for at once.
 	r.step(Reload{Rules: only("new")})
-	r.takeAll()
-	r.at(m, "new")
+	if r.askedOf("new") != 3 {
+		t.Errorf("%d are asked for at once, want 3", r.askedOf("new"))
+	}
 	for k := range r.wanted {
 		if k.Uplink == "third" && r.core.leg(k) != nil {
 			t.Errorf("%v is wanted of an uplink that is gone", k)
 		}
 	}
+	r.takeAll()
+	r.at(m, "new")
 	if _, known := r.core.links["third"]; known || r.core.up["third"] {
 		t.Error("the link of an uplink that is gone is kept")
 	}
