@@ -52,6 +52,7 @@ type Core struct {
 	loose   map[*leg]bool              // legs whose place in their plot is to be found
 	revived []*leg                     // legs that are in force again
 	later   later                      // of them what waits for a disk that failed
+	soon    later                      // and what waits for the next Tick
 	links   map[string]*link           // uplinks as Places sees them
 
 	// of the step in progress
@@ -59,6 +60,8 @@ type Core struct {
 	out  *Ready
 	undo []func(*Ready)
 	grew bool // the step records something that is not a withdrawal
+	// frugal: the step is to record withdrawals alone, which find room on a full disk.
+	frugal bool
 
 	owed    owed
 	rewrote uint64 // the newest batch that wrote what was owed
@@ -109,7 +112,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 // mitigation-start and for records only.
 func (c *Core) Step(now time.Time, ev Event) Ready {
 	var out Ready
-	c.now, c.out, c.undo, c.grew = now, &out, nil, false
+	c.now, c.out, c.undo, c.grew, c.frugal = now, &out, nil, false, false
 	c.dispatch(ev)
 	c.settle()
 	c.close()
@@ -215,6 +218,6 @@ func (c *Core) tickInner(o owner) {
 	case *link:
 		c.weigh(o)
 	case *later:
-		c.laterDue()
+		c.laterDue(o)
 	}
 }

@@ -18,6 +18,7 @@ func (c *Core) withdraw(ev Withdraw) {
 	if m != nil {
 		if m.phase == live {
 			c.out.note(slog.LevelInfo, "mitigation withdrawn", keyAttrs(ev.Key)...)
+			c.frugal = true
 			c.end(m)
 		}
 		c.out.wait(m.seq)

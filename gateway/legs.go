@@ -38,7 +38,7 @@ func (c *Core) makeLeg(p plot, part policy.Footprint, members []*mitigation, rep
 // newLeg makes a leg under a scope of ours, with a mid that was never used there.
 func (c *Core) newLeg(p plot, part policy.Footprint, members []*mitigation) *leg {
 	c.settleScope(p.scope)
-	l := &leg{state: placing, part: part, members: members, born: c.pending(), calm: c.now.Add(shrinkGap)}
+	l := &leg{state: placing, part: part, members: members, born: c.pending(), calm: c.now.Add(shrinkGap), told: c.now}
 	l.want = dots.Leg{Key: p.leg(c.takeMID(p.scope)), Request: c.bodyOf(p, members, part.Target), Revision: 1}
 	l.want.Request.MID = l.want.Key.MID
 	c.stamp(l)
@@ -112,7 +112,16 @@ func (c *Core) freshen(l *leg) {
 			break
 		}
 	}
-	if hop < l.want.HopLimit || !l.until.IsZero() && !until.Equal(l.until) {
+	switch {
+	case hop < l.want.HopLimit:
+		c.tell(l)
+	case l.until.IsZero() || until.Equal(l.until):
+	case len(l.members) > 1 && l.state == placed && c.now.Sub(l.told) < shrinkGap && l.until.Sub(c.now) > recreateGap:
+		if next := l.told.Add(shrinkGap); l.refreshAt.IsZero() || next.Before(l.refreshAt) { // they come and go
+			l.refreshAt = next
+			c.due.arm(l)
+		}
+	default:
 		c.tell(l)
 	}
 }
@@ -124,6 +133,7 @@ func (c *Core) tell(l *leg) bool {
 	if l.state == held || l.want.Withdraw {
 		return false
 	}
+	l.told = c.now
 	l.want.Revision++
 	c.out.want(l.want)
 	return true

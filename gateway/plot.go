@@ -26,9 +26,15 @@ type hood struct {
 func (c *Core) arrange(p plot, ch *change) {
 	h := c.neighbourhood(p, ch)
 	bundles := c.bundles(h)
-	if slices.ContainsFunc(bundles, func(b policy.Bundle) bool { return b.Keeps < 0 }) && c.rollOver(p.scope) {
-		h = c.neighbourhood(p, ch)
-		bundles = c.bundles(h)
+	if slices.ContainsFunc(bundles, func(b policy.Bundle) bool { return b.Keeps < 0 }) {
+		if c.frugal {
+			c.putOff(&c.soon, ch.mits, ch.legs, c.now)
+			return
+		}
+		if c.rollOver(p.scope) {
+			h = c.neighbourhood(p, ch)
+			bundles = c.bundles(h)
+		}
 	}
 	kept := map[*leg]bool{}
 	for _, b := range bundles {

@@ -96,7 +96,7 @@ func (c *Core) convict(l *leg, a dots.LegAnswer, accused []*mitigation) {
 	switch {
 	case !l.stood && len(l.newcomers) == 0 && len(c.standFor(c.legsOf(l.replaces))) > 0:
 		c.tryLater(l, c.fanBack(l, a, accused[0]))
-	case len(others) == 0 && (len(accused) == 1 || l.stood && len(l.newcomers) == 0):
+	case len(others) == 0 && (len(accused) == 1 || len(l.newcomers) == 0):
 		for _, m := range accused {
 			c.bear(m, l, c.fanBack(l, a, m))
 		}

@@ -135,17 +135,27 @@ func (c *Core) telling(m *mitigation) []*leg {
 		if l == nil || m.fired && l.want.Request.OnSignalLoss {
 			continue
 		}
-		before := len(legs)
-		if l.report.Status == 0 {
-			for _, k := range l.replaces {
-				if r := c.leg(k); r != nil && r.stood && slices.Contains(r.members, m) {
-					legs = append(legs, r)
-				}
+		for _, tells := range c.stillTelling(m, l) {
+			if !slices.Contains(legs, tells) {
+				legs = append(legs, tells)
 			}
 		}
-		if len(legs) == before && l.current == (len(m.legs) > 0) {
-			legs = append(legs, l)
+	}
+	return legs
+}
+
+// stillTelling is a leg, or those whose place it is to take while it is not heard of.
+func (c *Core) stillTelling(m *mitigation, l *leg) []*leg {
+	var legs []*leg
+	if l.report.Status == 0 {
+		for _, r := range c.legsOf(l.replaces) {
+			if r.stood && slices.Contains(r.members, m) {
+				legs = append(legs, r)
+			}
 		}
+	}
+	if len(legs) == 0 && (m.phase != live || len(m.legs) > 0) {
+		return []*leg{l}
 	}
 	return legs
 }

@@ -52,7 +52,10 @@ func newRig(t testing.TB, cfg CoreConfig) *rig {
 	}
 	r.cfg.NodeID = "gw"
 	r.uplink = "up"
-	r.cfg.Identities = map[string][sha256.Size]byte{"up": sha256.Sum256([]byte("gateway")), "new": sha256.Sum256([]byte("new"))}
+	r.cfg.Identities = map[string][sha256.Size]byte{"up": sha256.Sum256([]byte("gateway"))}
+	for _, n := range []string{"new", "one", "two", "three"} {
+		r.cfg.Identities[n] = sha256.Sum256([]byte(n))
+	}
 	r.cfg.NewCUID = func() string { r.made++; return fmt.Sprintf("made-%d", r.made) }
 	r.boot()
 	return r
@@ -285,6 +288,15 @@ func (r *rig) legText(l dots.Leg) string {
 	if l.Request.OnSignalLoss {
 		s += " armed"
 	}
+	for _, p := range l.Request.Target.Ports {
+		s += fmt.Sprintf(" port=%d", p.Lower)
+	}
+	if l.HopLimit != 15 && l.HopLimit != 9 {
+		s += fmt.Sprintf(" hop=%d", l.HopLimit)
+	}
+	if l.CDID != "" {
+		s += " cdid=" + l.CDID
+	}
 	for _, o := range l.Request.Optional {
 		s += fmt.Sprintf(" opt=%d", o.Key)
 	}
@@ -467,7 +479,7 @@ func (r *rig) checkLeg(l *leg) {
 		if l.current != slices.Contains(m.legs, l.want.Key) && c.mits[m.key] == m {
 			r.t.Fatalf("leg %v (current %v) and its member %v do not agree", l.want.Key, l.current, m.key)
 		}
-		if _, ok := m.shares[l.plot()]; l.current && !ok && !c.later.mits[m] && !c.later.legs[l] {
+		if _, ok := m.shares[l.plot()]; l.current && !ok && !c.later.mits[m] && !c.later.legs[l] && !c.soon.mits[m] && !c.soon.legs[l] {
 			r.t.Fatalf("leg %v carries %v (phase %v, entered %v), which wants nothing there", l.want.Key, m.key, m.phase, c.mits[m.key] == m)
 		}
 	}
@@ -478,7 +490,7 @@ func (r *rig) checkLeg(l *leg) {
 			r.t.Fatalf("leg %v would stay for ever", l.want.Key)
 		}
 	case c.replacer(l) != nil:
-	case c.later.legs[l]:
+	case c.later.legs[l], c.soon.legs[l], slices.ContainsFunc(l.members, func(m *mitigation) bool { return c.soon.mits[m] }):
 	default:
 		r.t.Fatalf("leg %v (%v, current %v) carries nothing and is not withdrawn", l.want.Key, l.state, l.current)
 	}
@@ -494,7 +506,7 @@ func (r *rig) checkMitigation(m *mitigation) {
 		}
 	}
 	for p, share := range m.shares {
-		if m.stale || c.later.mits[m] || !m.settle.IsZero() || passed(m.expires, c.now) {
+		if m.stale || c.later.mits[m] || c.soon.mits[m] || !m.settle.IsZero() || passed(m.expires, c.now) {
 			continue
 		}
 		legs := c.legsIn(m, p)

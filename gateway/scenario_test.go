@@ -25,12 +25,12 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 // lines below it are the expected trace. Every command is committed at once unless "manual" was said.
 //
 //	config [refuse] [nomirror] [per-client] [hide] [block=N] [asks=N] [names=N]     before anything else
-//	       [mitigations=N] [cuids=N] [relay=KEY]
-//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [cdid=D] [own=C] [efficacy=N] [update] [opt=KEY,KEY]     TARGET: a prefix, name, URI or @alias
+//	       [mitigations=N] [cuids=N] [relay=KEY] [merge] [uplinks=A,B] [strategy=S] [farm] [owns=A:P,B:P] [fits=PREFIXES] [local]
+//	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [cdid=D] [own=C] [efficacy=N] [update] [opt=KEY,KEY] [hop=N] [port=N]     TARGET: a prefix, name, URI or @alias
 //	delete CLIENT MID [cuid=C] [cdid=D] / get CLIENT [MID] [cuid=C] [cdid=D]
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
-//	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N]
-//	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down / lost CLIENT / advance D
+//	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N] [uplink=U]
+//	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down [uplink=U] / lost CLIENT / advance D
 //	ruled CLIENT MID allow|deny|failed [seq=N] [text=T] / drain UPLINK [off]
 //	reload OTHER...     [uplinks=A,B] [prefix=P] [gone=CLIENT] [guest=CLIENT] [moved=CLIENT] [renamed] [consult]
 //	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] [rules OTHER...] / mids N / damage KIND TEXT
@@ -165,10 +165,21 @@ func (c command) config(t testing.TB) CoreConfig {
 		up.RelayOptional = []uint64{uint64(key)}
 	}
 	cfg.Policy = testPolicyFor(t, func(p *policy.Config) {
-		p.Uplinks = []policy.Uplink{up}
+		p.Uplinks = c.uplinks(up)
 		p.Defaults = policy.Defaults{MaxMitigations: c.num("mitigations"), MaxCUIDs: c.num("cuids")}
 		d := &p.Domains[0]
 		d.Consult = c.has("consult")
+		if c.has("merge") {
+			d.OnOverlap = policy.OverlapMerge
+		}
+		d.Strategy = policy.Strategy(c.opts["strategy"])
+		for i := range p.Domains {
+			p.Domains[i].Uplinks = c.to(p.Uplinks)
+		}
+		if c.has("farm") {
+			p.Farms = []policy.Farm{{Name: "farm", Members: c.to(p.Uplinks)}}
+			d.Uplinks, p.Domains[1].Uplinks = []string{"farm"}, []string{"farm"}
+		}
 		if n := c.num("rate"); n != 0 {
 			d.Limits.RequestsPerMinute = dots.Some(n)
 		}
@@ -176,7 +187,37 @@ func (c command) config(t testing.TB) CoreConfig {
 			d.Limits.NewCUIDsPerHour = dots.Some(n)
 		}
 	})
+	if n := c.num("fits"); n != 0 {
+		cfg.Fits = func(_ string, l dots.Leg) bool { return len(l.Request.Target.Prefixes) <= n }
+	}
 	return cfg
+}
+
+// uplinks lists those of a config: up, unless it names others, each with the prefix that it owns.
+func (c command) uplinks(up policy.Uplink) []policy.Uplink {
+	names := strings.Split(orDefault(c.opts["uplinks"], up.Name), ",")
+	owns := map[string][]netip.Prefix{}
+	for pair := range strings.SplitSeq(c.opts["owns"], ",") {
+		if name, prefix, ok := strings.Cut(pair, ":"); ok {
+			owns[name] = append(owns[name], netip.MustParsePrefix(prefix))
+		}
+	}
+	var list []policy.Uplink
+	for _, n := range names {
+		one := up
+		one.Name, one.Prefixes, one.Local = n, owns[n], c.has("local")
+		list = append(list, one)
+	}
+	return list
+}
+
+// to names uplinks.
+func (c command) to(uplinks []policy.Uplink) []string {
+	var names []string
+	for _, u := range uplinks {
+		names = append(names, u.Name)
+	}
+	return names
 }
 
 func (c command) client() dots.Client {
@@ -212,10 +253,10 @@ func (r *rig) run(c command) {
 	case "resolved":
 		r.step(c.resolved())
 	case "link":
-		if c.has("up") {
-			r.step(LinkUp{r.uplink})
+		if uplink := orDefault(c.opts["uplink"], r.uplink); c.has("up") {
+			r.step(LinkUp{uplink})
 		} else {
-			r.step(LinkDown{r.uplink, "test"})
+			r.step(LinkDown{uplink, "test"})
 		}
 	case "lost":
 		r.step(ClientLost{c.args[0]})
@@ -356,6 +397,12 @@ func (c command) ask() dots.Ask {
 		}
 	}
 	ask.Request.Target = c.target()
+	if n := c.num("hop"); n != 0 {
+		ask.HopLimit = uint8(n)
+	}
+	if n := c.num("port"); n != 0 {
+		ask.Request.Target.Ports = []dots.PortRange{{Lower: uint16(n), Upper: uint16(n)}}
+	}
 	return ask
 }
 
@@ -412,7 +459,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 }
 
 func (r *rig) report(c command) Reported {
-	ev := Reported{Uplink: r.uplink, CUID: r.scope(c), Complete: c.has("complete")}
+	ev := Reported{Uplink: orDefault(c.opts["uplink"], r.uplink), CUID: r.scope(c), Complete: c.has("complete")}
 	for _, a := range c.args {
 		mid, status, ok := strings.Cut(a, "=")
 		if !ok {

@@ -157,45 +157,47 @@ func legKeys(legs []*leg) []dots.LegKey {
 	return keys
 }
 
-// later holds what is to be arranged anew after a failed commit.
+// later holds what is to be arranged anew at a later time.
 type later struct {
 	mits map[*mitigation]bool
 	legs map[*leg]bool
-	at   time.Time
+	when time.Time // zero: there is nothing
 
 	alarm
 }
 
-func (p *later) dueAt() time.Time { return p.at }
+func (p *later) dueAt() time.Time { return p.when }
 
-// postpone puts off what is to be arranged anew for a while.
+// putOff keeps mitigations and legs for a later time, or for that when others are kept for.
+func (c *Core) putOff(p *later, mits map[*mitigation]bool, legs map[*leg]bool, when time.Time) {
+	if p.when.IsZero() {
+		p.mits, p.legs, p.when = map[*mitigation]bool{}, map[*leg]bool{}, when
+		c.due.arm(p)
+	}
+	maps.Copy(p.mits, mits)
+	maps.Copy(p.legs, legs)
+}
+
+// postpone puts off what a failed commit left to be arranged: never at once, or a disk that fails keeps us busy.
 func (c *Core) postpone() {
-	p := &c.later
 	for _, l := range c.revived {
 		c.loosen(l)
 	}
 	c.revived = nil
-	if len(c.dirty)+len(c.loose) == 0 {
-		return
+	if len(c.dirty)+len(c.loose) > 0 {
+		c.putOff(&c.later, c.dirty, c.loose, c.now.Add(retryStore))
 	}
-	if p.at.IsZero() {
-		p.mits, p.legs, p.at = map[*mitigation]bool{}, map[*leg]bool{}, c.now.Add(retryStore)
-		c.due.arm(p)
-	}
-	maps.Copy(p.mits, c.dirty)
-	maps.Copy(p.legs, c.loose)
 	clear(c.dirty)
 	clear(c.loose)
 }
 
 // laterDue arranges what was put off.
-func (c *Core) laterDue() {
-	p := &c.later
+func (c *Core) laterDue(p *later) {
 	for m := range p.mits {
 		c.unsettle(m)
 	}
 	for l := range p.legs {
 		c.loosen(l)
 	}
-	p.mits, p.legs, p.at = nil, nil, time.Time{}
+	p.mits, p.legs, p.when = nil, nil, time.Time{}
 }

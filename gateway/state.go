@@ -138,9 +138,10 @@ type leg struct {
 	until time.Time // the end of the lifetime that was last asked for; zero: indefinite
 	// longest is the longest lifetime that was asked for since the uplink's last answer: any of these requests may have got there.
 	longest dots.Lifetime
-	done    uint64 // the revision that was answered last
-	stood   bool   // it may stand at the uplink: it was confirmed once, or comes from the store
-	denied  int    // withdrawals that the uplink refused
+	told    time.Time // when it was asked for last
+	done    uint64    // the revision that was answered last
+	stood   bool      // it may stand at the uplink: it was confirmed once, or comes from the store
+	denied  int       // withdrawals that the uplink refused
 
 	vanished bool // it went without our will: asked for again under a new mid at retryAt
 	renew    bool // its place is taken by a new leg at the end of the step
