@@ -174,7 +174,9 @@ func (c command) config(t testing.TB) CoreConfig {
 		}
 		d.Strategy = policy.Strategy(c.opts["strategy"])
 		for i := range p.Domains {
-			p.Domains[i].Uplinks = c.to(p.Uplinks)
+			if p.Domains[i].Uplinks = c.to(p.Uplinks); c.has("local") {
+				p.Domains[i].Uplinks, p.Domains[i].Mitigators = nil, c.to(p.Uplinks)
+			}
 		}
 		if c.has("farm") {
 			p.Farms = []policy.Farm{{Name: "farm", Members: c.to(p.Uplinks)}}
