@@ -8,6 +8,7 @@ import (
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/wire"
 )
 
 // TestStoreGone kills the gateway and takes its database away: what is asked then is never asked upstream under a lower mid.
@@ -25,6 +26,8 @@ func TestStoreGone(t *testing.T) {
 		if err != nil || resp.Code != dots.CodeCreated {
 			t.Fatalf("round %d: %v %q, %v", round, resp.Code, resp.Diagnostic, err)
 		}
+		// A gateway that has no session yet answers with what is durable, and asks the server later.
+		up.await(t, "the request", func() bool { return up.count(wire.PutMitigation) > int(round) })
 		g.kill()
 		l.disconnect()
 		up.hangUp()
