@@ -97,33 +97,28 @@ func (m *mitigation) toAsk(now time.Time) dots.Lifetime {
 }
 
 // freshen tells the uplink again how a leg is to stand where its members need more than was asked for last: a longer lifetime, or a smaller
-// Hop-Limit.
+// Hop-Limit. While clients come and go a longer lifetime has time, if what was asked for lasts a while.
 func (c *Core) freshen(l *leg) {
-	if len(l.members) == 0 {
-		return
-	}
-	hop, until := l.want.HopLimit, l.until
-	for _, m := range l.members {
-		hop = min(hop, m.hopLimit)
-		if m.expires.IsZero() || m.expires.After(until) {
-			until = m.expires
-		}
-		if until.IsZero() {
-			break
-		}
-	}
-	switch {
-	case hop < l.want.HopLimit:
+	hop, longer := l.needs()
+	switch lasts := l.until.Sub(c.now) > recreateGap; {
+	case hop:
 		c.tell(l)
-	case l.until.IsZero() || until.Equal(l.until):
-	case len(l.members) > 1 && l.state == placed && c.now.Sub(l.told) < shrinkGap && l.until.Sub(c.now) > recreateGap:
-		if next := l.told.Add(shrinkGap); l.refreshAt.IsZero() || next.Before(l.refreshAt) { // they come and go
-			l.refreshAt = next
-			c.due.arm(l)
-		}
+	case !longer:
+	case len(l.members) > 1 && l.state == placed && lasts && c.now.Sub(l.told) < shrinkGap:
+		l.refreshAt = earliest(l.refreshAt, l.told.Add(shrinkGap))
+		c.due.arm(l)
 	default:
 		c.tell(l)
 	}
+}
+
+// needs reports whether a leg's members need a smaller Hop-Limit or a longer lifetime than was asked for last.
+func (l *leg) needs() (hop, longer bool) {
+	for _, m := range l.members {
+		hop = hop || m.hopLimit < l.want.HopLimit
+		longer = longer || !l.until.IsZero() && (m.expires.IsZero() || m.expires.After(l.until))
+	}
+	return hop, longer
 }
 
 // tell states a leg once more, with what its members have left, and reports whether it did: one that the uplink refused for now, or that waits for another

@@ -81,12 +81,17 @@ func (c *Core) sharesOf(m *mitigation) map[plot]policy.Footprint {
 			want[p] = part
 		}
 	}
-	if h := m.heir; h != nil && h.fresh && c.mits[h.key] == h && h.phase == live {
+	if h := m.heir; c.undecided(h) {
 		for p := range c.aimed(h) { // its leg takes the place of that of this one
 			delete(want, p)
 		}
 	}
 	return want
+}
+
+// undecided reports whether a mitigation that is to take another one's place has not been accepted yet. nil: it has.
+func (c *Core) undecided(m *mitigation) bool {
+	return m != nil && m.fresh && m.phase == live && c.mits[m.key] == m
 }
 
 // aimed says what a live mitigation needs of which plots by policy alone.
@@ -113,11 +118,7 @@ func (c *Core) mirrors(uplink string) bool { return !c.cfg.NoMirror && !c.cfg.Un
 // outlasts reports whether a mitigation keeps its share of a plot that it is not to be in any more: until it stands where it is to be, so that nothing
 // is without cover on the way.
 func (c *Core) outlasts(m *mitigation, p plot, want map[plot]policy.Footprint) bool {
-	wanted := m.asked.OnSignalLoss && (p.armed || m.fired) || !m.asked.OnSignalLoss && !p.armed
-	if !wanted || slices.Contains(m.refused, p.uplink) || c.now.Before(m.pauses[p.uplink]) || len(c.legsIn(m, p)) == 0 {
-		return false
-	}
-	if p.armed && !c.mirrors(p.uplink) || c.policy.CUIDMode(p.uplink) == "" {
+	if !m.wantsType(p.armed) || !c.mayStay(m, p) {
 		return false
 	}
 	if len(want) == 0 { // nowhere to go
@@ -129,6 +130,21 @@ func (c *Core) outlasts(m *mitigation, p plot, want map[plot]policy.Footprint) b
 		}
 	}
 	return false
+}
+
+// wantsType reports whether a mitigation wants armed or immediate legs.
+func (m *mitigation) wantsType(armed bool) bool {
+	if m.asked.OnSignalLoss {
+		return armed || m.fired
+	}
+	return !armed
+}
+
+// mayStay reports whether what a mitigation has in a plot may stay there for a while.
+func (c *Core) mayStay(m *mitigation, p plot) bool {
+	refused := slices.Contains(m.refused, p.uplink) || c.now.Before(m.pauses[p.uplink])
+	configured := c.policy.CUIDMode(p.uplink) != "" && (!p.armed || c.mirrors(p.uplink))
+	return !refused && configured && len(c.legsIn(m, p)) > 0
 }
 
 // legsIn lists the current legs of a mitigation in a plot.

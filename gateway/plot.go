@@ -36,30 +36,12 @@ func (c *Core) arrange(p plot, ch *change) {
 			bundles = c.bundles(h)
 		}
 	}
-	kept := map[*leg]bool{}
+	used := map[*leg]bool{}
 	for _, b := range bundles {
-		members := h.who(b.Members)
-		switch {
-		case len(members) == 0:
-		case b.Keeps >= len(h.legs):
-		case b.Keeps >= 0 && !sameBody(h.legs[b.Keeps].want.Request, c.bodyOf(p, members, b.Target)):
-			l := h.legs[b.Keeps]
-			kept[l] = true
-			h.made = append(h.made, c.makeLeg(p, b.Footprint, members, []*leg{l}))
-		case b.Keeps >= 0:
-			kept[h.legs[b.Keeps]] = true
-			c.keep(h.legs[b.Keeps], b.Expanded, members)
-		default:
-			var replaced []*leg
-			for _, i := range b.Replaces {
-				replaced = append(replaced, h.legs[i])
-				kept[h.legs[i]] = true
-			}
-			h.made = append(h.made, c.makeLeg(p, b.Footprint, members, replaced))
-		}
+		c.apply(h, b, used)
 	}
 	for _, l := range h.legs {
-		if !kept[l] {
+		if !used[l] {
 			h.gone = append(h.gone, l)
 		}
 	}
@@ -73,6 +55,31 @@ func (c *Core) arrange(p plot, ch *change) {
 			c.out.want(l.want)
 		}
 	}
+}
+
+// apply keeps the leg that a bundle is, or makes it; used are those legs that are kept or replaced.
+func (c *Core) apply(h *hood, b policy.Bundle, used map[*leg]bool) {
+	members := h.who(b.Members)
+	if len(members) == 0 || b.Keeps >= len(h.legs) { // nobody's, but kept calm; or fixed
+		return
+	}
+	var replaced []*leg
+	for _, i := range b.Replaces {
+		replaced = append(replaced, h.legs[i])
+	}
+	if b.Keeps >= 0 {
+		l := h.legs[b.Keeps]
+		used[l] = true
+		if sameBody(l.want.Request, c.bodyOf(h.plot, members, b.Target)) {
+			c.keep(l, b.Expanded, members)
+			return
+		}
+		replaced = []*leg{l} // under the same mid nothing else may change
+	}
+	for _, l := range replaced {
+		used[l] = true
+	}
+	h.made = append(h.made, c.makeLeg(h.plot, b.Footprint, members, replaced))
 }
 
 // bundles says which legs are to stand.

@@ -101,20 +101,30 @@ func (c *Core) convict(l *leg, a dots.LegAnswer, accused []*mitigation) {
 			c.bear(m, l, c.fanBack(l, a, m))
 		}
 	case len(accused) == 1 || a.Code == dots.CodeLoop:
-		outs := make([]policy.Outcome, len(accused))
-		for i, m := range accused {
-			outs[i] = c.fanBack(l, a, m)
-		}
-		c.goBack(l, accused)
-		for i, m := range accused {
-			c.bearAlone(m, l.want.Key.Uplink, outs[i])
-		}
+		c.banish(l, a, accused)
 	default:
-		c.goBack(l, accused)
-		for i, m := range accused {
-			c.pause(m, l.want.Key.Uplink, time.Duration(i)*(time.Second<<min(m.tries, 5)))
-			m.tries++
-		}
+		c.tryEach(l, accused)
+	}
+}
+
+// banish lets those that are accused bear a refusal without the others.
+func (c *Core) banish(l *leg, a dots.LegAnswer, accused []*mitigation) {
+	outs := make([]policy.Outcome, len(accused))
+	for i, m := range accused {
+		outs[i] = c.fanBack(l, a, m)
+	}
+	c.goBack(l, accused)
+	for i, m := range accused {
+		c.bearAlone(m, l.want.Key.Uplink, outs[i])
+	}
+}
+
+// tryEach lets several newcomers be tried one after the other, so that the one that is to blame is found.
+func (c *Core) tryEach(l *leg, accused []*mitigation) {
+	c.goBack(l, accused)
+	for i, m := range accused {
+		c.pause(m, l.want.Key.Uplink, time.Duration(i)*(time.Second<<min(m.tries, 5)))
+		m.tries++
 	}
 }
 
@@ -176,25 +186,28 @@ func (c *Core) takeBack(l *leg, asked bool) {
 	if by != nil {
 		return
 	}
-	known := !asked || !slices.ContainsFunc(replaced, func(r *leg) bool { return r.state == placing || r.done != r.want.Revision && r.state != held })
 	for _, r := range replaced {
-		if r.want.Withdraw {
-			continue
-		}
-		if known && len(c.ground.Overlaps(r.plot().name(), r.part.Expanded)) == 0 {
+		if c.comesBack(r, replaced, asked) {
 			c.revive(r)
 			members = notIn(members, r.members)
-			continue
-		}
-		r.renew = true
-		c.loosen(r)
-		for _, m := range r.members {
-			c.unsettle(m)
+		} else if !r.want.Withdraw {
+			r.renew = true
+			c.loosen(r)
+			members = slices.Concat(members, r.members)
 		}
 	}
 	for _, m := range members {
 		c.unsettle(m)
 	}
+}
+
+// comesBack reports whether a leg is known to stand now that nothing takes its place and that of the others any more.
+func (c *Core) comesBack(l *leg, replaced []*leg, asked bool) bool {
+	unknown := func(r *leg) bool { return r.state == placing || r.done != r.want.Revision && r.state != held }
+	if l.want.Withdraw || asked && slices.ContainsFunc(replaced, unknown) {
+		return false
+	}
+	return len(c.ground.Overlaps(l.plot().name(), l.part.Expanded)) == 0
 }
 
 // revive makes a leg current again whose place nothing takes any more.

@@ -40,18 +40,7 @@ func (c *Core) settle() {
 		for _, m := range touched {
 			c.reshare(m, changes)
 		}
-		for _, l := range c.revived { // those that nobody wants as they are
-			if slices.ContainsFunc(l.members, func(m *mitigation) bool { return !m.wants(l) }) || len(l.members) == 0 {
-				c.loosen(l)
-			}
-		}
-		c.revived = nil
-		for l := range c.loose {
-			if c.leg(l.want.Key) == l && (l.current || l.renew && c.replacer(l) == nil) {
-				changeOf(changes, l.plot()).legs[l] = true
-			}
-		}
-		clear(c.loose)
+		c.takeLoose(changes)
 		for _, p := range slices.SortedFunc(maps.Keys(changes), comparePlots) {
 			c.arrange(p, changes[p])
 		}
@@ -59,6 +48,22 @@ func (c *Core) settle() {
 			c.settled(m)
 		}
 	}
+}
+
+// takeLoose notes the legs whose place is to be found: among those that are in force again the ones that somebody left meanwhile.
+func (c *Core) takeLoose(changes map[plot]*change) {
+	for _, l := range c.revived {
+		if len(l.members) == 0 || slices.ContainsFunc(l.members, func(m *mitigation) bool { return !m.wants(l) }) {
+			c.loosen(l)
+		}
+	}
+	c.revived = nil
+	for l := range c.loose {
+		if c.leg(l.want.Key) == l && (l.current || l.renew && c.replacer(l) == nil) {
+			changeOf(changes, l.plot()).legs[l] = true
+		}
+	}
+	clear(c.loose)
 }
 
 // takeTouched lists what was touched, sorted; of two under one key the one that is not in the tables any more comes first.
