@@ -177,9 +177,11 @@ func (c *Core) supersede(m *mitigation) bool {
 	supersedes, deactivates := m.grant.Supersedes, m.grant.Deactivates
 	m.grant.Supersedes, m.grant.Deactivates = nil, nil
 	for _, mid := range supersedes {
-		if old := c.byClient[m.key.Client][mid]; old != nil && old != m && old.phase != ended {
-			c.oust(old, m)
+		old := c.byClient[m.key.Client][mid]
+		if old == nil || old == m || old.phase == ended || !old.grant.Expanded.Overlaps(m.grant.Expanded) {
+			continue // gone, or by now its client asks for something else under this mid (draft04)
 		}
+		c.oust(old, m)
 	}
 	for _, mid := range deactivates {
 		if old := c.byClient[m.key.Client][mid]; old != nil && old.phase == live && old.fired {

@@ -74,3 +74,48 @@ func TestNewcomerOverWhatStandsStill(t *testing.T) {
 	}
 	r.check()
 }
+
+// TestUpdateOfWhatIsToBeSuperseded: while a request waits that is to supersede another one of its client, that one is changed to something
+// else, as draft04 allows: then it stays.
+func TestUpdateOfWhatIsToBeSuperseded(t *testing.T) {
+	r := newRig(t, CoreConfig{})
+	r.step(LinkUp{"up"})
+	client := dots.Client{Name: "a", CUID: "cuid-a"}
+	r.asks("a", put(1, "192.0.2.0/28"), 9)
+	r.stand(r.newest())
+	r.asks("a", put(2, "192.0.2.0/29"), 9)
+	second := r.newest()
+	r.step(Mitigate{r.ticket("put"), dots.Ask{Client: client, Request: put(1, "192.0.2.64/28"), HopLimit: 9, Update: true}})
+	r.stand(r.newest())
+	r.stand(second)
+	for mid := uint32(1); mid <= 2; mid++ {
+		if m := r.core.mits[dots.MitigationKey{Client: client, MID: mid}]; m == nil || m.phase != live {
+			t.Errorf("%d is gone", mid)
+		}
+	}
+}
+
+// TestSmallerHopLimitBesideOneForEver: the smallest Hop-Limit of a leg's members counts, whatever their lifetimes.
+//
+// RFC 8768, Section 3: a request that goes in a circle must not get a new Hop-Limit on the way.
+func TestSmallerHopLimitBesideOneForEver(t *testing.T) {
+	r := newRig(t, CoreConfig{Policy: testPolicyFor(t, func(c *policy.Config) { c.Domains[0].OnOverlap = policy.OverlapMerge })})
+	r.step(LinkUp{"up"})
+	for _, client := range []string{"a", "b"} { // whichever comes first
+		q := put(1, "192.0.2.0/28")
+		q.Lifetime = dots.Some(dots.Indefinite)
+		r.asks(client, q, 9)
+		r.stand(r.newest())
+	}
+	for i, client := range []string{"a", "b"} {
+		q := put(1, "192.0.2.0/28")
+		r.asks(client, q, uint8(7-i))
+		if got := r.newest().HopLimit; got != uint8(7-i) {
+			t.Errorf("Hop-Limit %d after %s came with %d", got, client, 7-i)
+		}
+		r.stand(r.newest())
+		q.Lifetime = dots.Some(dots.Indefinite)
+		r.asks(client, q, uint8(7-i))
+		r.stand(r.newest())
+	}
+}
