@@ -19,8 +19,11 @@ FUZZ_TIME     ?= 20s
 BENCH_TIME    ?= 0.3s
 PROFILE       ?=
 
+# Requests of the model of the whole.
+N             ?= 1000000
+
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test kill interop bench fuzz check tools fmt docs clean \
+.PHONY: help build run demo test model kill interop bench fuzz check tools fmt docs clean \
 	check-format check-vet check-lint check-budgets check-tidy check-imports check-conformance check-docs check-vulnerabilities
 
 help: ## list the targets
@@ -38,6 +41,10 @@ demo: build ## play one attack through the lab and print what happened
 
 test: ## all tests that need no root and no network, with race detector and shuffled order
 	$(GO) test -race -shuffle=on ./...
+
+model: ## play N generated requests through the core, between clients and servers of a model
+	@$(GO) test -list '^TestFabric$$' ./gateway | grep '^TestFabric'
+	DOTSGATE_MODEL_REQUESTS=$(N) $(GO) test -count=1 -timeout 120m -run '^TestFabric$$' ./gateway
 
 # A pattern that matches no test would pass without a word: so each is listed first.
 kill: ## kill -9 the gateway under load, KILL_ROUNDS times
