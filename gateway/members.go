@@ -36,15 +36,29 @@ func (c *Core) survey(l *leg) {
 	}
 }
 
-// behind is what the legs cover whose place a leg is still to take.
+// behind is what the legs cover whose place a leg is still to take, but for those on which another leg was asked for since: they go with that.
 func (c *Core) behind(l *leg) policy.Expanded {
 	var all policy.Expanded
 	for _, r := range c.legsOf(l.replaces) {
-		if r.plot() == l.plot() {
+		if r.plot() == l.plot() && !c.builtOver(r) {
 			all = all.Union(r.part.Expanded).Union(c.behind(r))
 		}
 	}
 	return all
+}
+
+// builtOver reports whether a current leg, with a higher mid, overlaps one whose place another one is to take.
+func (c *Core) builtOver(r *leg) bool {
+	by := c.replacer(r)
+	for by != nil && !by.current {
+		by = c.replacer(by)
+	}
+	for _, k := range c.ground.Overlaps(r.plot().name(), r.part.Expanded) {
+		if l := c.leg(k); l != by && l.part.Expanded.Overlaps(r.part.Expanded) {
+			return true
+		}
+	}
+	return false
 }
 
 // delist ends that. Its members are remembered, should it be made current again.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/policy"
 )
 
 // model plays random events against a rig and knows what may never happen.
@@ -30,7 +31,7 @@ func TestRandom(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			m := &model{
-				rig: newRig(t, CoreConfig{MIDBlock: 3, NoMirror: seed%4 == 3}), rnd: rand.New(rand.NewSource(seed)),
+				rig: newRig(t, CoreConfig{MIDBlock: 3, NoMirror: seed%4 == 3, Policy: modelPolicy(t, seed), Fits: modelFits(seed)}), rnd: rand.New(rand.NewSource(seed)),
 				acked: map[dots.MitigationKey]bool{}, withdrawn: map[dots.MitigationKey]bool{},
 				bodies: map[dots.LegKey]string{}, keys: map[Ticket]dots.MitigationKey{},
 			}
@@ -53,6 +54,34 @@ func TestRandom(t *testing.T) {
 	}
 }
 
+// modelPolicy lets clients share legs with every seed but the even ones, over one uplink or several by one of the strategies.
+func modelPolicy(t *testing.T, seed int64) *policy.Policy {
+	t.Helper()
+	return testPolicyFor(t, func(c *policy.Config) {
+		d := &c.Domains[0]
+		if seed%2 == 1 {
+			d.OnOverlap = policy.OverlapMerge
+		}
+		if n := seed / 2 % 5; n > 0 {
+			c.Uplinks = []policy.Uplink{{Name: "up"}, {Name: "two"}}
+			d.Uplinks = []string{"up", "two"}
+			d.Strategy = []policy.Strategy{policy.StrategyFailover, policy.StrategySerial, policy.StrategyPartition, policy.StrategyAll}[n-1]
+		}
+		if d.Strategy == policy.StrategyPartition {
+			c.Uplinks[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/26")}
+			c.Uplinks[1].Prefixes = []netip.Prefix{netip.MustParsePrefix("192.0.2.64/26"), netip.MustParsePrefix("192.0.2.128/25")}
+		}
+	})
+}
+
+// modelFits lets only small targets fit one datagram with some seeds.
+func modelFits(seed int64) func(string, dots.Leg) bool {
+	if seed%3 > 0 {
+		return nil
+	}
+	return func(_ string, l dots.Leg) bool { return len(l.Request.Target.Prefixes) <= 2 }
+}
+
 // random plays one event.
 func (m *model) random() {
 	switch p := m.rnd.Intn(100); {
@@ -69,10 +98,10 @@ func (m *model) random() {
 	case p < 64:
 		m.step(Resolved{Name: m.name(), Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.200")}, TTL: time.Minute, Failed: m.rnd.Intn(3) == 0})
 	case p < 66:
-		if m.rnd.Intn(3) == 0 {
-			m.step(LinkDown{Uplink: "up"})
+		if uplink := m.anUplink(); m.rnd.Intn(3) == 0 {
+			m.step(LinkDown{Uplink: uplink})
 		} else {
-			m.step(LinkUp{"up"})
+			m.step(LinkUp{uplink})
 		}
 	case p < 68:
 		m.step(ClientLost{m.client().Name})
@@ -95,6 +124,8 @@ func (m *model) client() dots.Client {
 	return dots.Client{Name: name, CUID: name + fmt.Sprint(m.rnd.Intn(2))}
 }
 
+func (m *model) anUplink() string { return []string{"up", "two"}[m.rnd.Intn(2)] }
+
 func (m *model) name() string { return []string{"www.example.com", "x.example.com"}[m.rnd.Intn(2)] }
 
 func (m *model) put() {
@@ -103,6 +134,11 @@ func (m *model) put() {
 	if m.rnd.Intn(8) == 0 {
 		ask.Request.Target = dots.Target{FQDNs: []string{m.name()}}
 	}
+	if m.rnd.Intn(4) == 0 {
+		more := fmt.Sprintf("192.0.2.%d/%d", m.rnd.Intn(8)*16, 28+m.rnd.Intn(5))
+		ask.Request.Target.Prefixes = append(ask.Request.Target.Prefixes, netip.MustParsePrefix(more))
+	}
+	ask.HopLimit = uint8(1 + m.rnd.Intn(9))
 	ask.Request.OnSignalLoss = m.rnd.Intn(4) == 0
 	ask.Request.Lifetime.Value = []dots.Lifetime{3600, 60, 5, -1}[m.rnd.Intn(4)]
 	key := dots.MitigationKey{Client: ask.Client, MID: ask.Request.MID}
@@ -157,7 +193,7 @@ func (m *model) uplinkAnswers() {
 	case 3:
 		a.Code, a.Conflict = dots.CodeConflict, dots.Some(dots.Conflict{Cause: dots.ConflictCause(1 + m.rnd.Intn(3))})
 	case 4:
-		a.Code = dots.CodeUnauthorized
+		a.Code = []dots.Code{dots.CodeUnauthorized, dots.CodeLoop, dots.CodeUnprocessable}[m.rnd.Intn(3)]
 	case 5:
 		a.Lifetime = dots.Some[dots.Lifetime](10)
 	case 6:
@@ -167,12 +203,12 @@ func (m *model) uplinkAnswers() {
 }
 
 func (m *model) uplinkReports() {
-	ev := Reported{Uplink: "up", Complete: m.rnd.Intn(3) == 0}
+	ev := Reported{Uplink: m.anUplink(), Complete: m.rnd.Intn(3) == 0}
 	for _, l := range m.sortedWanted() {
-		if ev.CUID == "" {
+		if ev.CUID == "" && l.Key.Uplink == ev.Uplink {
 			ev.CUID = l.Key.CUID
 		}
-		if l.Key.CUID == ev.CUID && m.rnd.Intn(4) > 0 {
+		if l.Key.Uplink == ev.Uplink && l.Key.CUID == ev.CUID && m.rnd.Intn(4) > 0 {
 			ev.Reports = append(ev.Reports, dots.Report{MID: l.Key.MID, Status: dots.Status(1 + m.rnd.Intn(8)), Lifetime: 60})
 		}
 	}
@@ -193,7 +229,7 @@ func (m *model) disjoint() {
 				continue
 			}
 			for _, k := range c.ground.Overlaps(l.plot().name(), l.part.Expanded) {
-				if k != l.want.Key {
+				if k != l.want.Key && c.leg(k).part.Expanded.Overlaps(l.part.Expanded) {
 					m.t.Fatalf("legs %v and %v delete each other", l.want.Key, k)
 				}
 			}

@@ -184,13 +184,13 @@ func (c *Core) lingering(m *mitigation) map[plot]policy.Footprint {
 // pause keeps a mitigation from being asked for at an uplink for a while.
 func (c *Core) pause(m *mitigation, uplink string, d time.Duration) {
 	c.unsettle(m)
-	if d == 0 {
-		return
-	}
 	if m.pauses == nil {
 		m.pauses = map[string]time.Time{}
 	}
 	m.pauses[uplink] = c.now.Add(d)
+	if d == 0 {
+		delete(m.pauses, uplink)
+	}
 	c.due.arm(m)
 }
 

@@ -101,33 +101,49 @@ func (c *Core) fits(p plot, t dots.Target) bool {
 
 // neighbourhood gathers what a change concerns.
 func (c *Core) neighbourhood(p plot, ch *change) *hood {
-	legs, members := maps.Clone(ch.legs), maps.Clone(ch.mits)
+	legs, members := maps.Clone(ch.legs), map[*mitigation]bool{}
 	for m := range ch.mits {
-		for _, l := range c.legsIn(m, p) {
-			legs[l] = true
-		}
-		if part, ok := m.shares[p]; ok {
-			for _, k := range c.ground.Overlaps(p.name(), part.Expanded) {
-				legs[c.leg(k)] = true
+		c.surround(p, m, legs, members)
+	}
+	for more := true; more; { // those that wait to be arranged lack legs, and may overlap any
+		more = false
+		for l := range legs {
+			for _, m := range l.members {
+				if !members[m] {
+					members[m] = true
+					if m.stale || c.later.mits[m] || c.soon.mits[m] {
+						c.surround(p, m, legs, members)
+						more = true
+					}
+				}
 			}
 		}
 	}
 	h := &hood{plot: p, byKey: map[dots.MitigationKey]*mitigation{}}
 	for _, l := range slices.SortedFunc(maps.Keys(legs), compareLegsOf) {
-		if l.want.Withdraw {
-			continue
-		}
-		for _, m := range l.members {
-			members[m] = true
-		}
-		if l.current && !l.renew {
+		switch {
+		case l.want.Withdraw:
+		case l.current && !l.renew:
 			h.legs = append(h.legs, l)
-		} else {
+		default:
 			h.gone = append(h.gone, l)
 		}
 	}
 	c.gather(h, legs, members)
 	return h
+}
+
+// surround adds a mitigation, and the legs that carry it or overlap what it wants.
+func (c *Core) surround(p plot, m *mitigation, legs map[*leg]bool, members map[*mitigation]bool) {
+	members[m] = true
+	for _, l := range c.legsIn(m, p) {
+		legs[l] = true
+	}
+	if part, ok := m.shares[p]; ok {
+		for _, k := range c.ground.Overlaps(p.name(), part.Expanded) {
+			legs[c.leg(k)] = true
+		}
+	}
 }
 
 // gather adds what is wanted, and by whom.

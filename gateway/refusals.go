@@ -299,6 +299,7 @@ func (c *Core) refusedAt(m *mitigation, uplink string, out policy.Outcome) {
 	case c.elsewhere(m):
 		c.out.note(slog.LevelInfo, "refused at one uplink, going on at another", keyAttrs(m.key, slog.String("uplink", uplink))...)
 		c.recordMitigation(m, nil)
+		c.due.arm(m)
 		c.unsettle(m)
 	case m.fresh:
 		c.refuseNew(m, out.ToClient)
