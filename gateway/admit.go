@@ -23,6 +23,10 @@ func (c *Core) mitigate(ev Mitigate) {
 	if m != nil && (c.joinWaiting(m, ev) || c.crowded(m, a)) {
 		return
 	}
+	if (m == nil || m.phase != live) && c.comesRound(ev.Ask) {
+		c.deny(a, dots.Refuse(dots.CodeLoop, c.cfg.NodeID))
+		return
+	}
 	if err := c.tooFast(m, ev.Ask); err != nil {
 		c.deny(a, err)
 		return
@@ -39,13 +43,15 @@ func (c *Core) joinAsking(first, repeat *asking) {
 		c.deny(repeat, c.busy("too many repeats"))
 	default:
 		first.tickets = append(first.tickets, repeat.tickets...)
+		first.ask.HopLimit = min(first.ask.HopLimit, repeat.ask.HopLimit)
 	}
 }
 
-// joinWaiting lets a repeat of a request that waits for its uplink wait with it. A changed lifetime is no repeat.
+// joinWaiting lets a repeat of a request that waits for its uplink wait with it. A changed lifetime is no repeat; nor is a changed Hop-Limit, by which
+// a request that goes in a circle is found (RFC 8768, Section 3).
 func (c *Core) joinWaiting(m *mitigation, ev Mitigate) bool {
 	if len(m.wait) == 0 || m.phase != live || ev.Ask.Efficacy || !sameRequest(m.asked, ev.Ask.Request) ||
-		m.asked.Lifetime != ev.Ask.Request.Lifetime {
+		m.asked.Lifetime != ev.Ask.Request.Lifetime || m.hopLimit != ev.Ask.HopLimit {
 		return false
 	}
 	if len(m.wait) >= maxJoined {

@@ -36,8 +36,9 @@ type Core struct {
 	// by client entry, so that none takes all of it: its requests that wait for names, and names that it brought and nothing rests on
 	asksOf, spareOf map[string]int
 
-	consults uint64           // number of the newest question to the AAA server
-	paces    map[string]*pace // by client entry
+	consults uint64              // number of the newest question to the AAA server
+	paces    map[string]*pace    // by client entry
+	circles  map[string][]circle // by client entry, what lately came round in a circle
 	counts   Counts
 
 	aside map[identity]bool // records of the store that could not be used
@@ -88,7 +89,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		asksOf:   map[string]int{},
 		spareOf:  map[string]int{},
 
-		paces: map[string]*pace{},
+		paces:   map[string]*pace{},
+		circles: map[string][]circle{},
 
 		aside: map[identity]bool{},
 

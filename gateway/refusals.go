@@ -112,6 +112,9 @@ func (c *Core) banish(l *leg, a dots.LegAnswer, accused []*mitigation) {
 	outs := make([]policy.Outcome, len(accused))
 	for i, m := range accused {
 		outs[i] = c.fanBack(l, a, m)
+		if a.Code == dots.CodeLoop {
+			c.cameRound(m)
+		}
 	}
 	c.goBack(l, accused)
 	for i, m := range accused {
@@ -336,7 +339,10 @@ func (c *Core) refuseNew(m *mitigation, err *dots.Error) {
 	c.out.wait(c.pending())
 }
 
-// inside puts a conflict of an uplink into the client's own words.
-func (c *Core) inside(_ *mitigation, conflict dots.Maybe[dots.Conflict]) dots.Maybe[dots.Conflict] {
+// inside puts a conflict of an uplink into the client's own words: what was asked for in translated addresses is told in its own.
+func (c *Core) inside(m *mitigation, conflict dots.Maybe[dots.Conflict]) dots.Maybe[dots.Conflict] {
+	if conflict.Set && !conflict.Value.Scope.Empty() {
+		conflict.Value.Scope = c.policy.Inside(m.grant, conflict.Value.Scope)
+	}
 	return conflict
 }

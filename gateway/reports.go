@@ -83,6 +83,8 @@ func (c *Core) report(m *mitigation) dots.Report {
 	}
 	if m.own.Set {
 		r.Conflict = m.own
+	} else {
+		r.Conflict = c.inside(m, r.Conflict)
 	}
 	return r
 }
