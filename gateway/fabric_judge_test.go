@@ -11,8 +11,15 @@ import (
 	"github.com/dotsgate/dotsgate/policy"
 )
 
-// wishKept is how long something may still be asked for after nobody wants it any more: a leg is not shrunk at once.
-const wishKept = 5 * time.Second
+// wishKept is how long something may still be asked for after nobody wants it any more: a leg is not shrunk at once, and while others come to it its
+// time begins anew. wishMoment is how long that is where nobody comes.
+const (
+	wishKept   = 30 * time.Second
+	wishMoment = 5 * time.Second
+)
+
+// lately reports whether a wish was there a moment ago.
+func (f *fabric) lately(w wish) bool { return !w.until.Before(f.now.Add(wishKept - wishMoment)) }
 
 // mayAsk is the oracle of ownership.
 func mayAsk(domain int, t dots.Target) bool {
@@ -83,20 +90,27 @@ func (f *fabric) wish() {
 			continue
 		}
 		w := f.wishes[k]
+		if w.fired && !m.fired {
+			f.past(k, w)
+		}
 		if !w.target.Equal(m.asked.Target) {
 			if !mayAsk(domainOf(k.Client.Name), m.asked.Target) {
 				f.fail("%v is held, which nobody may ask for: %s", k, told(m.asked))
 			}
-			if !w.until.Before(f.now) {
-				old := k
-				old.MID = 1<<31 + uint32(len(f.wishes))
-				w.bygone = true
-				f.wishes[old] = w
-			}
+			f.past(k, w)
 			w = wish{extent: meant(m.asked.Target), target: m.asked.Target}
 			w.soft = softOf(w.texts)
 		}
 		w.until, w.armed, w.fired = f.now.Add(wishKept), m.asked.OnSignalLoss, m.fired
+		f.wishes[k] = w
+	}
+}
+
+// past keeps what a wish was, for as long as it may still be asked for.
+func (f *fabric) past(k dots.MitigationKey, w wish) {
+	if !w.until.Before(f.now) {
+		k.MID = 1<<31 + uint32(len(f.wishes))
+		w.bygone = true
 		f.wishes[k] = w
 	}
 }
@@ -180,7 +194,7 @@ func (f *fabric) replied(r Reply) {
 	if r.Ticket < f.dropped[q.key] {
 		return // its client has withdrawn it meanwhile
 	}
-	c := &claim{extent: meant(q.target), armed: q.armed}
+	c := &claim{extent: meant(q.target), target: q.target, armed: q.armed}
 	c.soft = softOf(c.texts)
 	if life := r.Answer.Lifetime; life != dots.Indefinite {
 		c.expires = f.now.Add(time.Duration(life) * time.Second)
@@ -206,7 +220,7 @@ func (f *fabric) look() {
 	f.stirred = false
 	for k, c := range f.claims {
 		switch m := f.core.mits[k]; {
-		case c.armed && !m.fired:
+		case c.armed && !m.fired, !m.asked.Target.Equal(c.target): // or asked for otherwise meanwhile, and not answered yet
 			c.stood = false
 		case c.stood:
 			if gap := f.gap(k, c, stands); gap != "" && !f.superseded(k, c) {
@@ -235,7 +249,7 @@ func (f *fabric) over(k dots.MitigationKey, c *claim) {
 // immediate one, which deactivates a triggered one (RFC 9132, Section 4.4.1).
 func (f *fabric) superseded(k dots.MitigationKey, c *claim) bool {
 	for o, w := range f.wishes { // also one that it withdrew at once
-		if o.Client == k.Client && !w.bygone && (o.MID > k.MID || o.MID != k.MID && (w.fired || c.armed)) && !w.until.Before(f.now) && w.meets(c.extent, c.soft) {
+		if o.Client == k.Client && !w.bygone && (o.MID > k.MID || o.MID != k.MID && (w.fired || c.armed)) && f.lately(w) && w.meets(c.extent, c.soft) {
 			return true
 		}
 	}
@@ -334,6 +348,9 @@ func (f *fabric) atRest() {
 	f.t.Helper()
 	for k, c := range f.claims {
 		m := f.core.mits[k]
+		if !m.asked.Target.Equal(c.target) { // a restart took the answer along
+			continue
+		}
 		by, want := stands, dots.StatusMitigated
 		if c.armed && !m.fired {
 			by, want = armed, dots.StatusSignalLossArmed
@@ -368,7 +385,7 @@ func (f *fabric) nothingBeyond(k dots.LegKey, l dots.Leg, s *simLeg) {
 	var texts []string
 	var all service
 	for key, w := range f.wishes {
-		if w.until.Before(f.now) || w.armed != l.Request.OnSignalLoss && !w.fired || !w.meets(s.extent, s.soft) {
+		if !f.lately(w) || w.armed != l.Request.OnSignalLoss && !w.fired || !w.meets(s.extent, s.soft) {
 			continue
 		}
 		wanted = wanted.or(w.area)

@@ -67,6 +67,7 @@ type request struct {
 type claim struct {
 	extent
 	soft    area // where its names lead
+	target  dots.Target
 	armed   bool
 	expires time.Time // zero: never
 	stood   bool      // all of it was covered once, and nothing happened since that excuses a gap
@@ -319,6 +320,13 @@ func (f *fabric) advance(d time.Duration) {
 
 func (f *fabric) expire() {
 	for _, u := range f.uplinks {
-		f.stirred = u.expire(f.now) || f.stirred
+		over := u.expire(f.now)
+		f.stirred = f.stirred || len(over) > 0
+		for _, k := range over {
+			if l, ok := u.wanted[k]; ok && !l.Withdraw && u.said[k].revision != l.Revision {
+				f.say("%s %v is over, and its refresh has not got there", u.name, k)
+				f.excuse(false)
+			}
+		}
 	}
 }

@@ -223,8 +223,12 @@ func (f *fabric) trouble() {
 	case f.restarts && f.draw.IntN(4) == 0:
 		f.say("the gateway restarts")
 		f.excuse(false)
-		for i := range f.requests { // nobody waits any more
-			f.requests[i].answered = true
+		for i := range f.requests { // nobody waits any more, and what was asked for may hold or not
+			q := &f.requests[i]
+			if c := f.claims[q.key]; c != nil && !q.answered {
+				c.doubt = true
+			}
+			q.answered = true
 		}
 		f.boot()
 		for _, u := range f.uplinks {

@@ -142,11 +142,15 @@ func (s *simLeg) overlaps(o *simLeg) bool {
 		})
 }
 
-// expire drops what is over, and reports whether there was any.
-func (u *simUplink) expire(now time.Time) bool {
-	before := len(u.stands)
-	maps.DeleteFunc(u.stands, func(_ dots.LegKey, s *simLeg) bool { return !s.expires.IsZero() && !s.expires.After(now) })
-	return len(u.stands) < before
+// expire drops what is over, and returns what that was.
+func (u *simUplink) expire(now time.Time) (over []dots.LegKey) {
+	for k, s := range u.stands {
+		if !s.expires.IsZero() && !s.expires.After(now) {
+			over = append(over, k)
+			delete(u.stands, k)
+		}
+	}
+	return over
 }
 
 // lists are complete lists of what stands, one for each cuid that the gateway has.

@@ -89,7 +89,7 @@ func (c *Core) restoreLeg(now time.Time, key string, v legRecord) error {
 	if err != nil {
 		return err
 	}
-	l := &leg{hint: v.Members, state: placing, stood: true, after: v.After}
+	l := &leg{hint: v.Members, state: placing, stood: true, after: v.After, longest: dots.Indefinite} // which was asked for last is not known
 	l.want = dots.Leg{Key: k, Request: v.Request.request(k.MID), HopLimit: v.HopLimit, CDID: v.CDID, Withdraw: v.Withdraw, Revision: 1}
 	l.part = policy.Footprint{Target: l.want.Request.Target}
 	if v.Expanded != nil {
