@@ -158,6 +158,16 @@ func (c *Core) letGo(l *leg) []dots.LegKey {
 	return keys
 }
 
+// setAdrift lets other legs take the places that a leg was to take, which goes for a reason of its own.
+func (c *Core) setAdrift(l *leg) {
+	for _, r := range c.legsOf(c.letGo(l)) {
+		if !r.want.Withdraw {
+			r.renew = true
+			c.loosen(r)
+		}
+	}
+}
+
 // replacer is the leg that is to take another one's place; nil: none.
 func (c *Core) replacer(l *leg) *leg {
 	if k, ok := c.replacedBy[l.want.Key]; ok {

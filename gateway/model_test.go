@@ -27,7 +27,7 @@ type model struct {
 
 // TestRandom plays random requests, answers, reports, failures of the disk and restarts, with a fixed seed each.
 func TestRandom(t *testing.T) {
-	for _, seed := range []int64{366, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 101, 185} { // the last two found faults
+	for _, seed := range []int64{366, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 101, 185, 1018, 1023, 1058} { // the last five and the first found faults
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			m := &model{

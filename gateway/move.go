@@ -35,7 +35,7 @@ func (c *Core) moveScope(from scope) {
 		slog.String("old", from.cuid), slog.String("new", to.cuid))
 	legs := c.sortedScope(from)
 	for _, l := range legs {
-		c.letGo(l)
+		c.setAdrift(l)
 		l.after = dots.LegKey{}
 		delete(c.blocks, l.want.Key)
 	}

@@ -105,19 +105,7 @@ func (c *Core) neighbourhood(p plot, ch *change) *hood {
 	for m := range ch.mits {
 		c.surround(p, m, legs, members)
 	}
-	for more := true; more; { // those that wait to be arranged lack legs, and may overlap any
-		more = false
-		for l := range legs {
-			for _, m := range l.members {
-				if !members[m] {
-					members[m] = true
-					if m.stale || c.later.mits[m] || c.soon.mits[m] {
-						c.surround(p, m, legs, members)
-						more = true
-					}
-				}
-			}
-		}
+	for c.widen(p, legs, members) {
 	}
 	h := &hood{plot: p, byKey: map[dots.MitigationKey]*mitigation{}}
 	for _, l := range slices.SortedFunc(maps.Keys(legs), compareLegsOf) {
@@ -131,6 +119,24 @@ func (c *Core) neighbourhood(p plot, ch *change) *hood {
 	}
 	c.gather(h, legs, members)
 	return h
+}
+
+// widen adds the members of legs, and reports whether there may be more: those that wait to be arranged lack legs, and may overlap any.
+func (c *Core) widen(p plot, legs map[*leg]bool, members map[*mitigation]bool) bool {
+	more := false
+	for l := range legs {
+		for _, m := range l.members {
+			if members[m] {
+				continue
+			}
+			members[m] = true
+			if m.stale || c.later.mits[m] || c.soon.mits[m] {
+				c.surround(p, m, legs, members)
+				more = true
+			}
+		}
+	}
+	return more
 }
 
 // surround adds a mitigation, and the legs that carry it or overlap what it wants.

@@ -16,7 +16,7 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 		c.replacedRefused(l, a)
 		return
 	}
-	if len(l.members) == 0 {
+	if c.deserted(l) {
 		return
 	}
 	if a.Conflict.Set && a.Conflict.Value.Cause == dots.CauseCUIDCollision {
@@ -49,6 +49,27 @@ func (c *Core) legRefused(l *leg, a dots.LegAnswer) {
 	default:
 		c.convict(l, a, accused)
 	}
+}
+
+// deserted drops those from a refused leg that ended while it waits to be arranged anew, and reports whether nobody is left. Then it goes.
+func (c *Core) deserted(l *leg) bool {
+	gone := slices.DeleteFunc(slices.Clone(l.members), func(m *mitigation) bool { return m.phase == live && c.mits[m.key] == m })
+	if len(gone) > 0 {
+		for _, m := range gone {
+			m.without(l.want.Key)
+		}
+		l.members, l.newcomers = notIn(l.members, gone), notIn(l.newcomers, gone)
+		c.loosen(l)
+	}
+	switch {
+	case len(l.members) > 0:
+		return false
+	case !l.stood:
+		c.takeBack(l, true)
+	default:
+		c.loosen(l)
+	}
+	return true
 }
 
 // replacedRefused takes in a refusal of a leg whose place another one takes: if it stood, it stands until that one does. A conflict with that
@@ -297,6 +318,9 @@ func (c *Core) giveUp(m *mitigation, l *leg, out policy.Outcome) {
 
 // refusedAt notes that an uplink refuses a mitigation for good: all its parts there have one fate. It goes on where another uplink carries it, or is to.
 func (c *Core) refusedAt(m *mitigation, uplink string, out policy.Outcome) {
+	if m.phase != live || c.mits[m.key] != m {
+		return
+	}
 	m.refused = withWord(m.refused, uplink)
 	switch {
 	case c.elsewhere(m):

@@ -83,7 +83,7 @@ func (c *Core) restoreMitigation(now time.Time, key string, v mitigationRecord) 
 
 func (c *Core) restoreLeg(now time.Time, key string, v legRecord) error {
 	k, err := parseLegKey(key)
-	if err == nil && len(v.Members) == 0 && !v.Withdraw {
+	if err == nil && !v.Withdraw && v.Request.request(0).Target.Empty() {
 		err = errOtherKey
 	}
 	if err != nil {
@@ -158,6 +158,7 @@ func (c *Core) dropUnknown() {
 		for _, m := range l.members {
 			c.unsettle(m)
 		}
+		c.setAdrift(l)
 		c.dropLeg(l)
 		c.deleteLeg(k)
 		dropped[k.Uplink]++
