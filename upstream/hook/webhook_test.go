@@ -337,6 +337,13 @@ func TestWebhookRepeats(t *testing.T) {
 		{"stopped and not known", []*http.Response{httpReply(404, "")}, "stop", []time.Duration{0}, 0, false},
 		{"nonsense", []*http.Response{httpReply(200, "OK")}, "start", []time.Duration{0}, 0, true},
 		{"too long", []*http.Response{httpReply(200, strings.Repeat(" ", maxAnswer+1))}, "start", []time.Duration{0}, 0, true},
+		{
+			"endless",
+			[]*http.Response{{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(&endless{t: t})}},
+			"start",
+			[]time.Duration{0},
+			0, true,
+		},
 		{"list not known", []*http.Response{httpReply(405, "")}, "list", []time.Duration{0}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -463,4 +470,22 @@ func TestSecretIsReadAgain(t *testing.T) {
 		t.Error(err)
 	}
 	r.took("POST /dots list")
+}
+
+// endless is a body that never ends, and whose reader is to end before.
+type endless struct {
+	t    *testing.T
+	read int
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	if e.read > 2*maxAnswer {
+		e.t.Errorf("%d bytes of an answer were read, %d are the most", e.read, maxAnswer)
+		return 0, io.EOF
+	}
+	e.read += len(b)
+	for i := range b {
+		b[i] = ' '
+	}
+	return len(b), nil
 }
