@@ -81,7 +81,7 @@ func (b *builder) destinations(path string, names []string) []string {
 func (b *builder) only(path string, mitigators []string) []string {
 	var found []string
 	for _, name := range b.policy.Uplinks() {
-		if name = b.policy.logical(name); !b.policy.uplinks[name].local && !slices.Contains(found, name) && !slices.Contains(mitigators, name) {
+		if name = b.policy.logical(name); b.policy.Reaches(name) && !b.policy.uplinks[name].local && !slices.Contains(found, name) && !slices.Contains(mitigators, name) {
 			found = append(found, name)
 		}
 	}

@@ -96,6 +96,12 @@ func TestNewFindsFaultsOfRoutes(t *testing.T) {
 				"uplinks[6].prefixes[0]: a local mitigator assigns no addresses",
 			},
 		},
+		{
+			"one that leaves", func(c *Config) {
+				c.Uplinks[0].Leaving, c.Domains[0].Uplinks = true, []string{"south", c.Uplinks[0].Name}
+				c.Uplinks[1].CUIDMode = "other"
+			}, []string{`uplinks[1].cuid: "other" is not known`, `domains[0].uplinks[1]: "north" is not known`},
+		},
 		{"a farm's prefixes", func(c *Config) {
 			c.Uplinks[3].Prefixes, c.Uplinks[4].Prefixes = prefixes("203.0.113.0/24"), prefixes("203.0.113.0/24")
 		}, nil},

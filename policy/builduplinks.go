@@ -38,8 +38,16 @@ func (b *builder) uplinks(list []Uplink) {
 		b.policy.uplinks[u.Name] = uplink{
 			mode: mode, relay: slices.Clone(u.RelayOptional), cdid: u.CDID, local: u.Local, provider: len(u.Prefixes) > 0,
 		}
-		b.policy.members[u.Name] = []string{u.Name}
+		b.policy.members[u.Name] = u.itself()
 	}
+}
+
+// itself is who is asked under the uplink's own name; nobody where it leaves.
+func (u Uplink) itself() []string {
+	if u.Leaving {
+		return nil
+	}
+	return []string{u.Name}
 }
 
 // optionalKey reports whether a reader may ignore an attribute with this key (RFC 9132, Section 6).

@@ -180,6 +180,9 @@ type Uplink struct {
 	Prefixes []netip.Prefix
 	// Local marks a local mitigator: its legs stay until the active-but-terminating period ends.
 	Local bool
+	// Leaving: it is not configured any more, and known until nothing stands there: no domain may name it, and what it was asked for goes
+	// elsewhere and ends there.
+	Leaving bool
 }
 
 // FieldError says what is wrong with one field of a Config. New returns all of them joined (errors.Join), so that a

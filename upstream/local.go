@@ -328,6 +328,6 @@ func (l *local) info() LinkInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.facts()
-	i.Local, i.Up, i.LastHeard = true, l.up, l.answered
+	i.Local, i.Up, i.LastHeard, i.Standing = true, l.up, l.answered, len(l.stands.known)
 	return i
 }

@@ -127,6 +127,7 @@ type LinkInfo struct {
 	Failures  int       // attempts to make a session in a row that failed
 	LastError string    // of the newest attempt or the session's end
 	Legs      LegCounts
+	Standing  int // at a local mitigator: what is or may be in force there, wanted or not
 	InFlight  int // requests that wait for an answer
 	CUIDs     int // cuids in use
 	Blind     int // of these, cuids whose list of mitigations cannot be had: their mitigations are asked for one by one

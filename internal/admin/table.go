@@ -111,6 +111,9 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		if u.Drained {
 			state += ",drained"
 		}
+		if u.Leaving {
+			state += ",leaving"
+		}
 		states := make([]string, 0, len(u.Legs))
 		for s, n := range u.Legs {
 			if n > 0 {

@@ -49,10 +49,10 @@ func TestTables(t *testing.T) {
 			"two down - - draft04 - - - no route",
 		}},
 		"mitigators": {func(b *bytes.Buffer) error {
-			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "scrubber", Up: true, Local: true, Drained: true}})
+			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "scrubber", Up: true, Local: true, Drained: true, Leaving: true}})
 		}, []string{
 			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
-			"scrubber up,local,drained - - - - - - -",
+			"scrubber up,local,drained,leaving - - - - - - -",
 		}},
 		"an explanation": {func(b *bytes.Buffer) error {
 			return WriteExplanation(b, FormatTable, Explanation{Allowed: true, Code: "2.01", Steps: []Step{

@@ -62,4 +62,5 @@ type Uplink struct {
 	InFlight  int            `json:"in_flight"`
 	Local     bool           `json:"local,omitempty"`   // a mitigator of our own
 	Drained   bool           `json:"drained,omitempty"` // by the operator's command
+	Leaving   bool           `json:"leaving,omitempty"` // not configured any more, and kept until nothing stands there
 }

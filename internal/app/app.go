@@ -148,7 +148,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			Policy: a.cfg.Policy, Identities: n.identities, NodeID: a.cfg.NodeID, HideTopology: a.cfg.HideTopology,
 			AnswerWait: a.cfg.Mitigation.AnswerWait, Terminating: a.cfg.Mitigation.Terminating,
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
-			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID, Fits: a.fits,
+			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID, Fits: fits(a.cfg.Uplinks),
 		},
 		Store: a.store, Resolver: resolver{a.resolver, a.metrics}, Authorizer: authorizer{a.authorizer}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
 	})

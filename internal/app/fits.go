@@ -7,16 +7,21 @@ import (
 	"github.com/dotsgate/dotsgate/wire"
 )
 
-// fits reports whether a leg's request goes to an uplink as one datagram. Over TCP and to a local mitigator everything does.
+// fits tells of the uplinks of a configuration whether a leg's request goes there as one datagram. Over TCP and to a local mitigator
+// everything does.
 //
 // RFC 9132, Section 4.4.1: a request is to fit one datagram, which is what arrives under attack.
-func (a *App) fits(uplink string, l dots.Leg) bool {
-	for _, u := range a.now.Load().cfg.Uplinks {
-		if u.Name == uplink {
-			return u.Transport == config.TransportTLS || inOneDatagram(profile(u.Profile), l)
+func fits(uplinks []config.Uplink) func(uplink string, l dots.Leg) bool {
+	measured := map[string]wire.Profile{}
+	for _, u := range uplinks {
+		if u.Transport != config.TransportTLS {
+			measured[u.Name] = profile(u.Profile)
 		}
 	}
-	return true
+	return func(uplink string, l dots.Leg) bool {
+		p := measured[uplink]
+		return p == nil || inOneDatagram(p, l)
+	}
 }
 
 // inOneDatagram measures a leg's request as it is sent over UDP. What a dialect cannot say is refused when it is to be sent.

@@ -22,12 +22,11 @@ func legOf(uplink string, prefixes int) dots.Leg {
 
 // TestFits: RFC 9132, Section 4.4.1: over UDP a request has one datagram. Over TCP, and to a mitigator of our own, nothing is too large.
 func TestFits(t *testing.T) {
-	a := &App{}
-	a.now.Store(&inForce{cfg: &config.Config{Uplinks: []config.Uplink{
+	fits := fits([]config.Uplink{
 		{Name: "udp", Transport: config.TransportDTLS, Profile: config.ProfileRFC9132},
 		{Name: "tcp", Transport: config.TransportTLS, Profile: config.ProfileRFC9132},
 		{Name: "old", Transport: config.TransportDTLS, Profile: config.ProfileDraft04},
-	}}})
+	})
 	for _, tt := range []struct {
 		uplink   string
 		prefixes int
@@ -41,18 +40,18 @@ func TestFits(t *testing.T) {
 		{"tcp", 100, true},
 		{"scrubber", 1000, true},
 	} {
-		if got := a.fits(tt.uplink, legOf(tt.uplink, tt.prefixes)); got != tt.want {
+		if got := fits(tt.uplink, legOf(tt.uplink, tt.prefixes)); got != tt.want {
 			t.Errorf("%d prefixes fit at %s: %v", tt.prefixes, tt.uplink, got)
 		}
 	}
 	// What travels beside the target counts: the same prefixes with a cdid in front.
 	edge := 0
-	for a.fits("udp", legOf("udp", edge+1)) {
+	for fits("udp", legOf("udp", edge+1)) {
 		edge++
 	}
 	l := legOf("udp", edge)
 	l.CDID = "the identifier of a client's credential"
-	if a.fits("udp", l) {
+	if fits("udp", l) {
 		t.Errorf("%d prefixes fit with a cdid, and %d do not without", edge, edge+1)
 	}
 }

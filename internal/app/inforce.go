@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/dotsgate/dotsgate/gateway"
 	"github.com/dotsgate/dotsgate/internal/aaa"
@@ -26,7 +29,11 @@ type inForce struct {
 	authorizer *aaa.Authorizer // nil: nobody is asked
 	asked      string          // print of how the authorizer was made
 	resolved   string          // and the resolver
+	renewals   []renewal
 }
+
+// renewal are credentials that live sessions and listeners have, and what is to be in their place.
+type renewal struct{ live, read *coap.Credentials }
 
 // line is how an uplink is reached.
 type line struct {
@@ -65,6 +72,40 @@ func (a *App) prepare(cfg *config.Config, old *inForce) (*inForce, error) {
 	return n, nil
 }
 
+// retain keeps the lines of old whose uplinks are not configured any more, so that what stands there can be ended. They are as they were made:
+// their files may be gone, too.
+func (n *inForce) retain(old *inForce) (err error) {
+	known := len(n.lines)
+	if n.cfg, err = n.cfg.Retain(old.cfg); err != nil {
+		return err
+	}
+	for _, l := range old.lines {
+		if name := l.link.Name; n.line(name) == nil {
+			n.lines = append(n.lines, l)
+			n.identities[name] = old.identities[name]
+		}
+	}
+	if len(n.lines)-known != len(n.cfg.Leaving()) {
+		return errors.New("uplinks in force and uplinks configured differ")
+	}
+	return nil
+}
+
+// without is n without some of the uplinks that leave.
+func (n *inForce) without(names []string) (*inForce, error) {
+	next := *n
+	var err error
+	if next.cfg, err = n.cfg.Release(names); err != nil {
+		return nil, err
+	}
+	next.lines = slices.DeleteFunc(slices.Clone(n.lines), func(l *line) bool { return slices.Contains(names, l.link.Name) })
+	next.identities = maps.Clone(n.identities)
+	for _, name := range names {
+		delete(next.identities, name)
+	}
+	return &next, nil
+}
+
 // newLines makes the lines of all uplinks and mitigators.
 func (a *App) newLines(cfg *config.Config) ([]*line, error) {
 	var lines []*line
@@ -85,19 +126,32 @@ func (a *App) newLines(cfg *config.Config) ([]*line, error) {
 	return lines, nil
 }
 
-// keep takes from what is in force the lines that are made alike, so that their sessions live on, and gives them the credentials that
-// were read for them. From here on n is in force.
+// keep takes from what is in force the lines that are made alike, so that their sessions live on. Their credentials, and the listeners', are
+// those of before until renew.
 func (n *inForce) keep(old *inForce) {
-	old.listeners.Use(n.listeners)
-	n.listeners = old.listeners
-	for i, l := range n.lines {
-		if was := old.line(l.link.Name); was != nil && was.link.Fingerprint == l.link.Fingerprint {
-			if was.credentials != nil {
-				was.credentials.Use(l.credentials)
-			}
-			n.lines[i] = was
-		}
+	n.renewals = nil
+	if n.listeners != old.listeners {
+		n.renewals = append(n.renewals, renewal{old.listeners, n.listeners})
+		n.listeners = old.listeners
 	}
+	for i, l := range n.lines {
+		was := old.line(l.link.Name)
+		if was == nil || was == l || was.link.Fingerprint != l.link.Fingerprint {
+			continue
+		}
+		if was.credentials != nil {
+			n.renewals = append(n.renewals, renewal{was.credentials, l.credentials})
+		}
+		n.lines[i] = was
+	}
+}
+
+// renew gives what was kept the credentials that were read for it.
+func (n *inForce) renew() {
+	for _, r := range n.renewals {
+		r.live.Use(r.read)
+	}
+	n.renewals = nil
 }
 
 // line finds a line by its uplink's name; nil: there is none.
@@ -121,7 +175,7 @@ func (n *inForce) links() []upstream.LinkConfig {
 
 // rules is what the core takes of it.
 func (n *inForce) rules() gateway.Rules {
-	return gateway.Rules{Policy: n.cfg.Policy, Identities: n.identities, Unmirrored: unmirrored(n.cfg.Uplinks)}
+	return gateway.Rules{Policy: n.cfg.Policy, Identities: n.identities, Unmirrored: unmirrored(n.cfg.Uplinks), Fits: fits(n.cfg.Uplinks)}
 }
 
 // newLine makes a dialer for an uplink.

@@ -94,12 +94,14 @@ func (a *App) Uplinks(ctx context.Context) ([]admin.Uplink, error) {
 	if err := a.gateway.Look(ctx, func(c *gateway.Core) { drained = c.Drained() }); err != nil {
 		return nil, err
 	}
+	leaving := a.now.Load().cfg.Leaving()
 	infos := a.upstream.Links()
 	shown := make([]admin.Uplink, len(infos))
 	for i, l := range infos {
 		u := admin.Uplink{
 			Name: l.Name, Up: l.Up, Profile: l.Profile, Remote: l.Remote, Since: l.Since, LastHeard: l.LastHeard,
-			Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Local: l.Local, Drained: slices.Contains(drained, l.Name), Legs: map[string]int{
+			Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Local: l.Local, Drained: slices.Contains(drained, l.Name),
+			Leaving: slices.Contains(leaving, l.Name), Legs: map[string]int{
 				"wanted": l.Legs[upstream.LegWanted], "placed": l.Legs[upstream.LegPlaced],
 				"refused": l.Legs[upstream.LegRefused], "withdrawing": l.Legs[upstream.LegWithdrawing],
 			},

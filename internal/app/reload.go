@@ -24,11 +24,13 @@ func (a *App) SetLevel(level *slog.LevelVar) { a.level = level }
 // Reload reads the configuration file again, with all that it names, and puts it in force:
 //
 //  1. read and check the whole file, and make what can fail: where anything is wrong nothing has changed, and the error says all of it;
-//  2. take over what is made alike, so that its sessions live on, with the credentials that were read;
+//  2. take over what is made alike, so that its sessions live on, and what is not configured any more, so that it can be emptied;
 //  3. start what is new, so that the core finds it when it wants something there;
 //  4. let the core take the new policy: mitigations that are no longer allowed end, the others go where they belong now;
-//  5. close the sessions of clients that are gone;
-//  6. end what is no longer used.
+//  5. use the credentials that were read, and close the sessions of clients that are gone;
+//  6. end what is no longer used, and what is not configured any more once nothing stands there (see watchLeaving).
+//
+// What the core refuses, because it is busy, is undone: then nothing has changed. What it took is in force, even where the store fails.
 //
 // What needs a restart is named in the log and stays as it was. Live sessions of clients and unchanged uplinks go on. Its error is a
 // config.Errors where the file is to blame.
@@ -50,8 +52,14 @@ func (a *App) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := next.retain(old); err != nil {
+		return err
+	}
 	if err := a.exchange(ctx, old, next); err != nil {
 		return err
+	}
+	if names := next.cfg.Leaving(); len(names) > 0 {
+		a.log.Warn("uplinks that are not configured any more are kept until nothing stands there", "uplinks", strings.Join(names, ", "))
 	}
 	a.tellExpiries(next)
 	if a.level != nil {
@@ -60,7 +68,7 @@ func (a *App) reload(ctx context.Context) error {
 	if fixed := needRestart(a.cfg, cfg); len(fixed) > 0 {
 		a.log.Warn("changed settings take effect after a restart", "settings", strings.Join(fixed, ", "))
 	}
-	a.log.Info("configuration reloaded", "uplinks", len(next.lines), "domains", cfg.Domains())
+	a.log.Info("configuration reloaded", "uplinks", len(cfg.Uplinks)+len(cfg.Mitigators), "domains", cfg.Domains())
 	return nil
 }
 
@@ -75,17 +83,31 @@ func (a *App) exchange(ctx context.Context, old, next *inForce) error {
 		return fmt.Errorf("reloading the uplinks: %w", err)
 	}
 	a.now.Store(next)
-	if err := a.renew(ctx, next); err != nil {
+	err := a.renew(ctx, next)
+	if isBusy(err) {
 		a.abandon(next, old)
 		return fmt.Errorf("reloading the policy: %w", err)
 	}
+	next.renew() // the core took the rest, or will: there is no way back
 	a.downstream.Reidentify()
-	if err := a.upstream.Reload(next.links()); err != nil {
-		return fmt.Errorf("reloading the uplinks: %w", err)
-	}
+	err = errors.Join(err, a.upstream.Reload(next.links()))
 	a.end(old, next)
+	if err != nil {
+		return changedError{err}
+	}
 	return nil
 }
+
+// changedError is what went wrong after the new configuration was in force.
+type changedError struct{ err error }
+
+// Error says what went wrong, and what holds.
+func (e changedError) Error() string {
+	return "the new configuration is in force, but: " + e.err.Error()
+}
+
+// Unwrap returns what went wrong.
+func (e changedError) Unwrap() error { return e.err }
 
 // abandon goes back to what was in force.
 func (a *App) abandon(next, old *inForce) {
@@ -110,24 +132,32 @@ func (a *App) end(gone, used *inForce) {
 	}
 }
 
-// renew lets the core take the policy. When it is busy it is asked again.
+// renew lets the core take the policy. While it is busy it is asked again, until ctx ends or for reloadWithin. Once it has the policy it is waited
+// for, whoever is gone meanwhile.
 func (a *App) renew(ctx context.Context, n *inForce) error {
-	ctx, cancel := context.WithTimeout(ctx, reloadWithin)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadWithin)
 	defer cancel()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {
-		err := a.gateway.Reload(ctx, n.rules())
-		var refused *dots.Error
-		if !errors.As(err, &refused) || refused.Code != dots.CodeUnavailable {
+		err := a.gateway.Reload(patience, n.rules())
+		if !isBusy(err) {
 			return err
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
 			return err
+		case <-patience.Done():
+			return err
 		}
 	}
+}
+
+// isBusy reports whether the core has refused to take anything in. A store that fails is unavailable, too, but of what the core has taken.
+func isBusy(err error) bool {
+	var refused *dots.Error
+	return errors.As(err, &refused) && refused.Code == dots.CodeUnavailable && refused.Text == "busy"
 }
 
 // union adds to links those others whose names are not among them.
@@ -186,6 +216,10 @@ func (a *App) ReloadOn(ctx context.Context, signals <-chan os.Signal) {
 
 // tellReload logs why a reload was refused.
 func (a *App) tellReload(err error) {
+	if changed := (changedError{}); errors.As(err, &changed) {
+		a.log.Error("configuration changed, but not everything that follows from it was done", "error", changed.err.Error())
+		return
+	}
 	for _, e := range each(err) {
 		a.log.Error("reloading failed, the old configuration stays in force", "error", e)
 	}

@@ -184,6 +184,14 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
+// has is an error where the log does not have some words.
+func (l *logBuffer) has(words string) error {
+	if !strings.Contains(l.String(), words) {
+		return fmt.Errorf("the log has no %q", words)
+	}
+	return nil
+}
+
 // order fails where the lines that hold these words do not come in this order.
 func (l *logBuffer) order(t testing.TB, words ...string) {
 	t.Helper()

@@ -65,9 +65,13 @@ func (a *App) retranslate(ctx context.Context) {
 	next := *old
 	next.cfg = cfg
 	a.now.Store(&next)
-	if err := a.renew(ctx, &next); err != nil {
+	switch err := a.renew(ctx, &next); {
+	case isBusy(err):
 		a.now.Store(old)
 		a.log.Error("changing the address translation failed, the old one stays in force", "error", err.Error())
+		return
+	case err != nil: // it is in force: see Reload
+		a.log.Error("new address translation is in force, but what follows from it is not stored", "error", err.Error())
 		return
 	}
 	a.log.Info("address translation read again")

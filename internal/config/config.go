@@ -44,6 +44,7 @@ type Config struct {
 
 	words    policy.Config // what Policy was made of
 	natFiles []natFile     // where some of it is from
+	leaving  []string      // uplinks and mitigators that it does not name, see Retain
 }
 
 // Listener is where clients come in.
