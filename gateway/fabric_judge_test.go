@@ -393,11 +393,14 @@ func (f *fabric) nothingBeyond(k dots.LegKey, l dots.Leg, s *simLeg) {
 			wanted = wanted.or(w.soft)
 		}
 		texts, all = append(texts, w.texts...), all.or(w.service)
-		if m := f.core.mits[key]; m != nil && m.phase == live && m.hopLimit < l.HopLimit && f.mode == policy.CUIDAggregate {
+		if m := f.core.mits[key]; m != nil && m.hopLimit < l.HopLimit && slices.Contains(m.legs, k) {
 			f.fail("%v has hop limit %d, its member %v %d", k, l.HopLimit, key, m.hopLimit)
 		}
 	}
 	if beyond := s.area.minus(wanted); !beyond.empty() || !s.within(all) {
+		for _, m := range f.core.leg(k).members {
+			f.say("member %v phase %v fired %v armed %v %s", m.key, m.phase, m.fired, m.asked.OnSignalLoss, told(m.asked))
+		}
 		f.fail("%v covers %s or %+v beyond %+v, which nobody asks for", k, areaText(beyond), s.service, all)
 	}
 	for _, t := range s.texts {

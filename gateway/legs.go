@@ -20,6 +20,9 @@ func (c *Core) leg(k dots.LegKey) *leg {
 func (c *Core) makeLeg(p plot, part policy.Footprint, members []*mitigation, replaced []*leg) *leg {
 	l := c.newLeg(p, part, members)
 	for _, r := range replaced {
+		if !r.settleAt.IsZero() { // it has what is kept of that one for a while
+			l.settleAt = l.calm
+		}
 		c.delist(r)
 		c.due.arm(r)
 		if k := r.after; c.leg(k) != nil {

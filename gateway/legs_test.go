@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -117,5 +118,29 @@ func TestSmallerHopLimitBesideOneForEver(t *testing.T) {
 		q.Lifetime = dots.Some(dots.Indefinite)
 		r.asks(client, q, uint8(7-i))
 		r.stand(r.newest())
+	}
+}
+
+// TestNewcomerToWhatIsKeptForAWhile: what a client that left wanted is kept for a moment, also in the leg that takes the place of its leg; not for ever.
+func TestNewcomerToWhatIsKeptForAWhile(t *testing.T) {
+	r := newRig(t, CoreConfig{Policy: testPolicyFor(t, func(c *policy.Config) {
+		c.Domains[0].OnOverlap = policy.OverlapMerge
+		c.Domains[0].Clients = append(c.Domains[0].Clients, policy.ClientEntry{Name: "c", CertNames: []string{"c"}})
+	})})
+	r.step(LinkUp{"up"})
+	r.asks("a", put(1, "192.0.2.0/28"), 9)
+	r.stand(r.newest())
+	r.asks("b", put(1, "192.0.2.8/29"), 9)
+	r.step(Withdraw{r.ticket("delete"), dots.MitigationKey{Client: dots.Client{Name: "a", CUID: "cuid-a"}, MID: 1}})
+	r.advance(0)
+	q := put(1, "192.0.2.64/32")
+	q.Target.Prefixes = append(q.Target.Prefixes, netip.MustParsePrefix("192.0.2.9/32"))
+	r.asks("c", q, 9)
+	for _, want := range []string{"192.0.2.0/28,192.0.2.64/32", "192.0.2.8/29,192.0.2.64/32"} {
+		if got := targetText(r.newest().Request.Target); got != want {
+			t.Errorf("wanted %s, not %s", got, want)
+		}
+		r.stand(r.newest())
+		r.advance(10 * time.Second)
 	}
 }
