@@ -76,11 +76,16 @@ type result struct {
 	server   time.Duration // processor time of the server under test
 	load     time.Duration // of this process: load and upstream
 	foreign  time.Duration // of all others
+	// instructions of the server in user mode; 0: not counted.
+	instructions float64
 }
 
 // perSecond and perCore are requests per second of time, and per second of the server's processor time.
 func (r result) perSecond() float64 { return float64(r.requests) / r.took.Seconds() }
 func (r result) perCore() float64   { return float64(r.requests) / r.server.Seconds() }
+
+// thousands is how many thousand instructions of the server a request took.
+func (r result) thousands() float64 { return r.instructions / float64(r.requests) / 1000 }
 
 // drive keeps so many requests in flight on every session for a while.
 func (c *client) drive(length time.Duration, ask asker, want coap.Code) result {
@@ -93,6 +98,7 @@ func (c *client) drive(length time.Duration, ask asker, want coap.Code) result {
 	}
 	times := make([][]time.Duration, len(c.sessions)*inFlight)
 	errs := make([]error, len(times))
+	count := countInstructions(c.t, c.cmd.Process.Pid)
 	busy, own, cpu, begin := machineBusy(c.t), ownCPU(c.t), c.cpu(), time.Now()
 	var all sync.WaitGroup
 	for i, s := range c.sessions {
@@ -106,6 +112,7 @@ func (c *client) drive(length time.Duration, ask asker, want coap.Code) result {
 	all.Wait()
 	r := result{took: time.Since(begin), server: c.cpu() - cpu, load: ownCPU(c.t) - own}
 	r.foreign = max(machineBusy(c.t)-busy-r.server-r.load, 0)
+	r.instructions = count.stop()
 	if err := errors.Join(errs...); err != nil {
 		c.t.Fatalf("%.500s; the server said: %s", err, c.said())
 	}
