@@ -51,6 +51,7 @@ func (c *Core) withdrawAnswered(l *leg, a dots.LegAnswer) {
 
 // stands notes that a leg is in force, and withdraws what it replaced. Who waits for it is answered at the end of the step.
 func (c *Core) stands(l *leg, a dots.LegAnswer) {
+	again := l.state == placed && len(l.newcomers) == 0 && !l.vanished
 	if l.state != placed {
 		l.state = placed
 		l.placedAt = c.now
@@ -67,13 +68,13 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 	if !l.current {
 		return
 	}
-	c.observe(l.members, func() {
-		if a.Conflict.Set {
-			l.report.Conflict = a.Conflict
-		}
-	}, a.Conflict.Set)
+	if a.Conflict.Set {
+		c.observe(l.members, func() { l.report.Conflict = a.Conflict }, true)
+	}
 	for _, m := range l.members {
-		c.touch(m)
+		if !again || m.fresh || len(m.wait) > 0 { // a refresh changes nothing for the others
+			c.touch(m)
+		}
 	}
 }
 

@@ -99,10 +99,10 @@ func (c *crowd) drop(a dots.Ask) {
 	}
 }
 
-// common is the target that the crowd has in common, and host one of the many beside it.
+// common is the target that the crowd has in common, and target one of the many beside it.
 var common = netip.MustParsePrefix("10.255.0.1/32")
 
-func host(i int) netip.Prefix {
+func target(i int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
 }
 
@@ -140,7 +140,7 @@ func BenchmarkMergedTable(b *testing.B) {
 		b.StartTimer()
 		for k := range each {
 			for i := range clients {
-				c.put(c.ask(i, uint32(k), 80, host(i%(clients/10)*each+k)))
+				c.put(c.ask(i, uint32(k), 80, target(i%(clients/10)*each+k)))
 			}
 		}
 	}
@@ -181,7 +181,7 @@ func BenchmarkJoinBesideTable(b *testing.B) {
 		c := newCrowd(b, n/10+11)
 		c.gather(10)
 		for i := range n {
-			c.put(c.ask(11+i/10, uint32(2+i%10), 80, host(i)))
+			c.put(c.ask(11+i/10, uint32(2+i%10), 80, target(i)))
 		}
 		for what, port := range ports {
 			b.Run(fmt.Sprintf("%s/table=%d", what, n), func(b *testing.B) { joinAndLeave(b, c, c.ask(10, 1, port, common)) })
@@ -194,7 +194,7 @@ var ports = map[string]uint16{"same": 80, "more": 443}
 
 // BenchmarkJoinCrowd is the cost of a change of a leg that many share: it grows with them, and not with their square.
 func BenchmarkJoinCrowd(b *testing.B) {
-	for _, n := range []int{1, 10, 100, 1000, 10000} {
+	for _, n := range []int{1, 10, 100, 1000} {
 		c := newCrowd(b, n+1)
 		c.gather(n)
 		for what, port := range ports {
@@ -205,7 +205,7 @@ func BenchmarkJoinCrowd(b *testing.B) {
 
 // BenchmarkRefreshCrowd refreshes one mitigation of a leg that many share, with an end that no other one's is later than.
 func BenchmarkRefreshCrowd(b *testing.B) {
-	for _, n := range []int{1, 10, 100, 1000, 10000} {
+	for _, n := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
 			c := newCrowd(b, n)
 			var asks []dots.Ask
@@ -226,7 +226,7 @@ func BenchmarkRefreshCrowd(b *testing.B) {
 // BenchmarkCrowd lets clients ask for one target, one after the other, and withdraw, one after the other: what an attack does at its begin
 // and its end.
 func BenchmarkCrowd(b *testing.B) {
-	for _, n := range []int{10, 100, 1000, 10000} {
+	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			var join, leave, end time.Duration
 			for b.Loop() {
@@ -302,7 +302,7 @@ func BenchmarkWide(b *testing.B) {
 		b.Run(fmt.Sprintf("covers=%d", n), func(b *testing.B) {
 			c := newCrowd(b, n+1)
 			for i := range n {
-				c.put(c.ask(i, 1, 80, host(i*2)))
+				c.put(c.ask(i, 1, 80, target(i*2)))
 			}
 			c.wait(time.Minute)
 			joinAndLeave(b, c, c.ask(n, 1, 80, slices.Concat([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")})...))

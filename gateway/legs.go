@@ -99,10 +99,10 @@ func (m *mitigation) toAsk(now time.Time) dots.Lifetime {
 	return 1
 }
 
-// freshen tells the uplink again how a leg is to stand where its members need more than was asked for last: a longer lifetime, or a smaller
+// freshen tells the uplink again how a leg is to stand where some of its members need more than was asked for last: a longer lifetime, or a smaller
 // Hop-Limit. While clients come and go a longer lifetime has time, if what was asked for lasts a while.
-func (c *Core) freshen(l *leg) {
-	hop, longer := l.needs()
+func (c *Core) freshen(l *leg, of ...*mitigation) {
+	hop, longer := l.needs(of)
 	switch lasts := l.until.Sub(c.now) > recreateGap; {
 	case hop:
 		c.tell(l)
@@ -115,9 +115,9 @@ func (c *Core) freshen(l *leg) {
 	}
 }
 
-// needs reports whether a leg's members need a smaller Hop-Limit or a longer lifetime than was asked for last.
-func (l *leg) needs() (hop, longer bool) {
-	for _, m := range l.members {
+// needs reports whether members of a leg need a smaller Hop-Limit or a longer lifetime than was asked for last.
+func (l *leg) needs(of []*mitigation) (hop, longer bool) {
+	for _, m := range of {
 		hop = hop || m.hopLimit < l.want.HopLimit
 		longer = longer || !l.until.IsZero() && (m.expires.IsZero() || m.expires.After(l.until))
 	}

@@ -87,12 +87,7 @@ func (c *Core) setMembers(l *leg, members []*mitigation) {
 	}
 	l.newcomers = in(slices.Concat(l.newcomers, joined), members)
 	l.members = members
-	if l.state == placed && l.done == l.want.Revision {
-		c.freshen(l)
-		if l.done == l.want.Revision {
-			l.newcomers = nil // they stand at once
-		}
-	}
+	c.inForce(l, joined)
 	for _, m := range joined {
 		c.touch(m)
 	}

@@ -78,6 +78,6 @@ func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) {
 	if efficacy || len(l.members) == 1 {
 		c.tell(l)
 	} else {
-		c.freshen(l)
+		c.freshen(l, m)
 	}
 }

@@ -93,13 +93,14 @@ func changeOf(changes map[plot]*change, p plot) *change {
 // reshare computes a mitigation's shares and notes the plots that change by it.
 func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
 	want := c.sharesOf(m)
-	for p, part := range m.shares {
-		if now, ok := want[p]; !ok || m.stale || !sameFootprint(now, part) {
+	for _, p := range sortedPlots(m.shares) {
+		now, ok := want[p]
+		if m.stale || ok && !sameFootprint(now, m.shares[p]) || !ok && !c.departs(m, p) {
 			changeOf(changes, p).mits[m] = true
 		}
 	}
-	for p := range want {
-		if _, ok := m.shares[p]; !ok || m.stale {
+	for _, p := range sortedPlots(want) {
+		if _, ok := m.shares[p]; m.stale || !ok && !c.joins(m, p, want[p]) {
 			changeOf(changes, p).mits[m] = true
 		}
 	}
@@ -109,6 +110,11 @@ func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
 		}
 	}
 	m.shares, m.stale = want, false
+}
+
+// sortedPlots lists the plots of shares in their order.
+func sortedPlots(of map[plot]policy.Footprint) []plot {
+	return slices.SortedFunc(maps.Keys(of), comparePlots)
 }
 
 // wants reports whether a mitigation needs something in a leg's plot.
@@ -129,7 +135,7 @@ func (c *Core) settled(m *mitigation) {
 		return
 	}
 	for _, k := range m.legs {
-		c.freshen(c.leg(k))
+		c.freshen(c.leg(k), m)
 	}
 	if (m.fresh || len(m.wait) > 0) && !c.waitsFor(m) {
 		c.accepted(m)

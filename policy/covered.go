@@ -1,0 +1,26 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Covered reports whether legs give a share all that it needs as they are, so that Arrange would keep them and make it a member of all of them: each
+// of its prefixes lies in one of theirs whole, and they have its ports and protocols. The legs are all those that the share overlaps, under one cuid.
+// It is false wherever names or URIs are among what any of them asks for: that is for Arrange to say.
+func Covered(share Footprint, legs []Footprint) bool {
+	if share.textual() || len(legs) == 0 || len(share.Target.Prefixes) == 0 {
+		return false
+	}
+	var all []netip.Prefix
+	asked := serviceOf(share.Target)
+	for _, l := range legs {
+		has := serviceOf(l.Target)
+		if l.textual() || !has.or(asked).equal(has) {
+			return false
+		}
+		all = append(all, masked(l.Target.Prefixes)...)
+	}
+	all = outermost(all)
+	return !slices.ContainsFunc(masked(share.Target.Prefixes), func(p netip.Prefix) bool { return !holds(all, p) })
+}
