@@ -133,7 +133,6 @@ func BenchmarkMergedTable(b *testing.B) {
 	var before, after runtime.MemStats
 	for b.Loop() {
 		b.StopTimer()
-		c = nil
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		c = newCrowd(b, clients)

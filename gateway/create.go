@@ -88,8 +88,8 @@ func (m *mitigation) setExpiry(now time.Time) {
 // that is terminating now, within the bound (RFC 9132, Section 4.4.4).
 func (c *Core) periodFor(key dots.MitigationKey, g policy.Grant) time.Duration {
 	period := c.cfg.Terminating
-	for _, k := range c.index.Overlaps(g.Domain, g.Expanded) {
-		if o := c.mits[k]; o != nil && o.phase == terminating && o.key.Client == key.Client {
+	for _, k := range c.ownOverlaps(key.Client, g.Domain, g.Expanded) {
+		if o := c.mits[k]; o != nil && o.phase == terminating {
 			period = max(period, min(2*o.period, c.cfg.TerminatingMax))
 		}
 	}

@@ -138,9 +138,9 @@ func (c *Core) clientLost(client string) {
 func (c *Core) fire(m *mitigation) {
 	c.out.note(slog.LevelWarn, "client lost, armed mitigation triggered", keyAttrs(m.key)...)
 	c.accepted(m)
-	for _, k := range c.index.Overlaps(m.grant.Domain, m.grant.Expanded) {
+	for _, k := range c.ownOverlaps(m.key.Client, m.grant.Domain, m.grant.Expanded) {
 		o := c.mits[k]
-		if o == nil || o == m || o.phase != live || o.key.Client != m.key.Client || o.asked.OnSignalLoss {
+		if o == nil || o == m || o.phase != live || o.asked.OnSignalLoss {
 			continue
 		}
 		o.heir = m

@@ -27,7 +27,7 @@ type LegInfo struct {
 	Status   dots.Status
 	Revision uint64
 	Heard    time.Time // of the uplink's newest report; zero: none since the start
-	// Members are those that the leg carries, sorted.
+	// Members are those that the leg carries, sorted. All that is told of a leg at a time shares one list, which must not be changed.
 	Members []dots.MitigationKey
 }
 
@@ -59,12 +59,17 @@ func (l *leg) info() LegInfo {
 // Mitigations lists all mitigations at a time, sorted by client, cuid and mid. The caller owns the list.
 func (c *Core) Mitigations(now time.Time) []MitigationInfo {
 	infos := make([]MitigationInfo, 0, len(c.mits))
+	told := map[*leg]LegInfo{} // once each: what many share is not listed for each of them
 	for _, m := range c.mits {
 		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: m.expires, HopLimit: m.hopLimit, Waiting: len(m.wait)}
 		i.Report.Lifetime, i.Recursed, i.To = m.remaining(now), m.recursed, m.to
 		for _, k := range slices.Concat(m.legs, m.past) {
-			if l := c.leg(k); l != nil {
-				i.Legs = append(i.Legs, l.info())
+			l := c.leg(k)
+			if _, known := told[l]; l != nil && !known {
+				told[l] = l.info()
+			}
+			if l != nil {
+				i.Legs = append(i.Legs, told[l])
 			}
 		}
 		infos = append(infos, i)

@@ -93,14 +93,8 @@ func changeOf(changes map[plot]*change, p plot) *change {
 // reshare computes a mitigation's shares and notes the plots that change by it.
 func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
 	want := c.sharesOf(m)
-	for _, p := range sortedPlots(m.shares) {
-		now, ok := want[p]
-		if m.stale || ok && !sameFootprint(now, m.shares[p]) || !ok && !c.departs(m, p) {
-			changeOf(changes, p).mits[m] = true
-		}
-	}
-	for _, p := range sortedPlots(want) {
-		if _, ok := m.shares[p]; m.stale || !ok && !c.joins(m, p, want[p]) {
+	for _, p := range slices.Concat(sortedPlots(m.shares), sortedPlots(want)) {
+		if c.upsets(m, p, want) {
 			changeOf(changes, p).mits[m] = true
 		}
 	}
@@ -110,6 +104,21 @@ func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
 		}
 	}
 	m.shares, m.stale = want, false
+}
+
+// upsets reports whether a plot has to be arranged for a mitigation to get what it wants of it from now on.
+func (c *Core) upsets(m *mitigation, p plot, want map[plot]policy.Footprint) bool {
+	was, had := m.shares[p]
+	now, wants := want[p]
+	switch {
+	case m.stale:
+		return true
+	case had && wants:
+		return !sameFootprint(was, now)
+	case had:
+		return !c.departs(m, p)
+	}
+	return !c.joins(m, p, now)
 }
 
 // sortedPlots lists the plots of shares in their order.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -22,15 +23,27 @@ func (v view) Mitigations(c dots.Client) int { return v.c.liveOf[c.Name] }
 func (v view) CUIDs(client string) int { return len(v.c.cuidsOf[client]) }
 
 func (v view) Overlaps(domain string, t policy.Expanded) []policy.Overlap {
+	return v.overlaps(v.c.index.Overlaps(domain, t))
+}
+
+// OwnOverlaps leaves out at once what is not asked for: of a crowd that shares a target that is nearly all.
+func (v view) OwnOverlaps(cl dots.Client, domain string, t policy.Expanded) []policy.Overlap {
+	return v.overlaps(v.c.ownOverlaps(cl, domain, t))
+}
+
+func (v view) overlaps(keys []dots.MitigationKey) []policy.Overlap {
 	var found []policy.Overlap
-	for _, k := range v.c.index.Overlaps(domain, t) {
-		m := v.c.mits[k]
-		if m == nil || m.phase != live {
-			continue
+	for _, k := range keys {
+		if m := v.c.mits[k]; m != nil && m.phase == live {
+			found = append(found, overlapOf(m, v.c.now))
 		}
-		found = append(found, overlapOf(m, v.c.now))
 	}
 	return found
+}
+
+// ownOverlaps lists a client's own mitigations that overlap a target.
+func (c *Core) ownOverlaps(cl dots.Client, domain string, t policy.Expanded) []dots.MitigationKey {
+	return slices.DeleteFunc(c.index.Overlaps(domain, t), func(k dots.MitigationKey) bool { return k.Client != cl })
 }
 
 // overlapOf is a mitigation as policy sees it in a conflict.

@@ -14,7 +14,7 @@ import (
 func (c client) judge(v View, a Ask, g *Grant, t *trace) *dots.Error {
 	var others []Overlap
 	var higher dots.Maybe[uint32]
-	for _, o := range v.Overlaps(c.domain.name, g.Expanded) {
+	for _, o := range c.overlaps(v, a, g, t) {
 		t.step("overlap", ResultNote, func() (string, string) { return sayKey(o.Key), c.domain.sayOverlap(a, o, g.Expanded) })
 		switch {
 		case o.Key.Client == a.Client:
@@ -40,6 +40,14 @@ func (c client) judge(v View, a Ask, g *Grant, t *trace) *dots.Error {
 	}
 	err, g.Informs = rejectNew(g.Expanded, others)
 	return err
+}
+
+// overlaps lists the live mitigations that may be in a request's way. Who explains a decision is told of all that overlap.
+func (c client) overlaps(v View, a Ask, g *Grant, t *trace) []Overlap {
+	if n, ok := v.(Narrow); ok && t == nil && c.domain.overlap != OverlapRejectNew {
+		return n.OwnOverlaps(a.Client, c.domain.name, g.Expanded)
+	}
+	return v.Overlaps(c.domain.name, g.Expanded)
 }
 
 // weighOwn sorts one of the client's own overlapping requests.

@@ -14,7 +14,9 @@ func TestCovered(t *testing.T) {
 		change(&f)
 		return f
 	}
-	named := with(func(f *Footprint) { f.Target.FQDNs, f.Expanded.Names = []string{"example.com"}, []string{"example.com"} })
+	named := with(func(f *Footprint) {
+		f.Target.FQDNs, f.Expanded.Names = []string{"example.com"}, []string{"example.com"}
+	})
 	for _, tt := range []struct {
 		name  string
 		share Footprint

@@ -21,6 +21,12 @@ type View interface {
 	Overlaps(domain string, t Expanded) []Overlap
 }
 
+// Narrow is a View that can say less at less cost: Admit asks it so where only the client's own requests may be in the way.
+type Narrow interface {
+	// OwnOverlaps is View.Overlaps for the mitigations of one client.
+	OwnOverlaps(c dots.Client, domain string, t Expanded) []Overlap
+}
+
 // Resolution is the answer for a name.
 type Resolution struct {
 	Addresses []netip.Addr // empty: the name has no address
