@@ -34,11 +34,14 @@ func Explain(ctx context.Context, cfg *config.Config, q admin.Question) (admin.E
 	ask.Request.MID = max(ask.Request.MID, 1)
 	v := idle{}
 	e := cfg.Policy.Explain(v, nil, ask)
+	var failed []admin.Step
 	if len(e.Verdict.Questions) > 0 {
-		v.lookUp(ctx, r, e.Verdict.Questions)
+		failed = v.lookUp(ctx, r, e.Verdict.Questions)
 		e = cfg.Policy.Explain(v, nil, ask)
 	}
-	return showExplanation(e), nil
+	shown := showExplanation(e)
+	shown.Steps = append(failed, shown.Steps...)
+	return shown, nil
 }
 
 // Explain tells the operator what would become of a request now.
@@ -59,14 +62,18 @@ func (a *App) Explain(ctx context.Context, q admin.Question) (admin.Explanation,
 // idle is the state of a gateway that holds nothing but addresses of names.
 type idle map[string]policy.Resolution
 
-// lookUp resolves names.
-func (v idle) lookUp(ctx context.Context, r *resolve.Resolver, names []string) {
+// lookUp resolves names, and says why it could not: here the resolver may be out of reach that the gateway has.
+func (v idle) lookUp(ctx context.Context, r *resolve.Resolver, names []string) (failed []admin.Step) {
 	ctx, cancel := context.WithTimeout(ctx, resolveWithin)
 	defer cancel()
 	for _, n := range names {
 		a, err := r.Lookup(ctx, n)
 		v[n] = policy.Resolution{Addresses: a.Addresses, Failed: err != nil}
+		if err != nil {
+			failed = append(failed, admin.Step{Rule: "resolution", Subject: n, Result: policy.ResultNote, Detail: err.Error()})
+		}
 	}
+	return failed
 }
 
 // Resolved returns what was looked up.
