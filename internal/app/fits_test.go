@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/upstream"
 )
 
 // legOf is a leg for so many prefixes.
@@ -43,6 +45,10 @@ func TestFits(t *testing.T) {
 		if got := fits(tt.uplink, legOf(tt.uplink, tt.prefixes)); got != tt.want {
 			t.Errorf("%d prefixes fit at %s: %v", tt.prefixes, tt.uplink, got)
 		}
+	}
+	// It is measured with the limit that sessions to uplinks have.
+	if most := upstream.SessionLimits().MaxDatagram; most != 0 && most != coap.DefaultMaxDatagram {
+		t.Errorf("sessions begin blocks beyond %d bytes, requests are measured by %d", most, coap.DefaultMaxDatagram)
 	}
 	// What travels beside the target counts: the same prefixes with a cdid in front.
 	edge := 0
