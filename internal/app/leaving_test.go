@@ -154,7 +154,11 @@ func TestReloadBusy(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := gw.Reload(ctx)
+	translated := gw.retranslate(ctx)
 	free()
+	if translated {
+		t.Error("a core without room took a translation")
+	}
 	if !isBusy(err) {
 		t.Fatalf("a core without room took the rules: %v", err)
 	}

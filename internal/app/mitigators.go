@@ -21,7 +21,7 @@ func (a *App) newLocal(m config.Mitigator) (*line, error) {
 	switch {
 	case m.Webhook != nil:
 		w := m.Webhook
-		files = []string{w.CA, w.Cert, w.Key}
+		files = []string{w.CA, w.Cert, w.Key, w.SecretFile}
 		driver, err = hook.NewWebhook(hook.WebhookConfig{
 			Uplink: m.Name, Owner: a.cfg.NodeID, URL: w.URL, StatusURL: w.StatusURL, SecretFile: w.SecretFile,
 			CAFile: w.CA, CertFile: w.Cert, KeyFile: w.Key, Timeout: w.Timeout,
