@@ -101,7 +101,7 @@ func (f *fabric) wish() {
 			w = wish{extent: meant(m.asked.Target), target: m.asked.Target}
 			w.soft = softOf(w.texts)
 		}
-		w.until, w.armed, w.fired = f.now.Add(wishKept), m.asked.OnSignalLoss, m.fired
+		w.mid, w.until, w.armed, w.fired = k.MID, f.now.Add(wishKept), m.asked.OnSignalLoss, m.fired
 		f.wishes[k] = w
 	}
 }
@@ -110,7 +110,6 @@ func (f *fabric) wish() {
 func (f *fabric) past(k dots.MitigationKey, w wish) {
 	if !w.until.Before(f.now) {
 		k.MID = 1<<31 + uint32(len(f.wishes))
-		w.bygone = true
 		f.wishes[k] = w
 	}
 }
@@ -249,7 +248,7 @@ func (f *fabric) over(k dots.MitigationKey, c *claim) {
 // immediate one, which deactivates a triggered one (RFC 9132, Section 4.4.1).
 func (f *fabric) superseded(k dots.MitigationKey, c *claim) bool {
 	for o, w := range f.wishes { // also one that it withdrew at once
-		if o.Client == k.Client && !w.bygone && (o.MID > k.MID || o.MID != k.MID && (w.fired || c.armed)) && f.lately(w) && w.meets(c.extent, c.soft) {
+		if o.Client == k.Client && (w.mid > k.MID || w.mid != k.MID && (w.fired || c.armed)) && f.lately(w) && w.meets(c.extent, c.soft) {
 			return true
 		}
 	}

@@ -80,7 +80,7 @@ type wish struct {
 	target       dots.Target
 	soft         area
 	armed, fired bool
-	bygone       bool // of before its client asked for something else under the same mid
+	mid          uint32
 	until        time.Time
 }
 
