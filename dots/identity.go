@@ -44,7 +44,10 @@ type Client struct {
 
 // Compare orders clients by entry, cuid and cdid.
 func (c Client) Compare(o Client) int {
-	return cmp.Or(strings.Compare(c.Name, o.Name), strings.Compare(c.CUID, o.CUID), strings.Compare(c.CDID, o.CDID))
+	if n := strings.Compare(c.Name, o.Name); n != 0 { // nearly always: it is sorted by this all the time
+		return n
+	}
+	return cmp.Or(strings.Compare(c.CUID, o.CUID), strings.Compare(c.CDID, o.CDID))
 }
 
 // MitigationKey names a mitigation as its client made it.
@@ -55,7 +58,10 @@ type MitigationKey struct {
 
 // Compare orders mitigations by client and mid.
 func (k MitigationKey) Compare(o MitigationKey) int {
-	return cmp.Or(k.Client.Compare(o.Client), cmp.Compare(k.MID, o.MID))
+	if n := k.Client.Compare(o.Client); n != 0 {
+		return n
+	}
+	return cmp.Compare(k.MID, o.MID)
 }
 
 // LegKey names a mitigation request as the gateway makes it to an uplink.

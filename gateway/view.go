@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"slices"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -26,7 +25,7 @@ func (v view) Overlaps(domain string, t policy.Expanded) []policy.Overlap {
 	return v.overlaps(v.c.index.Overlaps(domain, t))
 }
 
-// OwnOverlaps leaves out at once what is not asked for: of a crowd that shares a target that is nearly all.
+// OwnOverlaps costs what is found: of a crowd that shares a target the others are passed over.
 func (v view) OwnOverlaps(cl dots.Client, domain string, t policy.Expanded) []policy.Overlap {
 	return v.overlaps(v.c.ownOverlaps(cl, domain, t))
 }
@@ -43,7 +42,7 @@ func (v view) overlaps(keys []dots.MitigationKey) []policy.Overlap {
 
 // ownOverlaps lists a client's own mitigations that overlap a target.
 func (c *Core) ownOverlaps(cl dots.Client, domain string, t policy.Expanded) []dots.MitigationKey {
-	return slices.DeleteFunc(c.index.Overlaps(domain, t), func(k dots.MitigationKey) bool { return k.Client != cl })
+	return c.index.OverlapsIn(domain, t, func(k dots.MitigationKey) int { return k.Client.Compare(cl) })
 }
 
 // overlapOf is a mitigation as policy sees it in a conflict.

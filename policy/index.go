@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"github.com/gaissmai/bart"
 
@@ -98,31 +100,51 @@ func (x *Index[K]) Delete(key K) {
 
 // Overlaps lists the keys of a domain's entries that overlap e, in the order of the Index. The list is the caller's.
 func (x *Index[K]) Overlaps(domain string, e Expanded) []K {
+	return x.overlaps(domain, e, func(list []K) []K { return list })
+}
+
+// OverlapsIn is Overlaps for a range of keys, and costs what is found in it: side is negative for those before the range, zero for those in it and
+// positive for those after it, in the order of the Index.
+func (x *Index[K]) OverlapsIn(domain string, e Expanded, side func(K) int) []K {
+	return x.overlaps(domain, e, func(list []K) []K {
+		from := sort.Search(len(list), func(i int) bool { return side(list[i]) >= 0 })
+		rest := list[from:]
+		return rest[:sort.Search(len(rest), func(i int) bool { return side(rest[i]) > 0 })]
+	})
+}
+
+// overlaps lists what part leaves of the keys that overlap.
+func (x *Index[K]) overlaps(domain string, e Expanded, part func(list []K) []K) []K {
 	d := x.domains[domain]
 	if d == nil {
 		return nil
 	}
 	var found []K
 	for _, p := range e.Prefixes {
-		found = d.prefixOverlaps(found, p)
+		for list := range d.around(p) {
+			found = append(found, part(list)...)
+		}
 	}
 	for t := range e.texts {
-		found = append(found, d.texts[t]...)
+		found = append(found, part(d.texts[t])...)
 	}
 	return sorted(found, x.compare)
 }
 
-// prefixOverlaps appends the keys whose prefixes hold p or lie in it.
-func (d *domainIndex[K]) prefixOverlaps(found []K, p netip.Prefix) []K {
-	for _, list := range d.prefixes.Supernets(p) { // p itself is among them
-		found = append(found, list...)
-	}
-	for q, list := range d.prefixes.Subnets(p) {
-		if q != p {
-			found = append(found, list...)
+// around walks the lists of the prefixes that hold p or lie in it.
+func (d *domainIndex[K]) around(p netip.Prefix) iter.Seq[[]K] {
+	return func(yield func([]K) bool) {
+		for _, list := range d.prefixes.Supernets(p) { // p itself is among them
+			if !yield(list) {
+				return
+			}
+		}
+		for q, list := range d.prefixes.Subnets(p) {
+			if q != p && !yield(list) {
+				return
+			}
 		}
 	}
-	return found
 }
 
 // Expanded returns the target under which an entry was inserted.

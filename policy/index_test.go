@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -42,6 +43,13 @@ func TestIndex(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if s := diff(tt.want, x.Overlaps(tt.domain, tt.target)); s != "" {
 				t.Error(s)
+			}
+			for _, client := range []string{"", "a", "aa", "b", "z"} {
+				own := slices.DeleteFunc(slices.Clone(tt.want), func(k dots.MitigationKey) bool { return k.Client.Name != client })
+				got := x.OverlapsIn(tt.domain, tt.target, func(k dots.MitigationKey) int { return strings.Compare(k.Client.Name, client) })
+				if len(own)+len(got) > 0 && diff(own, got) != "" {
+					t.Errorf("of client %q: %v, want %v", client, got, own)
+				}
 			}
 		})
 	}
