@@ -17,17 +17,18 @@ GOBGP_VERSION := 4.8.0
 KILL_ROUNDS   ?= 200
 FUZZ_TIME     ?= 20s
 BENCH_TIME    ?= 0.3s
+DEPLOYMENT    ?=
 PROFILE       ?=
 
 # Requests of the model of the whole.
 N             ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test model kill interop bench fuzz check tools fmt docs clean \
+.PHONY: help build run demo demo-deployments test model kill interop bench fuzz check tools fmt docs clean \
 	check-format check-vet check-lint check-budgets check-tidy check-imports check-conformance check-docs check-vulnerabilities
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the programs into build/
 	@mkdir -p $(BUILD)
@@ -36,8 +37,13 @@ build: ## build the programs into build/
 run: build ## start the lab: a private PKI, a simulated server, the gateway; until Ctrl-C
 	$(BUILD)/dotslab run --gateway $(BUILD)/dotsgate --deploy deploy/lab --state lab
 
-demo: build ## play one attack through the lab and print what happened
-	$(BUILD)/dotslab demo --gateway $(BUILD)/dotsgate --deploy deploy/lab
+demo: build ## play one attack through the lab and print what happened; DEPLOYMENT=cpe, provider or federation plays that
+	$(BUILD)/dotslab demo --gateway $(BUILD)/dotsgate $(if $(DEPLOYMENT),--deployment $(DEPLOYMENT))
+
+demo-deployments: build ## play the story of each deployment
+	$(BUILD)/dotslab demo --gateway $(BUILD)/dotsgate --deployment cpe
+	$(BUILD)/dotslab demo --gateway $(BUILD)/dotsgate --deployment provider
+	$(BUILD)/dotslab demo --gateway $(BUILD)/dotsgate --deployment federation
 
 test: ## all tests that need no root and no network, with race detector and shuffled order
 	$(GO) test -race -shuffle=on ./...

@@ -5,20 +5,29 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/dotsgate/dotsgate/internal/lab"
 	"github.com/dotsgate/dotsgate/internal/testpki"
 )
 
-// TestMain lets the scripts call dotsgate as a program.
+// TestMain lets the scripts call dotsgate as a program, and the deployments dotslab, too.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"dotsgate": main,
+		"dotslab": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+			code := lab.Main(ctx, os.Args[1:], "test", lab.IO{Out: os.Stdout, Err: os.Stderr})
+			stop()
+			os.Exit(code)
+		},
 	})
 }
 

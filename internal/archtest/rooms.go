@@ -103,7 +103,7 @@ func around() []room {
 		{path: "internal/test*", may: []string{"dots", "wire", "wire/*", "store", "internal/coap"}, why: "test helpers serve every room, so they stand below the rooms"},
 		{path: "internal/tools/*", why: "the tools read the tree as text, so that they work when it does not compile"},
 		{path: "internal/archtest", why: "the rules read import clauses and import nothing they judge"},
-		{path: "cmd/dotsgate", may: []string{"internal/app", "internal/admin", "internal/config", "internal/logging"}, why: "main is flags and an exit code; it reads the configuration that it hands on"},
+		{path: "cmd/dotsgate", may: []string{"internal/app", "internal/admin", "internal/config", "internal/logging"}, inTests: []string{"internal/lab"}, why: "main is flags and an exit code; it reads the configuration that it hands on"},
 		{path: "cmd/dotsctl", may: []string{"internal/ctl"}, why: "the client program holds no code of the daemon"},
 		{path: "cmd/dotslab", may: []string{"internal/lab"}, why: "the production daemon holds no simulation, so the lab is a program of its own"},
 	}

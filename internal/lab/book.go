@@ -67,7 +67,7 @@ type request struct {
 // put does a PUT.
 func (b *book) put(now time.Time, r request) wire.Response {
 	b.puts++
-	if refusal, ok := b.scenario.refusal(b.puts, r.ask.MID); ok {
+	if refusal, ok := b.scenario.refusal(b.puts, r.ask); ok {
 		return refusal.response()
 	}
 	if r.by.cuid != "" {

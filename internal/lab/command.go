@@ -41,7 +41,7 @@ func Main(ctx context.Context, args []string, version string, to IO) int {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(t.pkiCommand(), t.serverCommand(), t.loadCommand(), t.demoCommand(), t.runCommand())
+	root.AddCommand(t.pkiCommand(), t.serverCommand(), t.mitigatorCommand(), t.loadCommand(), t.demoCommand(), t.runCommand())
 	root.SetArgs(args)
 	root.SetOut(to.Out)
 	root.SetErr(to.Err)
@@ -71,8 +71,8 @@ func (t *tool) pkiCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pki",
 		Short: "Make a private PKI for everybody in the lab",
-		Long: "pki writes ca.pem, and NAME.pem and NAME.key for upstream, gateway, client1, client2, stranger (another\n" +
-			"authority's) and expired.",
+		Long: "pki writes ca.pem, and NAME.pem and NAME.key for upstream, gateway, client1 to client3, server1 to server3, a, b, c,\n" +
+			"stranger (another authority's) and expired.",
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return WritePKI(cfg)

@@ -22,8 +22,7 @@ const patience = 25 * time.Second
 // play is one run of the demonstration.
 type play struct {
 	*stage
-	to     io.Writer
-	began  time.Time
+	teller
 	cuid   string // client1's
 	states chan dots.Report
 	leg    Entry // the gateway's request to the simulated server
@@ -32,7 +31,7 @@ type play struct {
 // target is what is attacked.
 func target() netip.Prefix { return netip.MustParsePrefix("192.0.2.0/24") }
 
-// Demo plays one attack through: client1 asks the gateway for a mitigation, the gateway asks the simulated server, the
+// Demo plays the story of cfg.Deployment, or where it names none one attack through: client1 asks the gateway for a mitigation, the gateway asks the simulated server, the
 // status comes back, the client withdraws. Every scene is checked at both ends; an error says which one was not as it must
 // be. What happens is told to the writer, a line each. Where
 // cfg.Dir is empty it works in a temporary folder, which it removes.
@@ -45,12 +44,15 @@ func Demo(ctx context.Context, cfg StageConfig, to io.Writer) (err error) {
 		cfg.Dir = dir
 		defer func() { _ = os.RemoveAll(dir) }() // it is a temporary one
 	}
+	if cfg.Deployment != "" {
+		return tellStory(ctx, cfg, to)
+	}
 	cfg.FreePorts = true
 	s, err := newStage(cfg)
 	if err != nil {
 		return err
 	}
-	p := &play{stage: s, to: to, began: time.Now(), states: make(chan dots.Report, 64)}
+	p := &play{stage: s, teller: teller{to: to, began: time.Now()}, states: make(chan dots.Report, 64)}
 	err = p.start(ctx)
 	if err == nil {
 		p.tell("lab", "started "+p.pids())
@@ -68,9 +70,15 @@ func Demo(ctx context.Context, cfg StageConfig, to io.Writer) (err error) {
 	return errors.Join(err, stopped)
 }
 
+// teller tells what happens, and when.
+type teller struct {
+	to    io.Writer
+	began time.Time
+}
+
 // tell adds a row to the table.
-func (p *play) tell(who, what string) {
-	say(p.to, "%6.2f s  %-9s %s\n", time.Since(p.began).Seconds(), who, what)
+func (t teller) tell(who, what string) {
+	say(t.to, "%6.2f s  %-9s %s\n", time.Since(t.began).Seconds(), who, what)
 }
 
 // act plays the client's part over one session.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -37,9 +39,15 @@ func (t *tool) demoCommand() *cobra.Command {
 		Long: "demo starts a simulated server and a gateway on free ports, asks for a mitigation, watches and withdraws it, and exits\n" +
 			"0 only when all was as it must be. What it made is removed.",
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return t.play(c.Context(), cfg, Demo) },
 	}
 	cfg.stageFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if cfg.Deployment != "" && !c.Flags().Changed("deploy") {
+			cfg.Deploy = filepath.Join("deploy", cfg.Deployment)
+		}
+		return t.play(c.Context(), cfg, Demo)
+	}
+	c.Flags().StringVar(&cfg.Deployment, "deployment", "", "play the `STORY` of deploy/STORY in place of it: "+strings.Join(Deployments(), ", "))
 	c.Flags().StringVar(&cfg.Dir, "keep", "", "`DIRECTORY` to work in and to keep (default: a temporary one)")
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ import (
 
 // TestMain also plays the programs that a stage starts: dotslab's own server, and a gateway that keeps everything to itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "server" || os.Args[1] == "serve") {
+	if len(os.Args) > 1 && slices.Contains([]string{"server", "serve", "mitigator"}, os.Args[1]) {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		args := os.Args[1:]
@@ -39,9 +40,11 @@ func falseGateway(config string) []string {
 		panic(err)
 	}
 	pki := filepath.Join(filepath.Dir(config), "pki")
+	cert := regexp.MustCompile(`pki/(\w+)\.pem`).FindStringSubmatch(string(raw) + "pki/gateway.pem")[1]
+	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(string(raw))
 	return []string{
-		"server", "--listen", regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(string(raw)), "--cert", filepath.Join(pki, "gateway.pem"),
-		"--key", filepath.Join(pki, "gateway.key"), "--ca", filepath.Join(pki, "ca.pem"),
+		"server", "--listen", address, "--listen-tls", address, "--cert", filepath.Join(pki, cert+".pem"),
+		"--key", filepath.Join(pki, cert+".key"), "--ca", filepath.Join(pki, "ca.pem"),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -175,11 +176,24 @@ func (j *Journal) Err() error {
 }
 
 // ReadJournal reads a server's journal back. A last line that is cut off is passed over: its writer died.
-func ReadJournal(r io.Reader) ([]Entry, error) {
-	var entries []Entry
+func ReadJournal(r io.Reader) ([]Entry, error) { return readEntries[Entry](r) }
+
+// readLines reads a file of lines of JSON.
+func readLines[E any](name string) ([]E, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	defer f.Close()
+	return readEntries[E](f)
+}
+
+// readEntries reads lines of JSON, as far as they are whole.
+func readEntries[E any](r io.Reader) ([]E, error) {
+	var entries []E
 	d := json.NewDecoder(r)
 	for {
-		var e Entry
+		var e E
 		err := d.Decode(&e)
 		switch {
 		case err == nil:

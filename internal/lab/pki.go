@@ -49,14 +49,22 @@ func leaves() []leafKind {
 		{name: "gateway", host: "gateway.lab.example", local: true},
 		{name: "client1", host: "client1.lab.example"},
 		{name: "client2", host: "client2.lab.example"},
+		{name: "client3", host: "client3.lab.example"},
+		{name: "server1", host: "server1.lab.example", local: true},
+		{name: "server2", host: "server2.lab.example", local: true},
+		{name: "server3", host: "server3.lab.example", local: true},
+		{name: "a", host: "a.lab.example", local: true},
+		{name: "b", host: "b.lab.example", local: true},
+		{name: "c", host: "c.lab.example", local: true},
 		{name: "stranger", host: "client1.lab.example", foreign: true},
 		{name: "expired", host: "client1.lab.example", expired: true},
 	}
 }
 
 // WritePKI makes an authority and certificates for everybody in the lab: NAME.pem and NAME.key of upstream, gateway,
-// client1, client2, stranger (client1's name, but another authority's) and expired, and ca.pem. The authorities' own
-// keys are not kept, so nothing can be added later. Keys are readable by their owner only.
+// client1 to client3, server1 to server3 (a farm), a, b and c (gateways that are neighbours), stranger (client1's name, but another
+// authority's) and expired, and ca.pem. The authorities' own keys are not kept, so nothing can be added later. Keys are readable
+// by their owner only.
 func WritePKI(cfg PKIConfig) error {
 	if cfg.Lifetime <= 0 {
 		cfg.Lifetime = pkiLifetime

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -190,7 +191,11 @@ func (r Refusal) response() wire.Response {
 		resp.MaxAge = dots.Some(r.MaxAge)
 	}
 	if code == dots.CodeConflict && r.Cause != 0 {
-		resp.Conflict = dots.Some(dots.Conflict{Cause: r.Cause, RetryTimer: r.Retry})
+		c := dots.Conflict{Cause: r.Cause, RetryTimer: r.Retry}
+		if p, err := netip.ParsePrefix(string(r.Prefix)); err == nil {
+			c.Scope.Prefixes = []netip.Prefix{p}
+		}
+		resp.Conflict = dots.Some(c)
 	}
 	return resp
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +52,8 @@ type Refusal struct {
 	Nth int `yaml:"nth"`
 	// MID refuses only this mid; absent means any.
 	MID *uint32 `yaml:"mid"`
+	// Prefix refuses only what asks for it, or for a part of it; empty means anything. It is the scope of a conflict.
+	Prefix PrefixText `yaml:"prefix"`
 	// Code is the answer, such as "4.09" or "5.03". "0.00" means no answer at all.
 	Code CodeText `yaml:"code"`
 	// Cause is the conflict-cause of a 4.09; 0 means none.
@@ -60,6 +64,18 @@ type Refusal struct {
 	MaxAge uint32 `yaml:"max_age"`
 	// Diagnostic is the text of the answer.
 	Diagnostic string `yaml:"diagnostic"`
+}
+
+// PrefixText is a prefix such as 192.0.2.0/24.
+type PrefixText string
+
+// in reports whether one of the prefixes has something in common with it; empty has so with all.
+func (p PrefixText) in(list []netip.Prefix) bool {
+	own, err := netip.ParsePrefix(string(p))
+	if p == "" || err != nil { // it was checked
+		return p == ""
+	}
+	return slices.ContainsFunc(list, own.Overlaps)
 }
 
 // CodeText is a code in the form "4.09". In YAML it needs no quotes, although it looks like a number there.
@@ -136,6 +152,9 @@ func (s Scenario) check() error {
 		if _, err := parseCode(r.Code); err != nil {
 			return fmt.Errorf("put %d: %w", i+1, err)
 		}
+		if _, err := netip.ParsePrefix(string(r.Prefix)); r.Prefix != "" && err != nil {
+			return fmt.Errorf("put %d: %w", i+1, err)
+		}
 	}
 	if s.MaxLifetime < 0 || s.Drop < 0 {
 		return errors.New("a negative number")
@@ -162,9 +181,9 @@ func (s Scenario) silent(age time.Duration) bool {
 }
 
 // refusal returns what to answer to the nth PUT.
-func (s Scenario) refusal(nth int, mid uint32) (Refusal, bool) {
+func (s Scenario) refusal(nth int, asked dots.Request) (Refusal, bool) {
 	for _, r := range s.Refusals {
-		if (r.Nth == 0 || r.Nth == nth) && (r.MID == nil || *r.MID == mid) {
+		if (r.Nth == 0 || r.Nth == nth) && (r.MID == nil || *r.MID == asked.MID) && r.Prefix.in(asked.Target.Prefixes) {
 			return r, true
 		}
 	}

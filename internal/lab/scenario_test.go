@@ -57,7 +57,7 @@ max_lifetime: 600
 		mid  uint32
 		code CodeText
 	}{{1, 1, ""}, {2, 1, "4.09"}, {3, 7, "5.03"}, {2, 7, "4.09"}} {
-		if r, ok := got.refusal(tt.nth, tt.mid); r.Code != tt.code || ok != (tt.code != "") {
+		if r, ok := got.refusal(tt.nth, dots.Request{MID: tt.mid}); r.Code != tt.code || ok != (tt.code != "") {
 			t.Errorf("refusal(%d, %d) = %v, %v", tt.nth, tt.mid, r.Code, ok)
 		}
 	}
@@ -140,6 +140,7 @@ func TestScenarioOfTheDocuments(t *testing.T) {
 		Refusals: []Refusal{
 			{Nth: 2, Code: "4.09", Cause: dots.CauseOverlappingTargets, Retry: 30},
 			{MID: &seven, Code: "5.03", MaxAge: 5, Diagnostic: "later"},
+			{Prefix: "203.0.113.200/32", Code: "4.09", Cause: dots.CauseOverlappingTargets},
 		},
 		Drop: 1, Silences: []Silence{{After: 30 * time.Second, For: 10 * time.Second}}, MaxLifetime: 600,
 	}
@@ -155,5 +156,25 @@ func TestScenarioOfTheDocuments(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestRefusedPrefix: a refusal may be for a target only, which is then the scope of its conflict.
+func TestRefusedPrefix(t *testing.T) {
+	s, err := ParseScenario([]byte("put: [{prefix: 203.0.113.128/25, code: 4.09, cause: 1}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prefix, refused := range map[string]bool{"203.0.113.200/32": true, "203.0.113.0/24": true, "203.0.113.0/25": false, "192.0.2.1/32": false} {
+		r, ok := s.refusal(1, dots.Request{Target: prefixes("2001:db8::/32", prefix)})
+		if ok != refused {
+			t.Errorf("%s is refused: %v", prefix, ok)
+		}
+		if scope := r.response().Conflict.Value.Scope; ok && !scope.Equal(prefixes("203.0.113.128/25")) {
+			t.Errorf("the conflict's scope is %v", scope)
+		}
+	}
+	if _, err := ParseScenario([]byte("put: [{prefix: here, code: 4.09}]")); err == nil {
+		t.Error("a prefix that is none")
 	}
 }

@@ -23,6 +23,8 @@ type StageConfig struct {
 	Deploy string
 	// Dir is the folder of the PKI, the store, sockets and journals; it is made where it does not exist. Required.
 	Dir string
+	// Deployment is the story to play: cpe, provider or federation. Empty means that of one client, one gateway and one server.
+	Deployment string
 	// FreePorts takes ports that are free in place of those in the configuration.
 	FreePorts bool
 }
@@ -196,12 +198,7 @@ func (s *stage) stop() error {
 
 // journal reads the simulated server's journal.
 func (s *stage) journal() ([]Entry, error) {
-	f, err := os.Open(s.path("upstream.journal"))
-	if err != nil {
-		return nil, fmt.Errorf("opening the journal: %w", err)
-	}
-	defer f.Close()
-	return ReadJournal(f)
+	return readLines[Entry](s.path("upstream.journal"))
 }
 
 // pids names the children's processes.
