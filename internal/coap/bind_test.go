@@ -89,23 +89,24 @@ func hostOf(t *testing.T, a net.Addr) string {
 func TestDialFromSource(t *testing.T) {
 	onLinux(t)
 	ca := testpki.New(t, "root")
-	for _, network := range []string{NetworkUDP, NetworkTCP} {
-		for _, source := range []string{"", "127.0.0.2"} {
-			l := serve(t, ServerConfig{Network: network, Credentials: credentialsOf(t, ca, ca.Server())})
-			cfg := DialConfig{Network: network, Address: l.Addr().String(), Credentials: credentialsOf(t, ca, ca.Client("a.example"))}
-			want := "127.0.0.1"
-			if source != "" {
-				cfg.Source, want = netip.MustParseAddr(source), source
-			}
-			ours := mustDial(t, cfg)
-			if got := hostOf(t, l.session(t).RemoteAddr()); got != want {
-				t.Errorf("%s from %q: the server sees %s", network, source, got)
-			}
-			if got := hostOf(t, ours.LocalAddr()); source != "" && got != want {
-				t.Errorf("%s from %q: we see %s", network, source, got)
-			}
+	bothNetworks(t, func(t *testing.T, network string) {
+		for source, want := range map[string]string{"": "127.0.0.1", "127.0.0.2": "127.0.0.2"} {
+			t.Run("from "+source, func(t *testing.T) {
+				l := serve(t, ServerConfig{Network: network, Credentials: credentialsOf(t, ca, ca.Server())})
+				cfg := DialConfig{Network: network, Address: l.Addr().String(), Credentials: credentialsOf(t, ca, ca.Client("a.example"))}
+				if source != "" {
+					cfg.Source = netip.MustParseAddr(source)
+				}
+				ours := mustDial(t, cfg)
+				if got := hostOf(t, l.session(t).RemoteAddr()); got != want {
+					t.Errorf("the server sees %s", got)
+				}
+				if got := hostOf(t, ours.LocalAddr()); source != "" && got != want {
+					t.Errorf("we see %s", got)
+				}
+			})
 		}
-	}
+	})
 }
 
 // An address that is not ours is an error that says so, at once.
@@ -125,25 +126,24 @@ func TestDialFromForeignSource(t *testing.T) {
 func TestDialByInterface(t *testing.T) {
 	onLinux(t)
 	ca := testpki.New(t, "root")
-	for _, network := range []string{NetworkUDP, NetworkTCP} {
+	bothNetworks(t, func(t *testing.T, network string) {
 		l := serve(t, ServerConfig{Network: network, Credentials: credentialsOf(t, ca, ca.Server())})
 		cfg := DialConfig{
 			Network: network, Address: l.Addr().String(), Credentials: credentialsOf(t, ca, ca.Client("a.example")), Interface: "lo",
 		}
 		if _, err := dialOnce(t, cfg); errors.Is(err, syscall.EPERM) {
 			if !strings.Contains(err.Error(), "CAP_NET_RAW") {
-				t.Errorf("%s by lo: Dial() = %v", network, err)
+				t.Errorf("by lo: Dial() = %v", err)
 			}
-			t.Logf("%s: this system does not let us bind to an interface", network)
-			continue
+			t.Skip("this system does not let us bind to an interface")
 		} else if err != nil {
-			t.Errorf("%s by lo: Dial() = %v", network, err)
+			t.Errorf("by lo: Dial() = %v", err)
 		}
 		cfg.Interface = "no-such-if"
 		if _, err := dialOnce(t, cfg); !errors.Is(err, syscall.ENODEV) || !strings.Contains(err.Error(), "no-such-if") {
-			t.Errorf("%s by no interface: Dial() = %v", network, err)
+			t.Errorf("by no interface: Dial() = %v", err)
 		}
-	}
+	})
 }
 
 // The system's answer is told in words of the operator.

@@ -20,7 +20,7 @@ func TestEarlyRequests(t *testing.T) {
 	var counters Counters
 	d := dialer(t, DialConfig{
 		Network: NetworkUDP, Address: l.Addr().String(), Credentials: credentialsOf(t, ca, ca.Client("client")),
-		Session: SessionConfig{Counters: &counters},
+		Session: SessionConfig{Counters: &counters, Parameters: Parameters{RepeatInterval: 4 * patience}}, // not because a machine is slow
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()

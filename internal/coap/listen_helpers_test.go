@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen; only a failing test waits so long.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // credentialsOf loads the leaf and the authority it trusts from files.
 func credentialsOf(t *testing.T, trust *testpki.Authority, leaf *testpki.Leaf, change ...func(*CredentialsConfig)) *Credentials {
@@ -62,7 +62,8 @@ type listener struct {
 	stop     func()
 }
 
-// serve runs a server until the test ends and checks that it leaves no goroutine behind.
+// serve runs a server until the test ends and checks that it leaves no goroutine behind. It is called once in a test or
+// subtest: what belongs to an earlier server and starts after the later one would be taken for left behind.
 func serve(t *testing.T, cfg ServerConfig) *listener {
 	t.Helper()
 	noLeaks(t)
