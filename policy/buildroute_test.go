@@ -170,14 +170,13 @@ func TestNewFindsFaultsOfTranslations(t *testing.T) {
 			want: []string{"domains[0].aliases.far: target-prefix 10.9.0.0/24 has no outside address"},
 		},
 		{
-			name: "one cuid for two domains that meet outside", mappings: []string{"10.0.0.0/24 192.0.2.0/24"},
-			change: func(c *Config) { c.Domains[1].Uplinks = []string{"north"} },
-			want:   []string{`uplinks[0].cuid: 192.0.2.0/24 of domain "other" overlaps 192.0.2.0/24 of domain "acme" outside, under one cuid`},
+			name: "two domains that meet outside", mappings: []string{"10.0.0.0/24 192.0.2.0/24"},
+			want: []string{`domains[1].nat: 192.0.2.0/24 outside overlaps 192.0.2.0/24 of domain "acme"`},
 		},
-		{name: "one uplink for each of two domains that meet outside", mappings: []string{"10.0.0.0/24 192.0.2.0/24"}},
 		{
-			name: "a cuid for each of two domains that meet outside", mappings: []string{"10.0.0.0/24 192.0.2.0/24"},
-			change: func(c *Config) { c.Domains[1].Uplinks, c.Uplinks[0].CUIDMode = []string{"north"}, CUIDPerDomain },
+			name: "two domains that share an address by its ports", mappings: []string{"10.0.0.1/32 203.0.113.1/32 80-80 80-80", "10.0.0.2/32 203.0.113.2/32 443-443 443-443"},
+			change: func(c *Config) { c.Domains[1].NAT = []Mapping{mapping("192.0.2.1/32 203.0.113.1/32 443-443 443-443")} },
+			want:   []string{`domains[1].nat: 203.0.113.1/32 outside overlaps 203.0.113.1/32 of domain "acme"`},
 		},
 		{
 			name: "inside alone does not meet", mappings: []string{"10.0.0.0/24 198.51.100.0/24"},

@@ -148,32 +148,25 @@ func overlapping(t *bart.Table[string], p netip.Prefix, self string) (string, ne
 	return "", netip.Prefix{}
 }
 
-// sharedCUIDs refuses a cuid that is everybody's where two domains could ask for the same address under it: the server would take their
-// requests for one client's, and the later would delete the earlier. Only translation makes two domains' addresses meet.
+// sharedAddresses refuses two domains that are known outside by the same address, even by different ports of it. A request asks for its ports at all
+// its addresses, so that one domain's could reach the other's; and under one cuid the server would take them for one client's and
+// delete the earlier. Only translation makes two domains' addresses meet.
 //
-// RFC 9132, Section 4.4.1.3: of one client's overlapping requests the higher mid stands.
-func (b *builder) sharedCUIDs(c Config) {
-	if !slices.ContainsFunc(c.Domains, func(d Domain) bool { return len(d.NAT) > 0 }) {
+// RFC 9132, Section 4.4.1: a target must be of the client's domain. RFC 9132, Section 4.4.1.3: of one client's overlapping requests the higher mid stands.
+func (b *builder) sharedAddresses(list []Domain) {
+	if !slices.ContainsFunc(list, func(d Domain) bool { return len(d.NAT) > 0 }) {
 		return
 	}
-	for i, u := range c.Uplinks {
-		if b.policy.uplinks[u.Name].mode != CUIDAggregate {
-			continue
-		}
-		var seen bart.Table[string]
-		for _, d := range c.Domains {
-			if made := b.policy.domains[d.Name]; made == nil || !slices.Contains(made.route.all(b.policy), u.Name) {
-				continue
+	var seen bart.Table[string]
+	for i, d := range list {
+		for _, p := range d.outside() {
+			if other, q := overlapping(&seen, p, d.Name); other != "" {
+				b.fault(fmt.Sprintf("domains[%d].nat", i), fmt.Sprintf("%v outside overlaps %v of domain %q", p, q, other),
+					"give each domain addresses of its own outside, or make them one domain")
+				break
 			}
-			for _, p := range d.outside() {
-				if other, q := overlapping(&seen, p, d.Name); other != "" {
-					b.fault(fmt.Sprintf("uplinks[%d].cuid", i), fmt.Sprintf("%v of domain %q overlaps %v of domain %q outside, under one cuid",
-						p, d.Name, q, other), "use per-domain or per-client")
-					break
-				}
-				if p.IsValid() {
-					seen.Insert(p, d.Name)
-				}
+			if p.IsValid() {
+				seen.Insert(p, d.Name)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func New(c Config) (*Policy, error) {
 	for i := range c.Domains {
 		b.domain(i, c.Domains[i])
 	}
-	b.sharedCUIDs(c)
+	b.sharedAddresses(c.Domains)
 	if len(b.faults) > 0 {
 		return nil, errors.Join(b.faults...)
 	}
