@@ -10,6 +10,12 @@ import (
 // others need as they are, changes nothing but whom they carry: what is here costs the same however many that are. Everything else is arranged
 // together with all that the legs carry.
 
+// carries reports whether a mitigation is among a leg's members.
+func (l *leg) carries(m *mitigation) bool {
+	at, ok := slices.BinarySearchFunc(l.members, m, compareMitigations)
+	return ok && l.members[at] == m
+}
+
 // joins makes a mitigation a member of the legs that cover its share of a plot already, and reports whether they do.
 func (c *Core) joins(m *mitigation, p plot, share policy.Footprint) bool {
 	if len(c.legsIn(m, p)) > 0 {
@@ -47,10 +53,8 @@ func (c *Core) departs(m *mitigation, p plot) bool {
 	if twin < 0 {
 		return false
 	}
-	for _, l := range legs {
-		if at, ok := slices.BinarySearchFunc(l.members, m, compareMitigations); !ok || l.members[at] != m {
-			return false
-		}
+	if slices.ContainsFunc(legs, func(l *leg) bool { return !l.carries(m) }) {
+		return false
 	}
 	for _, l := range legs {
 		at, _ := slices.BinarySearchFunc(l.members, m, compareMitigations)

@@ -151,7 +151,7 @@ func (c *Core) stillTelling(m *mitigation, l *leg) []*leg {
 	var legs []*leg
 	if l.report.Status == 0 {
 		for _, r := range c.legsOf(l.replaces) {
-			if r.stood && slices.Contains(r.members, m) {
+			if r.stood && r.carries(m) {
 				legs = append(legs, r)
 			}
 		}

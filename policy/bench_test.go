@@ -18,17 +18,21 @@ func manyPrefixes(n int) []netip.Prefix {
 	return list
 }
 
-// BenchmarkAdmit decides on a request of two prefixes in a domain that owns 100,000.
+// BenchmarkAdmit decides on a request of two prefixes in a domain that owns 100, 10,000 and 100,000: the cost must not grow with them.
 func BenchmarkAdmit(b *testing.B) {
-	c := house()
-	c.Domains[0].Prefixes = append(manyPrefixes(100000), c.Domains[0].Prefixes...)
-	p := mustNew(b, c)
-	a := ask(dots.Target{Prefixes: []netip.Prefix{c.Domains[0].Prefixes[500], c.Domains[0].Prefixes[99999]}})
-	b.ReportAllocs()
-	for b.Loop() {
-		if v := p.Admit(&fakeView{}, a); v.Deny != nil {
-			b.Fatal(v.Deny)
-		}
+	for _, n := range []int{100, 10000, 100000} {
+		b.Run(fmt.Sprintf("prefixes=%d", n), func(b *testing.B) {
+			c := house()
+			c.Domains[0].Prefixes = append(manyPrefixes(n), c.Domains[0].Prefixes...)
+			p := mustNew(b, c)
+			a := ask(dots.Target{Prefixes: []netip.Prefix{c.Domains[0].Prefixes[n/2], c.Domains[0].Prefixes[n-1]}})
+			b.ReportAllocs()
+			for b.Loop() {
+				if v := p.Admit(&fakeView{}, a); v.Deny != nil {
+					b.Fatal(v.Deny)
+				}
+			}
+		})
 	}
 }
 
@@ -139,6 +143,65 @@ func BenchmarkPlaces(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkPlacesFarm finds the server of a client in farms of 3, 16 and 64.
+func BenchmarkPlacesFarm(b *testing.B) {
+	for _, n := range []int{3, 16, 64} {
+		b.Run(fmt.Sprintf("servers=%d", n), func(b *testing.B) {
+			c := estate()
+			c.Farms[0].Members = nil
+			for i := range n {
+				name := fmt.Sprint("server", i)
+				c.Uplinks = append(c.Uplinks, Uplink{Name: name, CUIDMode: CUIDPerClient})
+				c.Farms[0].Members = append(c.Farms[0].Members, name)
+			}
+			c.Domains[0].Uplinks = []string{"farm"}
+			p := mustNew(b, c)
+			g := p.Admit(&fakeView{}, ask(dots.Target{Prefixes: c.Domains[0].Prefixes[:1]})).Grant
+			links := linksOf("")
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(p.Places(links, Course{Grant: g})) != 1 {
+					b.Fatal("not at one place")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkNeighbourhood arranges 1 to 1,000 shares that overlap a newcomer's: of the same target, and of targets beside each other.
+func BenchmarkNeighbourhood(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 1000} {
+		crowd, apart := raw(prefixes("10.0.0.0/24")...), many(n)
+		var same, beside []Share
+		var legs []Standing
+		for i := range n {
+			same = append(same, Share{keyOf(fmt.Sprint(i), 1), crowd})
+			beside = append(beside, Share{keyOf(fmt.Sprint(i), 1), raw(apart[i])})
+			legs = append(legs, Standing{Footprint: raw(apart[i])})
+		}
+		wider := Share{keyOf("new", 1), raw(prefixes("10.0.0.0/23")...)}
+		all := Share{keyOf("new", 1), raw(prefixes("10.0.0.0/8")...)}
+		for _, bb := range []struct {
+			name     string
+			standing []Standing
+			shares   []Share
+		}{
+			{"same", []Standing{{Footprint: crowd}}, append(same, Share{keyOf("new", 1), crowd})},
+			{"grows", []Standing{{Footprint: crowd}}, append(same[:n:n], wider)},
+			{"taken in", legs, append(beside, all)},
+		} {
+			b.Run(fmt.Sprintf("%s/shares=%d", bb.name, n), func(b *testing.B) {
+				for b.Loop() {
+					if len(Arrange(bb.standing, bb.shares, nil)) == 0 {
+						b.Fatal("no leg")
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/share")
+			})
+		}
 	}
 }
 
