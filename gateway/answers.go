@@ -72,8 +72,11 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		c.observe(l.members, func() { l.report.Conflict = a.Conflict }, true)
 	}
 	for _, m := range l.members {
-		if !again || m.fresh || len(m.wait) > 0 { // a refresh changes nothing for the others
+		switch {
+		case !again:
 			c.touch(m)
+		case m.fresh || len(m.wait) > 0: // a refresh changes nothing for the others
+			c.attend(m)
 		}
 	}
 }

@@ -49,7 +49,7 @@ type Core struct {
 	durable uint64 // up to here every batch is durable, or was taken back
 
 	ground  *policy.Index[dots.LegKey] // current legs by plot and what they cover
-	dirty   map[*mitigation]bool       // mitigations whose legs are to follow
+	dirty   map[*mitigation]bool       // mitigations whose legs are to follow; false: only to be told
 	loose   map[*leg]bool              // legs whose place in their plot is to be found
 	revived []*leg                     // legs that are in force again
 	later   later                      // of them what waits for a disk that failed

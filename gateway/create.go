@@ -140,7 +140,7 @@ func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code) {
 		m.answerBy = c.now.Add(c.cfg.AnswerWait)
 	}
 	c.due.arm(m)
-	c.touch(m)
+	c.attend(m)
 }
 
 // accepted answers everybody who waits with what is durably accepted; from then on the request stands, and what

@@ -12,6 +12,9 @@ import (
 func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	ask := a.ask
 	before := *m
+	if passed(m.expires, c.now) { // it was let alone until now
+		c.touch(m)
+	}
 	if g.Request.Lifetime.Set {
 		m.lifetime = g.Request.Lifetime.Value
 		m.asked.Lifetime = ask.Request.Lifetime

@@ -17,6 +17,13 @@ const maxRounds = 8
 // follow at the end of the step. Touching twice, or for nothing, does no harm.
 func (c *Core) touch(m *mitigation) { c.dirty[m] = true }
 
+// attend marks a mitigation whose legs are the same, but may have to be told of it, and whose callers may have their answer: at a refresh, say.
+func (c *Core) attend(m *mitigation) {
+	if !c.dirty[m] {
+		c.dirty[m] = false
+	}
+}
+
 // unsettle marks a mitigation whose legs are to be arranged anew although nothing of it changed.
 func (c *Core) unsettle(m *mitigation) {
 	m.stale = true
@@ -35,9 +42,9 @@ type change struct {
 // settle makes the legs follow what was touched in the step.
 func (c *Core) settle() {
 	for round := 0; round < maxRounds && len(c.dirty)+len(c.loose)+len(c.revived) > 0; round++ {
-		touched := c.takeTouched()
+		touched, moved := c.takeTouched()
 		changes := map[plot]*change{}
-		for _, m := range touched {
+		for _, m := range moved {
 			c.reshare(m, changes)
 		}
 		c.takeLoose(changes)
@@ -66,9 +73,10 @@ func (c *Core) takeLoose(changes map[plot]*change) {
 	clear(c.loose)
 }
 
-// takeTouched lists what was touched, sorted; of two under one key the one that is not in the tables any more comes first.
-func (c *Core) takeTouched() []*mitigation {
-	touched := slices.SortedFunc(maps.Keys(c.dirty), func(a, b *mitigation) int {
+// takeTouched lists what was touched, sorted; of two under one key the one that is not in the tables any more comes first. Moved
+// are those of them whose shares may be others.
+func (c *Core) takeTouched() (touched, moved []*mitigation) {
+	touched = slices.SortedFunc(maps.Keys(c.dirty), func(a, b *mitigation) int {
 		if n := compareKeys(a.key, b.key); n != 0 {
 			return n
 		}
@@ -77,8 +85,9 @@ func (c *Core) takeTouched() []*mitigation {
 		}
 		return -1
 	})
+	moved = slices.DeleteFunc(slices.Clone(touched), func(m *mitigation) bool { return !c.dirty[m] })
 	clear(c.dirty)
-	return touched
+	return touched, moved
 }
 
 func changeOf(changes map[plot]*change, p plot) *change {
