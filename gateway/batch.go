@@ -106,7 +106,7 @@ func (c *Core) dropBorn(from uint64) {
 			c.takeBack(l, false)
 		}
 	}
-	c.postpone()
+	c.leaveTo(&c.later, c.now.Add(retryStore))
 }
 
 // rewrite records what a failed batch left to be withdrawn: where withdrawals failed only because they came after another batch that did,

@@ -54,6 +54,7 @@ type Core struct {
 	revived []*leg                     // legs that are in force again
 	later   later                      // of them what waits for a disk that failed
 	soon    later                      // and what waits for the next Tick
+	turns   turns                      // and what has its turn when all are to follow
 	links   map[string]*link           // uplinks as Places sees them
 
 	// of the step in progress
@@ -116,7 +117,7 @@ func (c *Core) Step(now time.Time, ev Event) Ready {
 	var out Ready
 	c.now, c.out, c.undo, c.grew, c.frugal = now, &out, nil, false, false
 	c.dispatch(ev)
-	c.settle()
+	c.settle(maxRounds)
 	c.close()
 	c.out = nil
 	return out
@@ -221,5 +222,7 @@ func (c *Core) tickInner(o owner) {
 		c.weigh(o)
 	case *later:
 		c.laterDue(o)
+	case *turns:
+		c.touchSome()
 	}
 }

@@ -81,15 +81,6 @@ func (c *Core) noneCounts() bool {
 	return !slices.ContainsFunc(c.policy.Uplinks(), func(u string) bool { return c.links[u] != nil && c.links[u].counts })
 }
 
-// touchAll lets every live mitigation's legs follow: where they go may have changed for all.
-func (c *Core) touchAll() {
-	for _, m := range c.mits {
-		if m.phase == live {
-			c.touch(m)
-		}
-	}
-}
-
 // dropLinks forgets the uplinks that are not configured any more.
 func (c *Core) dropLinks() {
 	for u, l := range c.links {

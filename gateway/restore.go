@@ -127,7 +127,7 @@ func (c *Core) restate() {
 	for _, k := range keys {
 		c.reconsider(c.mits[k])
 	}
-	c.settle()
+	c.settle(maxRounds)
 	for _, l := range c.sortedLegs() {
 		c.restateLeg(l)
 	}

@@ -9,9 +9,12 @@ import (
 	"github.com/dotsgate/dotsgate/policy"
 )
 
-// maxRounds bounds how often legs are made to follow in one step: that legs stand may change mitigations again. What is left over is
-// made good in the next step.
-const maxRounds = 8
+const (
+	// maxRounds bounds how often legs are made to follow in one step: that legs stand may change mitigations again. What is left over is made
+	// good roundsGap later, so that what would never come to rest does not keep us busy.
+	maxRounds = 8
+	roundsGap = 100 * time.Millisecond
+)
 
 // touch marks a mitigation whose legs are to follow what it is now: asked or granted otherwise, moved, ended. Legs are derived, and made to
 // follow at the end of the step. Touching twice, or for nothing, does no harm.
@@ -39,9 +42,12 @@ type change struct {
 	legs map[*leg]bool
 }
 
-// settle makes the legs follow what was touched in the step.
-func (c *Core) settle() {
-	for round := 0; round < maxRounds && len(c.dirty)+len(c.loose)+len(c.revived) > 0; round++ {
+// settle makes the legs follow what was touched in the step, in so many rounds at most.
+func (c *Core) settle(rounds int) {
+	for range rounds {
+		if !c.unrest() {
+			return
+		}
 		touched, moved := c.takeTouched()
 		changes := map[plot]*change{}
 		for _, m := range moved {
@@ -55,7 +61,11 @@ func (c *Core) settle() {
 			c.settled(m)
 		}
 	}
+	c.leaveTo(&c.soon, c.now.Add(roundsGap))
 }
+
+// unrest reports whether there is something to be arranged.
+func (c *Core) unrest() bool { return len(c.dirty)+len(c.loose)+len(c.revived) > 0 }
 
 // takeLoose notes the legs whose place is to be found: among those that are in force again the ones that somebody left meanwhile.
 func (c *Core) takeLoose(changes map[plot]*change) {
@@ -207,14 +217,14 @@ func (c *Core) putOff(p *later, mits map[*mitigation]bool, legs map[*leg]bool, w
 	maps.Copy(p.legs, legs)
 }
 
-// postpone puts off what a failed commit left to be arranged: never at once, or a disk that fails keeps us busy.
-func (c *Core) postpone() {
+// leaveTo leaves what is to be arranged to a later time.
+func (c *Core) leaveTo(p *later, when time.Time) {
 	for _, l := range c.revived {
 		c.loosen(l)
 	}
 	c.revived = nil
 	if len(c.dirty)+len(c.loose) > 0 {
-		c.putOff(&c.later, c.dirty, c.loose, c.now.Add(retryStore))
+		c.putOff(p, c.dirty, c.loose, when)
 	}
 	clear(c.dirty)
 	clear(c.loose)
