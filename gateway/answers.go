@@ -64,6 +64,9 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		c.out.want(l.want) // the same revision: nothing is sent, but a reconnect must not repeat the efficacy
 	}
 	c.planRefresh(l, a.Lifetime)
+	if l.judged {
+		c.tellSoon(l)
+	}
 	c.leaveAll(c.letGo(l))
 	if !l.current {
 		return

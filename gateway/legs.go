@@ -108,11 +108,16 @@ func (c *Core) freshen(l *leg, of ...*mitigation) {
 		c.tell(l)
 	case !longer:
 	case len(l.members) > 1 && l.state == placed && lasts && c.now.Sub(l.told) < shrinkGap:
-		l.refreshAt = earliest(l.refreshAt, l.told.Add(shrinkGap))
-		c.due.arm(l)
+		c.tellSoon(l)
 	default:
 		c.tell(l)
 	}
+}
+
+// tellSoon lets a leg be told once more, but not before shrinkGap is over since it was.
+func (c *Core) tellSoon(l *leg) {
+	l.refreshAt = earliest(l.refreshAt, l.told.Add(shrinkGap))
+	c.due.arm(l)
 }
 
 // needs reports whether members of a leg need a smaller Hop-Limit or a longer lifetime than was asked for last.
@@ -131,6 +136,7 @@ func (c *Core) tell(l *leg) bool {
 	if l.state == held || l.want.Withdraw {
 		return false
 	}
+	l.judge()
 	l.told = c.now
 	l.want.Revision++
 	c.out.want(l.want)

@@ -63,24 +63,36 @@ func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
 
 // refreshLeg tells the uplink again how a leg is to stand. One that carries several is told only where that needs more than was asked for last, or an
 // efficacy is to be told. The armed leg of a triggered mitigation carries no efficacy, nor does one that was never
-// confirmed: an efficacy update of an unknown mid is not answered (RFC 9132, Section 4.4.3). Of several clients' views that of one under attack wins.
+// confirmed: an efficacy update of an unknown mid is not answered (RFC 9132, Section 4.4.3). Those of several clients are told together, shrinkGap
+// after the leg was told last, or so many of them could come that none is answered.
 func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) {
 	m.attack = 0
 	if ask.Efficacy {
 		m.attack = ask.Request.Attack
 	}
 	efficacy := ask.Efficacy && l.state == placed && l.want.Request.OnSignalLoss == (m.asked.OnSignalLoss && !m.fired)
-	if efficacy {
-		l.want.Efficacy, l.want.Request.Attack = true, ask.Request.Attack
-		for _, o := range l.members {
-			if o.attack == dots.AttackUnderAttack {
-				l.want.Request.Attack = o.attack
-			}
-		}
-	}
-	if efficacy || len(l.members) == 1 {
+	l.judged = l.judged || efficacy
+	switch {
+	case len(l.members) == 1, efficacy && c.now.Sub(l.told) >= shrinkGap:
 		c.tell(l)
-	} else {
+	case efficacy:
+		c.tellSoon(l)
+		fallthrough
+	default:
 		c.freshen(l, m)
+	}
+}
+
+// judge puts an efficacy that is to be told into what is wanted of a leg: of several clients' views that of one under attack wins.
+func (l *leg) judge() {
+	if !l.judged {
+		return
+	}
+	l.judged = false
+	l.want.Efficacy, l.want.Request.Attack = false, 0
+	for _, m := range l.members {
+		if l.state == placed && m.attack != 0 && (!l.want.Efficacy || m.attack == dots.AttackUnderAttack) {
+			l.want.Efficacy, l.want.Request.Attack = true, m.attack
+		}
 	}
 }

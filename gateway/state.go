@@ -139,6 +139,7 @@ type leg struct {
 	// longest is the longest lifetime that was asked for since the uplink's last answer: any of these requests may have got there.
 	longest dots.Lifetime
 	told    time.Time // when it was asked for last
+	judged  bool      // an efficacy is to be told when it is asked for next
 	done    uint64    // the revision that was answered last
 	stood   bool      // it may stand at the uplink: it was confirmed once, or comes from the store
 	denied  int       // withdrawals that the uplink refused
