@@ -159,8 +159,13 @@ func (c *Core) accepted(m *mitigation) {
 	}
 }
 
-// refuseAll answers everybody who waits with an error.
+// refuseAll answers everybody who waits with an error, and its conflict in the client's own words.
 func (c *Core) refuseAll(out *Ready, m *mitigation, err *dots.Error) {
+	if err.Conflict.Set && len(m.wait) > 0 {
+		told := *err
+		told.Conflict = c.inside(m, err.Conflict)
+		err = &told
+	}
 	m.answerBy = time.Time{}
 	for _, w := range m.wait {
 		out.refuse(w.ticket, err)

@@ -118,7 +118,7 @@ func (c *Core) convict(l *leg, a dots.LegAnswer, accused []*mitigation) {
 	case !l.stood && len(l.newcomers) == 0 && len(c.standFor(c.legsOf(l.replaces))) > 0:
 		c.tryLater(l, c.fanBack(l, a, accused[0]))
 	case len(others) == 0 && (len(accused) == 1 || len(l.newcomers) == 0):
-		for _, m := range accused {
+		for _, m := range l.concerned() {
 			c.bear(m, l, c.fanBack(l, a, m))
 		}
 	case len(accused) == 1 || a.Code == dots.CodeLoop:
@@ -126,6 +126,16 @@ func (c *Core) convict(l *leg, a dots.LegAnswer, accused []*mitigation) {
 	default:
 		c.tryEach(l, accused)
 	}
+}
+
+// concerned lists those of a leg's members whom a refusal concerns where nobody is new: of a leg that stands those who wait, if any do, because for
+// their sake it was asked for again. What the others have was not refused.
+func (l *leg) concerned() []*mitigation {
+	waiting := slices.DeleteFunc(slices.Clone(l.members), func(m *mitigation) bool { return len(m.wait) == 0 })
+	if l.stood && len(waiting) > 0 {
+		return waiting
+	}
+	return slices.Clone(l.members)
 }
 
 // banish lets those that are accused bear a refusal without the others.
@@ -340,11 +350,6 @@ func (c *Core) refusedAt(m *mitigation, uplink string, out policy.Outcome) {
 
 // refuseNew removes a mitigation that was never accepted; what it would have superseded stays.
 func (c *Core) refuseNew(m *mitigation, err *dots.Error) {
-	if err.Conflict.Set {
-		told := *err
-		told.Conflict = c.inside(m, err.Conflict)
-		err = &told
-	}
 	c.refuseAll(c.out, m, err)
 	c.expel(m)
 	c.dropRecord(m)

@@ -125,9 +125,9 @@ func (c *Core) merged(m *mitigation) dots.Report {
 func (c *Core) telling(m *mitigation) []*leg {
 	keys := m.legs
 	switch {
-	case len(keys) > 0:
 	case m.phase != live:
 		keys = m.past
+	case len(keys) > 0:
 	case m.heir != nil:
 		keys = m.heir.legs
 	}

@@ -26,10 +26,11 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //
 //	config [refuse] [nomirror] [per-client] [hide] [block=N] [asks=N] [names=N]     before anything else
 //	       [mitigations=N] [cuids=N] [relay=KEY] [merge] [uplinks=A,B] [strategy=S] [farm] [owns=A:P,B:P] [fits=PREFIXES] [local]
+//	       [before=U] (mitigates for the domain itself, and recurses when exceeded) [nat=INSIDE:OUTSIDE]
 //	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [cdid=D] [own=C] [efficacy=N] [update] [opt=KEY,KEY] [hop=N] [port=N]     TARGET: a prefix, name, URI or @alias
 //	delete CLIENT MID [cuid=C] [cdid=D] / get CLIENT [MID] [cuid=C] [cdid=D]
-//	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect]
-//	report MID=STATUS[:BYTES]... [cause=N] [retry=N] [complete] [g=N] [uplink=U]
+//	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect] [scope=P]
+//	report MID=STATUS[:BYTES]... [cause=N] [scope=P] [retry=N] [complete] [g=N] [uplink=U]
 //	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down [uplink=U] / lost CLIENT / advance D
 //	ruled CLIENT MID allow|deny|failed [seq=N] [text=T] / drain UPLINK [off]
 //	reload OTHER...     [uplinks=A,B] [prefix=P] [gone=CLIENT] [guest=CLIENT] [moved=CLIENT] [renamed] [consult]
@@ -178,6 +179,7 @@ func (c command) config(t testing.TB) CoreConfig {
 				p.Domains[i].Uplinks, p.Domains[i].Mitigators = nil, c.to(p.Uplinks)
 			}
 		}
+		c.inFront(p, up)
 		if c.has("farm") {
 			p.Farms = []policy.Farm{{Name: "farm", Members: c.to(p.Uplinks)}}
 			d.Uplinks, p.Domains[1].Uplinks = []string{"farm"}, []string{"farm"}
@@ -211,6 +213,28 @@ func (c command) uplinks(up policy.Uplink) []policy.Uplink {
 		list = append(list, one)
 	}
 	return list
+}
+
+// inFront puts what a config says between the domain lab and its uplinks: a local mitigator, or a translation of addresses.
+func (c command) inFront(p *policy.Config, up policy.Uplink) {
+	d := &p.Domains[0]
+	if name := c.opts["before"]; name != "" {
+		up.Name, up.Local = name, true
+		p.Uplinks = append(p.Uplinks, up)
+		d.Mitigators, d.Recursion = []string{name}, policy.Recursion{OnExceeded: true, Low: 0.5, Hold: time.Minute}
+	}
+	if inside, outside, ok := strings.Cut(c.opts["nat"], ":"); ok {
+		d.NAT = []policy.Mapping{{Inside: netip.MustParsePrefix(inside), Outside: netip.MustParsePrefix(outside)}}
+	}
+}
+
+// conflict is what a line says of one.
+func (c command) conflict() dots.Conflict {
+	x := dots.Conflict{Cause: dots.ConflictCause(c.num("cause")), RetryTimer: uint32(c.num("retry"))}
+	if s := c.opts["scope"]; s != "" {
+		x.Scope.Prefixes = []netip.Prefix{netip.MustParsePrefix(s)}
+	}
+	return x
 }
 
 // to names uplinks.
@@ -452,7 +476,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 		a.Lifetime = dots.Some(dots.Lifetime(n))
 	}
 	if n := c.num("cause"); n != 0 {
-		a.Conflict = dots.Some(dots.Conflict{Cause: dots.ConflictCause(n), RetryTimer: uint32(c.num("retry"))})
+		a.Conflict = dots.Some(c.conflict())
 		if m := c.num("cmid"); m != 0 {
 			a.Conflict.Value.MID = dots.Some(uint32(m))
 		}
@@ -472,8 +496,9 @@ func (r *rig) report(c command) Reported {
 		if ok {
 			rep.Counters.BytesDropped = dots.Some(uint64(number(bytes)))
 		}
-		if n := c.num("cause"); n != 0 {
-			rep.Conflict = dots.Some(dots.Conflict{Status: dots.ConflictOtherActive, Cause: dots.ConflictCause(n), RetryTimer: uint32(c.num("retry"))})
+		if c.num("cause") != 0 {
+			rep.Conflict = dots.Some(c.conflict())
+			rep.Conflict.Value.Status = dots.ConflictOtherActive
 		}
 		ev.Reports = append(ev.Reports, rep)
 	}
