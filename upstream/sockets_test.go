@@ -43,7 +43,7 @@ func newStage(t *testing.T, network string) *stage {
 	}
 	s.manager, err = New(Config{
 		Events: s, Links: []LinkConfig{{Name: "a", Profile: rfc9132.New(), Dial: d.Dial}},
-		HeartbeatInterval: time.Second, MissingAllowed: 2, RepeatInterval: 500 * time.Millisecond,
+		HeartbeatInterval: time.Second, MissingAllowed: 5, RepeatInterval: 500 * time.Millisecond,
 		Backoff: Backoff{MinActive: 50 * time.Millisecond},
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,7 @@ func sessionsOf(u *upstreamServer) (ids []uint64) {
 	for id := range u.sessions {
 		ids = append(ids, id)
 	}
+	slices.Sort(ids)
 	return ids
 }
 

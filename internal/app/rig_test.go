@@ -46,7 +46,8 @@ func labCredentials(t testing.TB, dir, name string) *coap.Credentials {
 	return c
 }
 
-// gatewayFile is the configuration of the tests' gateway. %s: the folder of the certificates, four times; the uplink's
+// gatewayFile is the configuration of the tests' gateway. A request waits so long for the uplink that what an answered one asked is there, on a
+// slow machine too. %s: the folder of the certificates, four times; the uplink's
 // address; its transport; what a test adds.
 const gatewayFile = `
 node: {id: gw.lab.example}
@@ -68,7 +69,7 @@ dns: {static: {www.example.com: [192.0.2.80]}}
 store: {path: store.db}
 metrics: {address: "127.0.0.1:0"}
 admin: {socket: admin.sock}
-mitigation: {terminating: 4s, answer_wait: 1s}
+mitigation: {terminating: 4s, answer_wait: 20s}
 %[4]s`
 
 // writeGatewayFile writes the configuration into a folder of its own, where the store goes too.

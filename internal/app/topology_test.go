@@ -46,7 +46,7 @@ domains:
 store: {path: store.db}
 metrics: {address: ""}
 admin: {socket: admin.sock}
-mitigation: {terminating: 1s, answer_wait: 1s}
+mitigation: {terminating: 1s, answer_wait: 20s}
 `
 
 // startPlace starts a gateway below an upstream server, or below another gateway, of a name.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/lab"
 	"github.com/dotsgate/dotsgate/wire"
 	"github.com/dotsgate/dotsgate/wire/rfc9132"
 )
@@ -322,10 +322,9 @@ func toWire(m *coap.Message) wire.CoAPRequest {
 // freeAddress returns an address of this machine that nobody listens on.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	address, err := lab.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.Close() }() // it was only asked for a port
-	return c.LocalAddr().String()
+	return address
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dotsgate/dotsgate/internal/lab"
 )
 
 // serverCore is the core of the server under test; everything else runs on the others.
@@ -161,21 +162,11 @@ func ownCPU(t *testing.T) time.Duration {
 // freeAddress is a loopback address whose port is free for TCP and UDP now.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		u, err := net.ListenPacket("udp", addr)
-		_ = l.Close() // nothing was accepted
-		if err == nil {
-			_ = u.Close() // nothing was sent
-			return addr
-		}
+	address, err := lab.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free for both")
-	return ""
+	return address
 }
 
 // eventually waits until a server is up.

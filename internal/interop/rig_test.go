@@ -5,7 +5,7 @@ package interop
 import (
 	"context"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,21 +168,11 @@ func (r *rig) file(name string) string { return filepath.Join(r.pki, name) }
 // freePort finds a port that is free for UDP and for TCP.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().(*net.TCPAddr)
-		p, err := net.ListenPacket("udp", addr.String())
-		_ = l.Close() // it was only to find a port
-		if err == nil {
-			_ = p.Close()
-			return addr.Port
-		}
+	address, err := lab.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free for UDP and TCP")
-	return 0
+	return int(netip.MustParseAddrPort(address).Port())
 }
 
 // journal holds what the simulated server was asked, heartbeats left out.

@@ -75,7 +75,7 @@ func TestServerAndLoadCommands(t *testing.T) {
 	if err := os.WriteFile(scenario, []byte("max_lifetime: 7\nput: [{mid: 9999, code: 4.03}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

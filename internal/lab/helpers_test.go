@@ -69,6 +69,8 @@ type rig struct {
 	t   *testing.T
 	dir string
 
+	asked chan struct{} // closed once a request is in the journal
+
 	mu      sync.Mutex
 	entries []Entry
 }
@@ -76,7 +78,9 @@ type rig struct {
 // newRig starts a server for one test.
 func newRig(t *testing.T, cfg ServerConfig) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: pki(t)}
+	r := &rig{t: t, dir: pki(t), asked: make(chan struct{})}
+	asked := sync.OnceFunc(func() { close(r.asked) })
+	t.Cleanup(asked) // for those who still wait
 	cfg.Credentials = creds(t, r.dir, "upstream")
 	cfg.Listeners = []Listener{{coap.NetworkUDP, "127.0.0.1:0"}, {coap.NetworkTCP, "127.0.0.1:0"}}
 	if cfg.NotifyInterval == 0 {
@@ -86,6 +90,7 @@ func newRig(t *testing.T, cfg ServerConfig) *rig {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.entries = append(r.entries, e)
+		asked()
 	}
 	var err error
 	if r.Server, err = NewServer(cfg); err != nil {

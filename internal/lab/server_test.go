@@ -265,8 +265,12 @@ func newFilter(t *testing.T, server string) *filter {
 func TestDroppedRequests(t *testing.T) {
 	r := newRig(t, ServerConfig{Scenario: Scenario{Drop: 1}})
 	r.as(r.config("client1", ctl.TransportTLS), func(ctx context.Context, c *ctl.Conn) {
-		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		short, cancel := context.WithCancel(ctx)
 		defer cancel()
+		go func() {
+			<-r.asked
+			cancel()
+		}()
 		if resp, err := c.Get(short, dots.Maybe[uint32]{}); err == nil {
 			t.Errorf("the first request was answered %v", resp.Code)
 		}

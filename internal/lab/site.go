@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (s *site) relocated(text string) (string, error) {
 // freePort returns a port that nobody uses on some addresses of this machine, neither over UDP nor over TCP.
 func freePort(hosts ...string) (string, error) {
 	for range 20 {
-		address, err := freeAddress()
+		address, err := FreeAddress()
 		if err != nil {
 			return "", err
 		}
@@ -85,16 +86,8 @@ func freePort(hosts ...string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("looking for a free port: %w", err)
 		}
-		free := true
-		for _, h := range hosts {
-			for _, network := range []string{"tcp", "udp"} {
-				l, err := takePort(network, net.JoinHostPort(h, port))
-				if free = free && err == nil; err == nil {
-					_ = l.Close() // it was only asked for
-				}
-			}
-		}
-		if free {
+		taken := func(host string) bool { return !isFree(net.JoinHostPort(host, port)) }
+		if !slices.ContainsFunc(hosts, taken) {
 			return port, nil
 		}
 	}

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -9,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // runProgram runs a program with something on its standard input.
@@ -117,9 +115,7 @@ func TestStoriesSee(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
-			view := &screen{lines: make(chan string, 100)}
+			ctx, view := untilAsked(t)
 			err := Demo(ctx, StageConfig{Gateway: self, Lab: self, Deployment: name, Deploy: filepath.Join("..", "..", "deploy", name)}, view)
 			if err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("Demo() = %v, want %q", err, says)

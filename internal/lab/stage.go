@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -83,7 +84,7 @@ func (s *stage) freePorts(text string) (string, error) {
 	var free [3]string
 	for i := range free {
 		var err error
-		if free[i], err = freeAddress(); err != nil {
+		if free[i], err = FreeAddress(); err != nil {
 			return "", err
 		}
 	}
@@ -91,23 +92,35 @@ func (s *stage) freePorts(text string) (string, error) {
 	return strings.NewReplacer(gatewayAddress, free[0], upstreamAddress, free[1], metricsAddress, free[2]).Replace(text), nil
 }
 
-// freeAddress returns an address of this machine that nobody uses, neither over UDP nor over TCP. It may be taken before we
-// use it, which then fails.
-func freeAddress() (string, error) {
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", fmt.Errorf("looking for a free port: %w", err)
-		}
-		address := l.Addr().String()
-		u, err := net.ListenPacket("udp", address)
-		_ = l.Close() // it was only asked for
-		if err == nil {
-			_ = u.Close() // likewise
+// The ports that FreeAddress chooses from: above the usual services', and below those that systems give to whoever leaves the choice to
+// them (RFC 6335, Section 6; Linux begins at 32768), since one of those may be given away again before we use it.
+const (
+	lowestPort = 20000
+	ports      = 10000
+)
+
+// FreeAddress returns an address of this machine, 127.0.0.1 with a port that nobody uses, neither over UDP nor over TCP. Only who chooses
+// by chance as we do may take it before it is used.
+func FreeAddress() (string, error) {
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowestPort+rand.IntN(ports)))
+		if isFree(address) {
 			return address, nil
 		}
 	}
 	return "", errors.New("looking for a free port: none is free over UDP and TCP")
+}
+
+// isFree reports whether nobody uses an address, over UDP or over TCP.
+func isFree(address string) bool {
+	for _, network := range []string{"tcp", "udp"} {
+		l, err := takePort(network, address)
+		if err != nil {
+			return false
+		}
+		_ = l.Close() // it was only asked for
+	}
+	return true
 }
 
 // portsFree looks whether anybody listens where the stage will: to be answered by another lab would pass for our own's answer.

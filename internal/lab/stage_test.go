@@ -107,6 +107,7 @@ func TestLabsOwnConfiguration(t *testing.T) {
 // screen is what the user sees.
 type screen struct {
 	lines chan string
+	seen  func(line string) // called for each line before it is there; may be nil
 	rest  string
 }
 
@@ -118,8 +119,24 @@ func (s *screen) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		s.rest = rest
+		if s.seen != nil {
+			s.seen(line)
+		}
 		s.lines <- line
 	}
+}
+
+// untilAsked is what the user sees, and a context that ends once a client has asked for something, so that nothing that should follow is
+// waited for.
+func untilAsked(t *testing.T) (context.Context, *screen) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(stop)
+	return ctx, &screen{lines: make(chan string, 100), seen: func(line string) {
+		if strings.Contains(line, " asks for ") {
+			stop()
+		}
+	}}
 }
 
 // TestRun: the lab is up, what it prints works, and it ends all it has started.
@@ -209,9 +226,7 @@ func TestRunEndsWithTheGateway(t *testing.T) {
 // TestDemoSees: a gateway that keeps the request to itself is found out.
 func TestDemoSees(t *testing.T) {
 	cfg := stageConfig(t, someConfig)
-	view := &screen{lines: make(chan string, 100)}
-	ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
-	defer stop()
+	ctx, view := untilAsked(t)
 	err := Demo(ctx, cfg, view)
 	if err == nil || !strings.Contains(err.Error(), "the gateway's PUT is not in the journal") {
 		t.Errorf("Demo() = %v", err)
