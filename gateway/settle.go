@@ -54,7 +54,7 @@ func (c *Core) settle(rounds int) {
 			c.reshare(m, changes)
 		}
 		c.takeLoose(changes)
-		for _, p := range slices.SortedFunc(maps.Keys(changes), comparePlots) {
+		for _, p := range sortedPlots(changes) {
 			c.arrange(p, changes[p])
 		}
 		for _, m := range touched {
@@ -86,7 +86,14 @@ func (c *Core) takeLoose(changes map[plot]*change) {
 // takeTouched lists what was touched, sorted; of two under one key the one that is not in the tables any more comes first. Moved
 // are those of them whose shares may be others.
 func (c *Core) takeTouched() (touched, moved []*mitigation) {
-	touched = slices.SortedFunc(maps.Keys(c.dirty), func(a, b *mitigation) int {
+	for m, shares := range c.dirty {
+		touched = append(touched, m)
+		if shares {
+			moved = append(moved, m)
+		}
+	}
+	clear(c.dirty)
+	inOrder := func(a, b *mitigation) int {
 		if n := compareKeys(a.key, b.key); n != 0 {
 			return n
 		}
@@ -94,9 +101,9 @@ func (c *Core) takeTouched() (touched, moved []*mitigation) {
 			return 1
 		}
 		return -1
-	})
-	moved = slices.DeleteFunc(slices.Clone(touched), func(m *mitigation) bool { return !c.dirty[m] })
-	clear(c.dirty)
+	}
+	slices.SortFunc(touched, inOrder)
+	slices.SortFunc(moved, inOrder)
 	return touched, moved
 }
 
@@ -140,9 +147,14 @@ func (c *Core) upsets(m *mitigation, p plot, want map[plot]policy.Footprint) boo
 	return !c.joins(m, p, now)
 }
 
-// sortedPlots lists the plots of shares in their order.
-func sortedPlots(of map[plot]policy.Footprint) []plot {
-	return slices.SortedFunc(maps.Keys(of), comparePlots)
+// sortedPlots lists the plots of a table in their order.
+func sortedPlots[V any](of map[plot]V) []plot {
+	var plots []plot // nearly always one or none
+	for p := range of {
+		plots = append(plots, p)
+	}
+	slices.SortFunc(plots, comparePlots)
+	return plots
 }
 
 // wants reports whether a mitigation needs something in a leg's plot.
