@@ -124,8 +124,14 @@ func (c *Core) forget(m *mitigation) {
 }
 
 // clientLost triggers what a client armed for the loss of its sessions (RFC 9132, Section 4.7): an immediate leg under
-// a new mid, because the uplink hears our heartbeats and will not trigger its own copy.
+// a new mid, because the uplink hears our heartbeats and will not trigger its own copy. What is to be superseded by an armed one that waits for its
+// uplink still is so first: it must not push out anything of its client's any more.
 func (c *Core) clientLost(client string) {
+	for _, m := range c.mitigationsOf(client) {
+		if m.armed() {
+			c.accepted(m)
+		}
+	}
 	for _, m := range c.mitigationsOf(client) {
 		if m.armed() {
 			c.fire(m)
@@ -137,7 +143,6 @@ func (c *Core) clientLost(client string) {
 // shares legs. It is not undone if it cannot be stored, but stored again: it is asked for as soon as that succeeds.
 func (c *Core) fire(m *mitigation) {
 	c.out.note(slog.LevelWarn, "client lost, armed mitigation triggered", keyAttrs(m.key)...)
-	c.accepted(m)
 	for _, k := range c.ownOverlaps(m.key.Client, m.grant.Domain, m.grant.Expanded) {
 		o := c.mits[k]
 		if o == nil || o == m || o.phase != live || o.asked.OnSignalLoss {

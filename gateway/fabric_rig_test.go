@@ -318,13 +318,15 @@ func (f *fabric) advance(d time.Duration) {
 	f.look()
 }
 
+// expire lets the servers drop what is over. Where the world has not delivered what was to prolong it, or to take its place, that is no gap of the
+// core's making: it asked in time, and the session repeats a request until it is answered.
 func (f *fabric) expire() {
 	for _, u := range f.uplinks {
 		over := u.expire(f.now)
 		f.stirred = f.stirred || len(over) > 0
-		for _, k := range over {
-			if l, ok := u.wanted[k]; ok && !l.Withdraw && u.said[k].revision != l.Revision {
-				f.say("%s %v is over, and its refresh has not got there", u.name, k)
+		for k, s := range over {
+			if l, ok := u.wanted[k]; ok && !l.Withdraw && (u.said[k].revision != l.Revision || u.doomed(k, s)) {
+				f.say("%s %v is over, and what was to follow it has not got there", u.name, k)
 				f.excuse(false)
 			}
 		}

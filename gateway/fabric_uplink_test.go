@@ -143,10 +143,11 @@ func (s *simLeg) overlaps(o *simLeg) bool {
 }
 
 // expire drops what is over, and returns what that was.
-func (u *simUplink) expire(now time.Time) (over []dots.LegKey) {
+func (u *simUplink) expire(now time.Time) map[dots.LegKey]*simLeg {
+	over := map[dots.LegKey]*simLeg{}
 	for k, s := range u.stands {
 		if !s.expires.IsZero() && !s.expires.After(now) {
-			over = append(over, k)
+			over[k] = s
 			delete(u.stands, k)
 		}
 	}
