@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -83,9 +84,10 @@ func (c *Core) noneCounts() bool {
 
 // dropLinks forgets the uplinks that are not configured any more.
 func (c *Core) dropLinks() {
-	for u, l := range c.links {
+	for _, u := range slices.Sorted(maps.Keys(c.links)) { // not over the map: what is due must come in the same order each time
 		if c.policy.CUIDMode(u) == "" {
-			c.due.disarm(l)
+			c.due.disarm(c.links[u])
+			delete(c.movedAt, u)
 			delete(c.links, u)
 			delete(c.up, u)
 		}

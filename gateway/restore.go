@@ -179,14 +179,7 @@ func (c *Core) restateMembers() {
 			}
 		}
 		l.hint = nil
-		l.replaces = slices.DeleteFunc(l.replaces, func(k dots.LegKey) bool {
-			r := c.leg(k)
-			if r == nil || r.want.Withdraw {
-				delete(c.replacedBy, k)
-				return true
-			}
-			return false
-		})
+		l.replaces = slices.DeleteFunc(l.replaces, func(k dots.LegKey) bool { return !c.restateReplaced(l, k) })
 	}
 	for _, l := range legs {
 		if !l.want.Withdraw && l.state != foreign && c.replacer(l) == nil {
@@ -195,11 +188,37 @@ func (c *Core) restateMembers() {
 	}
 }
 
+// restateReplaced reports whether a restored leg is still to take another one's place. Of what records say that ours would not, such as that two
+// legs are to take each other's, nothing is left.
+func (c *Core) restateReplaced(l *leg, k dots.LegKey) bool {
+	if c.replacedBy[k] != l.want.Key {
+		return false
+	}
+	if r := c.leg(k); r == nil || r.want.Withdraw || l.want.Withdraw || c.followedBy(l, r) {
+		delete(c.replacedBy, k)
+		return false
+	}
+	return true
+}
+
+// followedBy reports whether a leg is r, or r is to take its place in the end.
+func (c *Core) followedBy(l, r *leg) bool {
+	for range c.legCount {
+		if l == nil || l == r {
+			return l != nil
+		}
+		l = c.replacer(l)
+	}
+	return false
+}
+
 // restateMember makes a restored leg current. Of those that overlap in spite of all the uplink kept the higher mid.
 func (c *Core) restateMember(l *leg) {
-	if old := c.leg(l.after); old != nil {
+	if old := c.leg(l.after); old != nil && old.want.Withdraw && c.blocks[l.after] == (dots.LegKey{}) {
 		l.state = held
 		c.blocks[l.after] = l.want.Key
+	} else {
+		l.after = dots.LegKey{}
 	}
 	for _, k := range c.ground.Overlaps(l.plot().name(), l.part.Expanded) {
 		r := c.leg(k)
