@@ -75,9 +75,10 @@ func (c *Core) sharesOf(m *mitigation) map[plot]policy.Footprint {
 		maps.DeleteFunc(left, func(p plot, _ policy.Footprint) bool { return len(c.legsIn(m, p)) == 0 })
 		return left
 	}
-	want := c.aimed(m)
+	aimed := c.aimed(m)
+	want := maps.Clone(aimed)
 	for p, part := range m.shares {
-		if _, ok := want[p]; !ok && c.outlasts(m, p, want) {
+		if _, ok := aimed[p]; !ok && c.outlasts(m, p, aimed) {
 			want[p] = part
 		}
 	}
