@@ -50,7 +50,7 @@ test: ## all tests that need no root and no network, with race detector and shuf
 
 model: ## play N generated requests through the core, between clients and servers of a model
 	@$(GO) test -list '^TestFabric$$' ./gateway | grep '^TestFabric'
-	DOTSGATE_MODEL_REQUESTS=$(N) $(GO) test -count=1 -timeout 120m -run '^TestFabric$$' ./gateway
+	cd gateway && DOTSGATE_MODEL_REQUESTS=$(N) $(GO) test -count=1 -timeout 120m -run '^TestFabric$$'
 
 # A pattern that matches no test would pass without a word: so each is listed first.
 kill: ## kill -9 the gateway under load, KILL_ROUNDS times

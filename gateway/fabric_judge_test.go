@@ -95,6 +95,7 @@ func (f *fabric) wish() {
 		}
 		if !w.target.Equal(m.asked.Target) {
 			if !mayAsk(domainOf(k.Client.Name), m.asked.Target) {
+				f.counts.escapes++
 				f.fail("%v is held, which nobody may ask for: %s", k, told(m.asked))
 			}
 			f.past(k, w)
@@ -109,7 +110,8 @@ func (f *fabric) wish() {
 // past keeps what a wish was, for as long as it may still be asked for.
 func (f *fabric) past(k dots.MitigationKey, w wish) {
 	if !w.until.Before(f.now) {
-		k.MID = 1<<31 + uint32(len(f.wishes))
+		k.MID = 1<<31 + f.olds // a key that no request has
+		f.olds++
 		f.wishes[k] = w
 	}
 }
@@ -123,6 +125,7 @@ func (f *fabric) judge(l dots.Leg) {
 	f.judged[l.Key] = true
 	e, ok := extentOf(l.Request.Target)
 	if !ok || slices.ContainsFunc(e.texts, func(s string) bool { return !known(s) }) {
+		f.counts.escapes++
 		f.fail("%v is asked for what no domain owns: %s", l.Key, told(l.Request))
 	}
 	if l.HopLimit == 0 || l.Request.Lifetime.Value == 0 || l.CDID != "" {
@@ -187,9 +190,10 @@ func (f *fabric) replied(r Reply) {
 		return
 	}
 	if !q.allowed || q.thief {
+		f.counts.wronged(q)
 		f.fail("accepted, but not allowed: %+v", q)
 	}
-	f.granted++
+	f.counts.granted++
 	if r.Ticket < f.dropped[q.key] {
 		return // its client has withdrawn it meanwhile
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -34,9 +35,10 @@ type fabric struct {
 	judged   map[dots.LegKey]bool
 	scopes   map[string]string             // of our cuids
 	dropped  map[dots.MitigationKey]Ticket // the last withdrawal
-	granted  int
-	stirred  bool // something at a server changed, or what is asked of it
-	lines    int  // of the log that are told when something goes wrong
+	counts   counts
+	olds     uint32 // wishes of the past that were ever kept
+	stirred  bool   // something at a server changed, or what is asked of it
+	lines    int    // of the log that are told when something goes wrong
 	asked    []Resolve
 	log      []func() string
 	traits
@@ -174,11 +176,21 @@ func (f *fabric) say(format string, args ...any) {
 // fail tells the seed and the last that happened.
 func (f *fabric) fail(format string, args ...any) {
 	f.t.Helper()
+	f.t.Fatalf("%s\nseed %d %+v: %s", f.history(), f.seed, f.traits, fmt.Sprintf(format, args...))
+}
+
+// history is the last that happened.
+func (f *fabric) history() string {
 	var lines []string
 	for _, l := range f.log[max(0, len(f.log)-f.lines):] {
 		lines = append(lines, l())
 	}
-	f.t.Fatalf("%s\nseed %d %+v: %s", strings.Join(lines, "\n"), f.seed, f.traits, fmt.Sprintf(format, args...))
+	return strings.Join(lines, "\n")
+}
+
+// keys lists what the core holds, sorted: a map's order would play otherwise each time.
+func (f *fabric) keys() []dots.MitigationKey {
+	return slices.SortedFunc(maps.Keys(f.core.mits), compareKeys)
 }
 
 // boot starts a core on what is durable.
