@@ -67,12 +67,10 @@ func (c *Core) settle(rounds int) {
 // unrest reports whether there is something to be arranged.
 func (c *Core) unrest() bool { return len(c.dirty)+len(c.loose)+len(c.revived) > 0 }
 
-// takeLoose notes the legs whose place is to be found: among those that are in force again the ones that somebody left meanwhile.
+// takeLoose notes the legs whose place is to be found, among them those that are in force again: somebody may have left them meanwhile.
 func (c *Core) takeLoose(changes map[plot]*change) {
 	for _, l := range c.revived {
-		if len(l.members) == 0 || slices.ContainsFunc(l.members, func(m *mitigation) bool { return !m.wants(l) }) {
-			c.loosen(l)
-		}
+		c.loosen(l)
 	}
 	c.revived = nil
 	for l := range c.loose {
