@@ -247,12 +247,16 @@ func (c *Core) comesBack(l *leg, replaced []*leg, asked bool) bool {
 // revive makes a leg current again whose place nothing takes any more.
 func (c *Core) revive(l *leg) {
 	p := l.plot()
+	before := len(l.members)
 	l.members = slices.DeleteFunc(slices.Clone(l.members), func(m *mitigation) bool {
 		_, lingers := m.shares[p]
 		return c.mits[m.key] != m || m.phase == ended || m.phase == terminating && !lingers
 	})
 	l.newcomers = in(l.newcomers, l.members)
 	c.enlist(l)
+	if len(l.members) < before { // who is gone asks for nothing any more: the others may want less
+		c.loosen(l)
+	}
 	if l.state == held && l.retryAt.IsZero() {
 		l.retryAt = c.now.Add(minRefresh)
 	}
@@ -309,12 +313,12 @@ func (c *Core) holdLeg(m *mitigation, l *leg, out policy.Outcome) {
 }
 
 // giveUp ends a mitigation that the uplink refuses: with the refusal where the client still waits, else by status 7, kept
-// until its client had time to see it. Of a refused refresh what was granted before stands until it expires.
+// until its client had time to see it. Of a refused refresh what was granted before stands until it expires, if it ever did.
 func (c *Core) giveUp(m *mitigation, l *leg, out policy.Outcome) {
 	switch {
 	case !m.fresh && len(m.wait) > 0 && out.RetryAfter > 0:
 		c.holdLeg(m, l, out)
-	case !m.fresh && len(m.wait) > 0:
+	case !m.fresh && len(m.wait) > 0 && l.stood:
 		l.done = l.want.Revision
 		c.refuseAll(c.out, m, out.ToClient)
 		c.due.arm(m)
@@ -341,6 +345,9 @@ func (c *Core) refusedAt(m *mitigation, uplink string, out policy.Outcome) {
 	case m.fresh:
 		c.refuseNew(m, out.ToClient)
 	default:
+		if out.ToClient != nil && len(m.wait) > 0 { // with a refresh of what never stood
+			c.refuseAll(c.out, m, out.ToClient)
+		}
 		if out.ToClient != nil && out.ToClient.Conflict.Set {
 			m.own = c.inside(m, out.ToClient.Conflict)
 		}
