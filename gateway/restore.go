@@ -186,6 +186,64 @@ func (c *Core) restateMembers() {
 			c.restateMember(l)
 		}
 	}
+	for _, k := range slices.SortedFunc(maps.Keys(c.mits), compareKeys) {
+		for _, armed := range []bool{true, false} {
+			c.rejoin(c.mits[k], armed)
+		}
+	}
+}
+
+// rejoin finds the restored legs that give a mitigation what none of its own does: it joined them after their records were written. Joining writes none,
+// so that a crowd costs no disk; but whoever is not known to stand there would be let go with the next change, and asked for somewhere else.
+func (c *Core) rejoin(m *mitigation, armed bool) {
+	if m.phase != live || !m.wantsType(armed) {
+		return
+	}
+	for _, u := range c.policy.Uplinks() {
+		p := plot{scope{u, c.own[policy.Placement{Uplink: u, Scope: c.policy.Scope(u, m.grant)}]}, armed}
+		rest := c.lacking(m, armed)
+		if rest.Empty() || p.cuid == "" || slices.Contains(m.refused, u) {
+			continue
+		}
+		for _, k := range c.ground.Overlaps(p.name(), rest) {
+			if l := c.leg(k); !slices.Contains(m.legs, k) && l.part.Expanded.Overlaps(rest) && policy.Serves(l.part, m.grant.Outside) {
+				l.members = slices.SortedFunc(slices.Values(append(slices.Clip(l.members), m)), compareMitigations)
+				m.carriedBy(k)
+				m.holds(p, m.grant.Outside)
+			}
+		}
+	}
+}
+
+// lacking is what of a mitigation none of its armed or immediate legs covers.
+func (c *Core) lacking(m *mitigation, armed bool) policy.Expanded {
+	rest := m.grant.Outside.Expanded
+	for _, k := range m.legs {
+		l := c.leg(k)
+		if l.want.Request.OnSignalLoss != armed {
+			continue
+		}
+		has := l.part.Expanded
+		rest.Prefixes = slices.DeleteFunc(slices.Clone(rest.Prefixes), func(p netip.Prefix) bool {
+			return slices.ContainsFunc(has.Prefixes, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Overlaps(p) })
+		})
+		rest.Names = without(rest.Names, has.Names)
+		rest.URIs = without(rest.URIs, has.URIs)
+	}
+	return rest
+}
+
+// without lists the words that are not among others.
+func without(words, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return slices.Contains(others, w) })
+}
+
+// holds notes what a mitigation has in a plot.
+func (m *mitigation) holds(p plot, part policy.Footprint) {
+	if m.shares == nil {
+		m.shares = map[plot]policy.Footprint{}
+	}
+	m.shares[p] = part
 }
 
 // restateReplaced reports whether a restored leg is still to take another one's place. Of what records say that ours would not, such as that two
@@ -235,14 +293,11 @@ func (c *Core) restateMember(l *leg) {
 	c.enlist(l)
 	c.loosen(l)
 	for _, m := range l.members { // until it is known where it is to be, that is what it has
-		if m.shares == nil {
-			m.shares = map[plot]policy.Footprint{}
-		}
 		p := l.plot()
 		if _, more := m.shares[p]; more || len(l.members) > 1 {
-			m.shares[p] = m.grant.Outside
+			m.holds(p, m.grant.Outside)
 		} else {
-			m.shares[p] = l.part
+			m.holds(p, l.part)
 		}
 	}
 }

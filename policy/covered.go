@@ -5,6 +5,12 @@ import (
 	"slices"
 )
 
+// Serves reports whether a leg has the ports and protocols of a share.
+func Serves(leg, share Footprint) bool {
+	has := serviceOf(leg.Target)
+	return has.or(serviceOf(share.Target)).equal(has)
+}
+
 // Covered reports whether legs give a share all that it needs as they are, so that Arrange would keep them and make it a member of all of them: each
 // of its prefixes lies in one of theirs whole, and they have its ports and protocols. The legs are all those that the share overlaps, under one cuid.
 // It is false wherever names or URIs are among what any of them asks for: that is for Arrange to say.
@@ -13,10 +19,8 @@ func Covered(share Footprint, legs []Footprint) bool {
 		return false
 	}
 	var all []netip.Prefix
-	asked := serviceOf(share.Target)
 	for _, l := range legs {
-		has := serviceOf(l.Target)
-		if l.textual() || !has.or(asked).equal(has) {
+		if l.textual() || !Serves(l, share) {
 			return false
 		}
 		all = append(all, masked(l.Target.Prefixes)...)

@@ -84,15 +84,15 @@ func (p *Policy) places(v Links, c Course, t *trace) []Place {
 	places := make([]Place, 0, len(order))
 	for _, to := range order {
 		places = append(places, Place{
-			Placement: Placement{Uplink: to.server, Scope: p.scope(to.server, c.Grant)},
+			Placement: Placement{Uplink: to.server, Scope: p.Scope(to.server, c.Grant)},
 			Part:      combined(parts[to.server], len(portions), c.Grant.Outside),
 		})
 	}
 	return places
 }
 
-// scope says what our cuid for a grant is computed for at an uplink.
-func (p *Policy) scope(uplink string, g Grant) string {
+// Scope says what our cuid for a grant is computed for at a configured uplink.
+func (p *Policy) Scope(uplink string, g Grant) string {
 	switch p.uplinks[uplink].mode {
 	case CUIDPerDomain:
 		return "domain:" + g.Domain
