@@ -116,21 +116,45 @@ func (c *Core) aimed(m *mitigation) map[plot]policy.Footprint {
 // mirrors reports whether an uplink is told of armed requests.
 func (c *Core) mirrors(uplink string) bool { return !c.cfg.NoMirror && !c.cfg.Unmirrored[uplink] }
 
-// outlasts reports whether a mitigation keeps its share of a plot that it is not to be in any more: until it stands where it is to be, so that nothing
-// is without cover on the way.
+// outlasts reports whether a mitigation keeps its share of a plot that it is not to be in any more: until all of it stands where it is to be, so that
+// nothing is without cover on the way. What has nowhere to go stays, whatever becomes of the mitigation's other parts.
 func (c *Core) outlasts(m *mitigation, p plot, want map[plot]policy.Footprint) bool {
 	if !m.wantsType(p.armed) || !c.mayStay(m, p) {
 		return false
 	}
-	if len(want) == 0 { // nowhere to go
-		return !p.armed || len(c.places(m)) == 0
-	}
-	for q := range want {
-		if q.armed == p.armed && !c.standsIn(m, q) {
+	for _, piece := range pieces(m.shares[p].Expanded) {
+		if piece.Overlaps(m.grant.Outside.Expanded) && !c.arrived(m, p, piece, want) {
 			return true
 		}
 	}
 	return false
+}
+
+// arrived reports whether a piece of what a mitigation has in a plot stands everywhere where it is wanted. The armed copy of one that is in force has not to
+// be anywhere.
+func (c *Core) arrived(m *mitigation, p plot, piece policy.Expanded, want map[plot]policy.Footprint) bool {
+	somewhere := false
+	for q, part := range want {
+		if q.armed == p.armed && part.Expanded.Overlaps(piece) {
+			if !c.standsIn(m, q) {
+				return false
+			}
+			somewhere = true
+		}
+	}
+	return somewhere || p.armed && slices.ContainsFunc(c.places(m), func(o policy.Place) bool { return o.Part.Expanded.Overlaps(piece) })
+}
+
+// pieces takes a target apart: its prefixes, or, where it has none, the whole.
+func pieces(e policy.Expanded) []policy.Expanded {
+	if len(e.Prefixes) == 0 {
+		return []policy.Expanded{e}
+	}
+	var list []policy.Expanded
+	for _, p := range e.Prefixes {
+		list = append(list, policy.Expanded{Prefixes: []netip.Prefix{p}})
+	}
+	return list
 }
 
 // wantsType reports whether a mitigation wants armed or immediate legs.
