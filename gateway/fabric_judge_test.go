@@ -270,9 +270,11 @@ func (w wish) meets(e extent, soft area) bool {
 type sight uint8
 
 const (
-	stands    sight = iota // immediate ones
-	confirmed              // of these, those that the gateway wants and knows to stand, and has not asked to be replaced
-	armed                  // those that wait for the loss of our session
+	stands sight = iota // immediate ones
+	// confirmed: of these, those that the gateway wants for the claim's sake and knows to stand, and has not asked to be replaced. What covers a claim by
+	// chance, at an uplink where it was not asked for, is another one's, and may go with that one.
+	confirmed
+	armed // those that wait for the loss of our session
 )
 
 // counts reports whether a leg does.
@@ -301,8 +303,12 @@ func (u *simUplink) doomed(k dots.LegKey, s *simLeg) bool {
 func (f *fabric) gap(key dots.MitigationKey, c *claim, by sight) string {
 	missing := c.area
 	var texts []string
+	own := f.core.mits[key].legs
 	for _, u := range f.uplinks {
 		for k, s := range u.stands {
+			if by == confirmed && !slices.Contains(own, k) {
+				continue
+			}
 			if !missing.meets(s.area) && (len(c.texts) == 0 || len(s.texts) == 0) {
 				continue
 			}
