@@ -155,12 +155,6 @@ func sortedPlots[V any](of map[plot]V) []plot {
 	return plots
 }
 
-// wants reports whether a mitigation needs something in a leg's plot.
-func (m *mitigation) wants(l *leg) bool {
-	_, ok := m.shares[l.plot()]
-	return ok
-}
-
 // sameFootprint reports whether two shares are the same.
 func sameFootprint(a, b policy.Footprint) bool {
 	x, y := a.Expanded, b.Expanded
