@@ -62,7 +62,7 @@ interop: build ## tests against foreign peers (installs libcoap3-bin, freeradius
 	@internal/tools/install-package freeradius freeradius
 	@internal/tools/install-gobgpd $(BIN) $(GOBGP_VERSION)
 	@$(GO) test -tags interop -list '^TestInterop' ./internal/interop/... | grep '^TestInterop'
-	$(GO) test -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
+	@internal/tools/test-aloud $(GO) test -v -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
 
 # The gateway as a process with one core, then its parts; under five minutes. PROFILE=DIR writes CPU profiles of the gateway.
 bench: build ## measure the whole gateway and its parts, in one run
