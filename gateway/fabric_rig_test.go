@@ -331,16 +331,26 @@ func (f *fabric) advance(d time.Duration) {
 }
 
 // expire lets the servers drop what is over. Where the world has not delivered what was to prolong it, or to take its place, that is no gap of the
-// core's making: it asked in time, and the session repeats a request until it is answered.
+// core's making for whom it covered: it asked in time, and the session repeats a request until it is answered.
 func (f *fabric) expire() {
 	for _, u := range f.uplinks {
 		over := u.expire(f.now)
 		f.stirred = f.stirred || len(over) > 0
-		for k, s := range over {
-			if l, ok := u.wanted[k]; ok && !l.Withdraw && (u.said[k].revision != l.Revision || u.doomed(k, s)) {
+		for _, k := range slices.SortedFunc(maps.Keys(over), compareLegKeys) {
+			if l, ok := u.wanted[k]; ok && !l.Withdraw && (u.said[k].revision != l.Revision || u.doomed(k, over[k])) {
 				f.say("%s %v is over, and what was to follow it has not got there", u.name, k)
-				f.excuse(false)
+				f.uncover(k, over[k])
 			}
+		}
+	}
+}
+
+// uncover excuses a gap where a leg covered something.
+func (f *fabric) uncover(k dots.LegKey, s *simLeg) {
+	for key, c := range f.claims {
+		w := wish{extent: c.extent, soft: c.soft}
+		if w.meets(s.extent, s.soft) && f.speaksFor(f.scopes[k.CUID], key.Client) {
+			c.stood = false
 		}
 	}
 }
