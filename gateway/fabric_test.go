@@ -65,6 +65,24 @@ func TestFabricRepeats(t *testing.T) {
 	}
 }
 
+// TestFabricTwice: the same seed gives the same trace.
+func TestFabricTwice(t *testing.T) {
+	for seed := range uint64(4) {
+		var traces [2][]string
+		for i := range traces {
+			f := newFabric(t, seed)
+			f.lines = 1 << 20
+			f.play(60)
+			for _, line := range f.log {
+				traces[i] = append(traces[i], line())
+			}
+		}
+		if !slices.Equal(traces[0], traces[1]) {
+			t.Errorf("two runs of seed %d differ", seed)
+		}
+	}
+}
+
 func numberOf(env string, def int) int {
 	n, err := strconv.Atoi(os.Getenv(env))
 	if err != nil {
