@@ -29,6 +29,8 @@ func (c *Core) recurse(ev Recurse) {
 	case err != nil:
 	case ev.Order.Off:
 		c.recurseNow(m, recursion{recursed: m.recursed && c.exceeded(m)})
+	case !c.policy.Recurses(m.grant.Domain):
+		err = fmt.Errorf("domain %q has no local mitigators, so that its mitigations are at its uplinks already", m.grant.Domain)
 	case ev.Order.Uplink != "" && !c.policy.Reaches(ev.Order.Uplink):
 		err = fmt.Errorf("no uplink or farm %q", ev.Order.Uplink)
 	default:

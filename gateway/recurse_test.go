@@ -151,6 +151,7 @@ func TestRecursionByHand(t *testing.T) {
 	other := r.accept(dots.Client{Name: "a", CUID: "other"}, 1, "192.0.2.2/32")
 	gone := r.accept(dots.Client{Name: "b", CUID: "cuid-b"}, 7, "192.0.2.3/32")
 	r.step(Withdraw{r.ticket("delete"), gone.key})
+	r.accept(dots.Client{Name: "o", CUID: "o"}, 1, "198.51.100.1/32")
 	order := func(o RecurseOrder) string {
 		t.Helper()
 		r.lines = nil
@@ -171,6 +172,7 @@ func TestRecursionByHand(t *testing.T) {
 		{RecurseOrder{Client: "a", MID: 2, Uplink: "up"}, `error: client "a" has no such mitigation; it has cuid-a 1, d/cuid-a 1, other 1`},
 		{RecurseOrder{Client: "b", MID: 7, Uplink: "up"}, `error: client "b" has no such mitigation; it has none`},
 		{RecurseOrder{Client: "nobody", MID: 1}, `error: client "nobody" has no such mitigation; it has none`},
+		{RecurseOrder{Client: "o", MID: 1, Uplink: "up"}, `error: domain "other" has no local mitigators, so that its mitigations are at its uplinks already`},
 		{RecurseOrder{Client: "a", CUID: "other", MID: 1, Uplink: "nowhere"}, `error: no uplink or farm "nowhere"`},
 		{RecurseOrder{Client: "a", CUID: "other", MID: 1, Uplink: "up"}, "2.04 life=0"},
 		{RecurseOrder{Client: "a", CDID: "d", MID: 1}, "2.04 life=0"},

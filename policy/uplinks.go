@@ -33,6 +33,13 @@ func (p *Policy) IsMitigator(domain, uplink string) bool {
 	return d != nil && slices.Contains(d.route.mitigators, p.logical(uplink))
 }
 
+// Recurses reports whether a domain has local mitigators, so that there is something to go on from: without them its requests are at its
+// uplinks by its strategy.
+func (p *Policy) Recurses(domain string) bool {
+	d := p.domains[domain]
+	return d != nil && len(d.route.mitigators) > 0
+}
+
 // Relays reports whether a comprehension-optional attribute may travel on to an uplink, on a leg that is one mitigation's alone. Where
 // addresses are translated none may: raw attributes could name inside addresses.
 func (p *Policy) Relays(uplink string, key uint64) bool { return p.uplinks[uplink].relays(key) }
