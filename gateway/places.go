@@ -259,10 +259,8 @@ func (c *Core) elsewhere(m *mitigation) bool {
 		}
 	}
 	own := m.grant.Outside.Expanded
-	for _, p := range own.Prefixes {
-		if !slices.ContainsFunc(parts, func(e policy.Expanded) bool { return e.Overlaps(policy.Expanded{Prefixes: []netip.Prefix{p}}) }) {
-			return false
-		}
+	if len(own.Beyond(parts)) > 0 {
+		return false
 	}
 	return len(own.Prefixes) > 0 || slices.ContainsFunc(parts, own.Overlaps)
 }

@@ -28,3 +28,19 @@ func Covered(share Footprint, legs []Footprint) bool {
 	all = outermost(all)
 	return !slices.ContainsFunc(masked(share.Target.Prefixes), func(p netip.Prefix) bool { return !holds(all, p) })
 }
+
+// Beyond returns the addresses of a target that lie in none of the parts, as the fewest prefixes in order; none: the parts have all of them.
+func (e Expanded) Beyond(parts []Expanded) []netip.Prefix {
+	var all []netip.Prefix
+	for _, part := range parts {
+		all = append(all, part.Prefixes...)
+	}
+	all = outermost(all)
+	var rest []netip.Prefix
+	for _, p := range outermost(e.Prefixes) {
+		if !holds(all, p) {
+			rest = append(rest, without(p, slices.DeleteFunc(slices.Clone(all), func(q netip.Prefix) bool { return !p.Overlaps(q) }))...)
+		}
+	}
+	return rest
+}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -58,5 +60,27 @@ func TestCovered(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBeyond holds what of a target lies in no part: in none that holds it, in several that share it, in one of the other family.
+func TestBeyond(t *testing.T) {
+	part := func(texts ...string) Expanded { return Expanded{Prefixes: prefixes(texts...)} }
+	for _, tt := range []struct {
+		name  string
+		own   Expanded
+		parts []Expanded
+		want  []netip.Prefix
+	}{
+		{"no parts", part("192.0.2.0/24"), nil, prefixes("192.0.2.0/24")},
+		{"a wider part", part("192.0.2.0/25"), []Expanded{part("192.0.2.0/24")}, nil},
+		{"a half", part("192.0.2.0/24"), []Expanded{part("192.0.2.0/25")}, prefixes("192.0.2.128/25")},
+		{"two halves of two parts", part("192.0.2.0/24"), []Expanded{part("192.0.2.0/25"), part("192.0.2.128/25", "2001:db8::/32")}, nil},
+		{"one of two", part("192.0.2.1/32", "192.0.2.3/32"), []Expanded{part("192.0.2.0/31"), part("192.0.2.4/32")}, prefixes("192.0.2.3/32")},
+		{"the other family", part("2001:db8::/127"), []Expanded{part("0.0.0.0/0")}, prefixes("2001:db8::/127")},
+	} {
+		if got := tt.own.Beyond(tt.parts); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
