@@ -18,6 +18,7 @@ type flight struct {
 
 // close numbers the step's batch and remembers how to undo it.
 func (c *Core) close() {
+	c.sayUnhushed()
 	if len(c.out.Records) == 0 {
 		return
 	}
@@ -124,7 +125,7 @@ func (c *Core) rewrite(f flight) {
 // level twice is none the worse, one that is never told waits for ever. A withdrawal that is written again is answered as it was.
 func (c *Core) resay(unsaid Ready, innocent bool) {
 	for _, w := range unsaid.Wants {
-		if l := c.leg(w.Key); l != nil && l.state != left && l.state != foreign {
+		if l := c.leg(w.Key); l != nil && !l.hushed && l.state != left && l.state != foreign {
 			c.out.want(l.want)
 		}
 	}

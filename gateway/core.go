@@ -58,10 +58,11 @@ type Core struct {
 	links   map[string]*link           // uplinks as Places sees them
 
 	// of the step in progress
-	now  time.Time
-	out  *Ready
-	undo []func(*Ready)
-	grew bool // the step records something that is not a withdrawal
+	now      time.Time
+	out      *Ready
+	undo     []func(*Ready)
+	unhushed []*leg // legs that are asked for again
+	grew     bool   // the step records something that is not a withdrawal
 	// frugal: the step is to record withdrawals alone, which find room on a full disk.
 	frugal bool
 

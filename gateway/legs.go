@@ -34,6 +34,9 @@ func (c *Core) makeLeg(p plot, part policy.Footprint, members []*mitigation, rep
 	c.takeOver(l, legKeys(replaced))
 	for _, r := range replaced {
 		c.passOn(r, l)
+		if l.state != held {
+			c.hush(r)
+		}
 	}
 	return l
 }
@@ -256,7 +259,7 @@ func (c *Core) leave(l *leg) {
 	}
 	c.delist(l)
 	replaced := c.letGo(l)
-	l.state, l.vanished, l.doubted, l.renew = leaving, false, false, false
+	l.state, l.vanished, l.doubted, l.renew, l.hushed = leaving, false, false, false, false
 	l.want.Withdraw, l.want.Efficacy = true, false
 	l.want.Revision++
 	l.refreshAt, l.retryAt, l.settleAt = time.Time{}, time.Time{}, time.Time{}

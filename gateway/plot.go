@@ -220,6 +220,7 @@ func (c *Core) supplant(l *leg, h *hood) {
 	c.passOn(l, next)
 	if l.stood || l.state == placing && !l.vanished {
 		c.takeOver(next, []dots.LegKey{l.want.Key})
+		c.hush(l)
 	} else { // it is known not to stand
 		c.takeOver(next, c.letGo(l))
 		c.legGone(l)
@@ -227,6 +228,38 @@ func (c *Core) supplant(l *leg, h *hood) {
 	if !slices.Contains(h.made, next) {
 		c.recordLeg(next)
 	}
+}
+
+// hush stops asking for a leg that was never answered once another one takes its place. Arriving late it would delete what stands and what the other one is
+// still to replace, with nothing in its place until that one arrives (RFC 9132, Section 4.4.1.3). It may stand all the same, and is withdrawn
+// when the other one does.
+func (c *Core) hush(l *leg) {
+	if l.state == placing && !l.stood && !l.hushed {
+		l.hushed = true
+		c.out.Forgets = append(c.out.Forgets, l.want.Key)
+	}
+}
+
+// speakUp asks for it again at the end of the step, where nothing takes its place any more.
+func (c *Core) speakUp(l *leg) {
+	if l.hushed {
+		l.hushed = false
+		c.unhushed = append(c.unhushed, l)
+	}
+}
+
+// sayUnhushed says how legs are to stand that are asked for again, and forgets none that is asked for, or withdrawn, after it was hushed.
+func (c *Core) sayUnhushed() {
+	for _, l := range c.unhushed {
+		if c.leg(l.want.Key) == l && !l.hushed && !l.want.Withdraw {
+			c.out.want(l.want)
+		}
+	}
+	c.unhushed = nil
+	c.out.Forgets = slices.DeleteFunc(c.out.Forgets, func(k dots.LegKey) bool {
+		l := c.leg(k)
+		return l != nil && !l.hushed
+	})
 }
 
 // successor finds what takes a leg's place and does not stand yet.

@@ -254,6 +254,7 @@ func (c *Core) revive(l *leg) {
 	})
 	l.newcomers = in(l.newcomers, l.members)
 	c.enlist(l)
+	c.speakUp(l)
 	if len(l.members) < before { // who is gone asks for nothing any more: the others may want less
 		c.loosen(l)
 	}

@@ -144,6 +144,7 @@ type leg struct {
 	stood   bool      // it may stand at the uplink: it was confirmed once, or comes from the store
 	denied  int       // withdrawals that the uplink refused
 
+	hushed   bool // never answered, and not asked for any more: another one takes its place
 	vanished bool // it went without our will: asked for again under a new mid at retryAt
 	renew    bool // its place is taken by a new leg at the end of the step
 
