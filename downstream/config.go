@@ -1,6 +1,7 @@
 package downstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,13 +70,13 @@ type Config struct {
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	c.InitialHopLimit = orDefault(c.InitialHopLimit, 16)
-	c.SessionMaxAge = orDefault(c.SessionMaxAge, 3600)
-	c.RetryAfter = orDefault(c.RetryAfter, 30*time.Second)
-	c.MaxObserversPerClient = orDefault(c.MaxObserversPerClient, 64)
-	c.MaxHeartbeats = orDefault(c.MaxHeartbeats, 1024)
-	c.NotifyInterval = orDefault(c.NotifyInterval, time.Minute)
-	c.MinNotifyGap = orDefault(c.MinNotifyGap, 3*time.Second)
+	c.InitialHopLimit = cmp.Or(c.InitialHopLimit, 16)
+	c.SessionMaxAge = cmp.Or(c.SessionMaxAge, 3600)
+	c.RetryAfter = cmp.Or(c.RetryAfter, 30*time.Second)
+	c.MaxObserversPerClient = cmp.Or(c.MaxObserversPerClient, 64)
+	c.MaxHeartbeats = cmp.Or(c.MaxHeartbeats, 1024)
+	c.NotifyInterval = cmp.Or(c.NotifyInterval, time.Minute)
+	c.MinNotifyGap = cmp.Or(c.MinNotifyGap, 3*time.Second)
 	c.Session.Mitigating = fillSet(c.Session.Mitigating)
 	c.Session.Idle = fillSet(c.Session.Idle)
 	if c.TrustedGateway == nil {
@@ -97,15 +98,6 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	return c
-}
-
-// orDefault returns v, or def where v is zero.
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // check returns every fault of a config whose defaults are filled in.

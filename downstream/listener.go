@@ -1,6 +1,7 @@
 package downstream
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -40,7 +41,7 @@ func (c *call) redirected() bool {
 
 // unicast is where a node's anycast listeners send clients to.
 func unicast(cfg Config) dots.Redirect {
-	to := dots.Redirect{Server: orDefault(cfg.UnicastName, cfg.NodeID)}
+	to := dots.Redirect{Server: cmp.Or(cfg.UnicastName, cfg.NodeID)}
 	for _, addr := range cfg.Unicast {
 		to.Records = append(to.Records, addr.Unmap().String())
 	}

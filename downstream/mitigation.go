@@ -1,6 +1,8 @@
 package downstream
 
 import (
+	"cmp"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -8,7 +10,7 @@ import (
 // client returns who asks. RFC 9132, Section 4.4: a client is its authenticated identity and its cuid; a dialect
 // without cuids has the one that the credential gives. Behind a trusted gateway the cdid belongs to it, too.
 func (c *call) client() dots.Client {
-	return dots.Client{Name: c.entry, CUID: orDefault(c.req.CUID, c.peer.cuid), CDID: c.cdid()}
+	return dots.Client{Name: c.entry, CUID: cmp.Or(c.req.CUID, c.peer.cuid), CDID: c.cdid()}
 }
 
 // cdid returns the received cdid where its sender may supply one. RFC 9132, Section 4.4.1.2: the one of any other

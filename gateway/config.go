@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -90,26 +91,17 @@ func (c *CoreConfig) validate() error {
 	if c.Policy == nil || c.NewCUID == nil || c.NodeID == "" {
 		return errors.New("gateway: Policy, NewCUID and NodeID are required")
 	}
-	c.AnswerWait = orDefault(c.AnswerWait, DefaultAnswerWait)
-	c.Terminating = orDefault(c.Terminating, DefaultTerminating)
-	c.TerminatingMax = orDefault(c.TerminatingMax, max(DefaultTerminatingMax, c.Terminating))
-	c.WhenDown = orDefault(c.WhenDown, WhenDownHold)
-	c.MIDBlock = orDefault(c.MIDBlock, DefaultMIDBlock)
-	c.MaxAsking = orDefault(c.MaxAsking, DefaultMaxAsking)
-	c.MaxNames = orDefault(c.MaxNames, DefaultMaxNames)
-	c.MaxAskingOf = orDefault(c.MaxAskingOf, DefaultMaxAskingOf)
-	c.MaxNamesOf = orDefault(c.MaxNamesOf, DefaultMaxNamesOf)
+	c.AnswerWait = cmp.Or(c.AnswerWait, DefaultAnswerWait)
+	c.Terminating = cmp.Or(c.Terminating, DefaultTerminating)
+	c.TerminatingMax = cmp.Or(c.TerminatingMax, max(DefaultTerminatingMax, c.Terminating))
+	c.WhenDown = cmp.Or(c.WhenDown, WhenDownHold)
+	c.MIDBlock = cmp.Or(c.MIDBlock, DefaultMIDBlock)
+	c.MaxAsking = cmp.Or(c.MaxAsking, DefaultMaxAsking)
+	c.MaxNames = cmp.Or(c.MaxNames, DefaultMaxNames)
+	c.MaxAskingOf = cmp.Or(c.MaxAskingOf, DefaultMaxAskingOf)
+	c.MaxNamesOf = cmp.Or(c.MaxNamesOf, DefaultMaxNamesOf)
 	if c.WhenDown != WhenDownHold && c.WhenDown != WhenDownRefuse {
 		return fmt.Errorf("gateway: unknown WhenDown %q", c.WhenDown)
 	}
 	return nil
-}
-
-// orDefault returns v, or def where v is its type's zero.
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }

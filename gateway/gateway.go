@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,8 +120,8 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("gateway: Store is required")
 	}
-	cfg.Mailbox = orDefault(cfg.Mailbox, DefaultMailbox)
-	cfg.InFlight = orDefault(cfg.InFlight, DefaultInFlight)
+	cfg.Mailbox = cmp.Or(cfg.Mailbox, DefaultMailbox)
+	cfg.InFlight = cmp.Or(cfg.InFlight, DefaultInFlight)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

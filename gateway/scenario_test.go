@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	stdcmp "cmp"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -199,7 +200,7 @@ func (c command) config(t testing.TB) CoreConfig {
 
 // uplinks lists those of a config: up, unless it names others, each with the prefix that it owns.
 func (c command) uplinks(up policy.Uplink) []policy.Uplink {
-	names := strings.Split(orDefault(c.opts["uplinks"], up.Name), ",")
+	names := strings.Split(stdcmp.Or(c.opts["uplinks"], up.Name), ",")
 	owns := map[string][]netip.Prefix{}
 	for pair := range strings.SplitSeq(c.opts["owns"], ",") {
 		if name, prefix, ok := strings.Cut(pair, ":"); ok {
@@ -279,7 +280,7 @@ func (r *rig) run(c command) {
 	case "resolved":
 		r.step(c.resolved())
 	case "link":
-		if uplink := orDefault(c.opts["uplink"], r.uplink); c.has("up") {
+		if uplink := stdcmp.Or(c.opts["uplink"], r.uplink); c.has("up") {
 			r.step(LinkUp{uplink})
 		} else {
 			r.step(LinkDown{uplink, "test"})
@@ -458,7 +459,7 @@ func (r *rig) scope(c command) string {
 }
 
 func (r *rig) answer(c command) dots.LegAnswer {
-	key := dots.LegKey{Uplink: orDefault(c.opts["uplink"], r.uplink), CUID: r.scope(c), MID: number(c.args[0])}
+	key := dots.LegKey{Uplink: stdcmp.Or(c.opts["uplink"], r.uplink), CUID: r.scope(c), MID: number(c.args[0])}
 	l, ok := r.wanted[key]
 	if !ok {
 		r.say("(the uplink was never asked for it)")
@@ -485,7 +486,7 @@ func (r *rig) answer(c command) dots.LegAnswer {
 }
 
 func (r *rig) report(c command) Reported {
-	ev := Reported{Uplink: orDefault(c.opts["uplink"], r.uplink), CUID: r.scope(c), Complete: c.has("complete")}
+	ev := Reported{Uplink: stdcmp.Or(c.opts["uplink"], r.uplink), CUID: r.scope(c), Complete: c.has("complete")}
 	for _, a := range c.args {
 		mid, status, ok := strings.Cut(a, "=")
 		if !ok {

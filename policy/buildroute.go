@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -8,7 +9,7 @@ import (
 
 // rules checks and takes the domain's choices.
 func (b *builder) rules(path string, c Domain, d *domain) {
-	d.overlap, d.onDNS = orDefault(c.OnOverlap, OverlapMerge), orDefault(c.OnDNSFailure, DNSRefuse)
+	d.overlap, d.onDNS = cmp.Or(c.OnOverlap, OverlapMerge), cmp.Or(c.OnDNSFailure, DNSRefuse)
 	switch d.overlap {
 	case OverlapMerge, OverlapRejectNew:
 	case OverlapKeepBoth:
@@ -32,7 +33,7 @@ func (b *builder) rules(path string, c Domain, d *domain) {
 func (b *builder) route(path string, c Domain) route {
 	r := route{
 		uplinks: b.destinations(path+".uplinks", c.Uplinks), mitigators: b.destinations(path+".mitigators", c.Mitigators),
-		strategy: orDefault(c.Strategy, StrategyFailover),
+		strategy: cmp.Or(c.Strategy, StrategyFailover),
 	}
 	if len(c.Uplinks) == 0 {
 		r.uplinks = b.only(path+".uplinks", r.mitigators)
@@ -117,7 +118,7 @@ func (b *builder) recursion(path string, r Recursion, to route) Recursion {
 	if r.Hold < 0 {
 		b.fault(path+".hold", fmt.Sprintf("%v is negative", r.Hold), "give a duration such as 5m")
 	}
-	r.Low, r.Hold = orDefault(r.Low, DefaultRecursionLow), orDefault(r.Hold, DefaultRecursionHold)
+	r.Low, r.Hold = cmp.Or(r.Low, DefaultRecursionLow), cmp.Or(r.Hold, DefaultRecursionHold)
 	r.Hold = max(r.Hold, time.Duration(0))
 	return r
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,7 +22,7 @@ func (b *builder) uplinks(list []Uplink) {
 		if _, ok := b.policy.uplinks[u.Name]; ok {
 			b.fault(path+".name", fmt.Sprintf("%q is used twice", u.Name), "give each uplink its own name")
 		}
-		mode := orDefault(u.CUIDMode, CUIDAggregate)
+		mode := cmp.Or(u.CUIDMode, CUIDAggregate)
 		if mode != CUIDAggregate && mode != CUIDPerDomain && mode != CUIDPerClient {
 			b.fault(path+".cuid", fmt.Sprintf("%q is not known", mode), "use aggregate, per-domain or per-client")
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -60,11 +61,11 @@ func newLimits(d Defaults, l Limits) limits {
 	r := limits{
 		maxLifetime:     l.MaxLifetime.Or(d.MaxLifetime),
 		indefinite:      l.AllowIndefinite.Or(d.AllowIndefinite),
-		indefiniteGrant: orDefault(l.DefaultGrantForIndefinite.Or(d.DefaultGrantForIndefinite), dots.DefaultLifetime),
-		maxMitigations:  orDefault(l.MaxMitigations.Or(d.MaxMitigations), DefaultMaxMitigations),
-		maxCUIDs:        orDefault(l.MaxCUIDs.Or(d.MaxCUIDs), DefaultMaxCUIDs),
-		maxNames:        orDefault(d.MaxNames, DefaultMaxNames),
-		retryAfter:      orDefault(d.RetryAfter, DefaultRetryAfter),
+		indefiniteGrant: cmp.Or(l.DefaultGrantForIndefinite.Or(d.DefaultGrantForIndefinite), dots.DefaultLifetime),
+		maxMitigations:  cmp.Or(l.MaxMitigations.Or(d.MaxMitigations), DefaultMaxMitigations),
+		maxCUIDs:        cmp.Or(l.MaxCUIDs.Or(d.MaxCUIDs), DefaultMaxCUIDs),
+		maxNames:        cmp.Or(d.MaxNames, DefaultMaxNames),
+		retryAfter:      cmp.Or(d.RetryAfter, DefaultRetryAfter),
 		maxObservers:    l.MaxObservers.Value,
 		rates:           Rates{RequestsPerMinute: l.RequestsPerMinute.Value, NewCUIDsPerHour: l.NewCUIDsPerHour.Value},
 	}
@@ -106,13 +107,4 @@ func (l limits) grant(asked dots.Lifetime) dots.Lifetime {
 		return min(asked, l.maxLifetime)
 	}
 	return asked
-}
-
-// orDefault returns v, or def where v is its type's zero.
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ func (s Situation) refuse(err *dots.Error) Outcome { return Outcome{ToClient: er
 
 // wait returns the time until the next try.
 func (s Situation) wait(told time.Duration) time.Duration {
-	return orDefault(told, orDefault(s.RetryAfter, DefaultRetryAfter))
+	return cmp.Or(told, cmp.Or(s.RetryAfter, DefaultRetryAfter))
 }
 
 // badRequest tells a fault of the client's from one of ours.
@@ -178,7 +179,7 @@ func (s Situation) conflict(err *dots.Error) Outcome {
 	if !err.Conflict.Set {
 		t.Cause = dots.CauseOverlappingTargets
 	}
-	t.Status = orDefault(t.Status, dots.ConflictOtherActive)
+	t.Status = cmp.Or(t.Status, dots.ConflictOtherActive)
 	out := s.refuse(&dots.Error{Code: dots.CodeConflict, Text: "conflict upstream", Conflict: dots.Some(t)})
 	out.RetryAfter = time.Duration(t.RetryTimer) * time.Second
 	return out

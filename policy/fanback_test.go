@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func TestFanBack(t *testing.T) {
 				if got.ToClient == nil || got.ToClient.Code != want.code || got.ToClient.Text != want.text {
 					t.Fatalf("told %v, want %v %s", got.ToClient, want.code, want.text)
 				}
-				if want.code == dots.CodeUnavailable && got.ToClient.MaxAge != orDefault(want.after, wait) {
+				if want.code == dots.CodeUnavailable && got.ToClient.MaxAge != cmp.Or(want.after, wait) {
 					t.Errorf("Max-Age %v", got.ToClient.MaxAge)
 				}
 			})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -80,7 +81,7 @@ func TestPlacementByMode(t *testing.T) {
 		if s := diff([]Place{{Placement: Placement{Uplink: "north", Scope: tt.want}, Part: g.Outside}}, p.Places(allUp{}, Course{Grant: g})); s != "" {
 			t.Error(tt.mode, s)
 		}
-		if got := p.CUIDMode("north"); got != orDefault(tt.mode, CUIDAggregate) {
+		if got := p.CUIDMode("north"); got != cmp.Or(tt.mode, CUIDAggregate) {
 			t.Errorf("mode %q", got)
 		}
 		g.Domain = "gone"

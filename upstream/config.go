@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,16 +109,16 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("configuring uplinks: %w", err)
 	}
-	c.HeartbeatInterval = orDefault(c.HeartbeatInterval, DefaultHeartbeatInterval)
-	c.MissingAllowed = orDefault(c.MissingAllowed, DefaultMissingAllowed)
-	c.RepeatInterval = orDefault(c.RepeatInterval, DefaultRepeatInterval)
-	c.PollInterval = orDefault(c.PollInterval, DefaultPollInterval)
-	c.MaxInFlight = orDefault(c.MaxInFlight, DefaultMaxInFlight)
-	c.DialTimeout = orDefault(c.DialTimeout, DefaultDialTimeout)
-	c.Backoff.MinIdle = orDefault(c.Backoff.MinIdle, DefaultMinIdle)
-	c.Backoff.MinActive = orDefault(c.Backoff.MinActive, DefaultMinActive)
-	c.Backoff.Max = orDefault(c.Backoff.Max, DefaultMax)
-	c.Backoff.Jitter = orDefault(c.Backoff.Jitter, DefaultJitter)
+	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, DefaultHeartbeatInterval)
+	c.MissingAllowed = cmp.Or(c.MissingAllowed, DefaultMissingAllowed)
+	c.RepeatInterval = cmp.Or(c.RepeatInterval, DefaultRepeatInterval)
+	c.PollInterval = cmp.Or(c.PollInterval, DefaultPollInterval)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, DefaultMaxInFlight)
+	c.DialTimeout = cmp.Or(c.DialTimeout, DefaultDialTimeout)
+	c.Backoff.MinIdle = cmp.Or(c.Backoff.MinIdle, DefaultMinIdle)
+	c.Backoff.MinActive = cmp.Or(c.Backoff.MinActive, DefaultMinActive)
+	c.Backoff.Max = cmp.Or(c.Backoff.Max, DefaultMax)
+	c.Backoff.Jitter = cmp.Or(c.Backoff.Jitter, DefaultJitter)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -179,12 +180,3 @@ func (c Config) timing() timing {
 // turn is how long an unanswered request keeps its place: ten sendings and half an interval, so that with the other
 // half before its next turn sendings stay one interval apart.
 func (c Config) turn() time.Duration { return (sendsPerTurn-1)*c.RepeatInterval + c.RepeatInterval/2 }
-
-// orDefault returns v, or def where v is its type's zero.
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}

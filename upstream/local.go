@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -42,7 +43,7 @@ type local struct {
 
 func newLocal(cfg Config, lc LinkConfig) *local {
 	t := cfg.timing()
-	t.poll = orDefault(lc.StatusInterval, DefaultStatusInterval)
+	t.poll = cmp.Or(lc.StatusInterval, DefaultStatusInterval)
 	base := newLink(cfg, lc)
 	base.plan = newPlan(cfg.MaxInFlight, t)
 	base.plan.sighted = true // no list is too large for a mitigator

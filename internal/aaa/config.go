@@ -1,6 +1,7 @@
 package aaa
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,14 +13,14 @@ import (
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	c.Fail = orDefault(c.Fail, FailClosed)
-	c.Wait = orDefault(c.Wait, DefaultWait)
-	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
-	c.AllowTTL = orDefault(c.AllowTTL, DefaultAllowTTL)
-	c.DenyTTL = orDefault(c.DenyTTL, DefaultDenyTTL)
-	c.MaxStale = orDefault(c.MaxStale, DefaultMaxStale)
-	c.CacheSize = orDefault(c.CacheSize, DefaultCacheSize)
-	c.MaxAsking = orDefault(c.MaxAsking, DefaultMaxAsking)
+	c.Fail = cmp.Or(c.Fail, FailClosed)
+	c.Wait = cmp.Or(c.Wait, DefaultWait)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.AllowTTL = cmp.Or(c.AllowTTL, DefaultAllowTTL)
+	c.DenyTTL = cmp.Or(c.DenyTTL, DefaultDenyTTL)
+	c.MaxStale = cmp.Or(c.MaxStale, DefaultMaxStale)
+	c.CacheSize = cmp.Or(c.CacheSize, DefaultCacheSize)
+	c.MaxAsking = cmp.Or(c.MaxAsking, DefaultMaxAsking)
 	if c.Meter == nil {
 		c.Meter = noMeter{}
 	}
@@ -27,15 +28,6 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	return c
-}
-
-// orDefault returns v, or def where v is zero.
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // check returns every fault of a config whose defaults are filled in.

@@ -2,6 +2,7 @@ package aaa
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -70,7 +71,7 @@ func newHook(cfg HTTPConfig, meter Meter) (*hook, error) {
 		return nil, err
 	}
 	return &hook{url: cfg.URL, meter: meter, client: &http.Client{
-		Timeout: orDefault(cfg.Timeout, DefaultHTTPTimeout),
+		Timeout: cmp.Or(cfg.Timeout, DefaultHTTPTimeout),
 		// Neither the environment nor the answer says whom to ask: no proxy, and a redirect is no decision.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{

@@ -1,6 +1,7 @@
 package aaa
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,10 +48,10 @@ type radiusClient struct {
 }
 
 func newRADIUS(cfg RADIUSConfig, meter Meter) (*radiusClient, error) {
-	cfg.Vendor = orDefault(cfg.Vendor, DefaultVendor)
-	cfg.Interval = orDefault(cfg.Interval, time.Second)
-	cfg.Tries = orDefault(cfg.Tries, 3)
-	cfg.DeadTime = orDefault(cfg.DeadTime, 30*time.Second)
+	cfg.Vendor = cmp.Or(cfg.Vendor, DefaultVendor)
+	cfg.Interval = cmp.Or(cfg.Interval, time.Second)
+	cfg.Tries = cmp.Or(cfg.Tries, 3)
+	cfg.DeadTime = cmp.Or(cfg.DeadTime, 30*time.Second)
 	if cfg.dial == nil {
 		cfg.dial = func(ctx context.Context, address string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "udp", address)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ func (cfg *StageConfig) programs() error {
 		return fmt.Errorf("looking for our own program: %w", err)
 	}
 	cfg.Lab = own
-	cfg.Gateway = orDefault(cfg.Gateway, beside(own, "dotsgate"))
+	cfg.Gateway = cmp.Or(cfg.Gateway, beside(own, "dotsgate"))
 	if _, err := os.Stat(cfg.Gateway); err != nil {
 		return fmt.Errorf("%w: looking for the gateway: %w", errUsage, err)
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,9 +119,9 @@ func (c LoadConfig) withDefaults() (LoadConfig, error) {
 		return c, fmt.Errorf("%w: a duration or a count is needed", errUsage)
 	}
 	c.Sessions, c.InFlight = max(c.Sessions, 1), max(c.InFlight, 1)
-	c.Timeout = orDefault(c.Timeout, 10*time.Second)
-	c.FirstMID = orDefault(c.FirstMID, 1)
-	c.Lifetime = orDefault(c.Lifetime, 3600)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.FirstMID = cmp.Or(c.FirstMID, 1)
+	c.Lifetime = cmp.Or(c.Lifetime, 3600)
 	if c.Record == nil {
 		c.Record = func(Ack) {}
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,25 +53,17 @@ type ServerConfig struct {
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {
-	c.Terminating = orDefault(c.Terminating, 5*time.Second)
-	c.Remembered = orDefault(c.Remembered, 5*time.Second)
-	c.Heartbeat = orDefault(c.Heartbeat, 30*time.Second)
-	c.NotifyInterval = orDefault(c.NotifyInterval, 3*time.Second)
-	c.MissingAllowed = orDefault(c.MissingAllowed, 15)
-	c.MaxSessions = orDefault(c.MaxSessions, 1024)
-	c.MaxMitigations = orDefault(c.MaxMitigations, 65536)
+	c.Terminating = cmp.Or(c.Terminating, 5*time.Second)
+	c.Remembered = cmp.Or(c.Remembered, 5*time.Second)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 30*time.Second)
+	c.NotifyInterval = cmp.Or(c.NotifyInterval, 3*time.Second)
+	c.MissingAllowed = cmp.Or(c.MissingAllowed, 15)
+	c.MaxSessions = cmp.Or(c.MaxSessions, 1024)
+	c.MaxMitigations = cmp.Or(c.MaxMitigations, 65536)
 	if c.Record == nil {
 		c.Record = func(Entry) {}
 	}
 	return c
-}
-
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 // Server is a simulated DOTS server with a simulated mitigator. Safe for concurrent use.

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -83,12 +84,12 @@ type Config struct {
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
-	c.MinLength4 = orDefault(c.MinLength4, DefaultMinLength4)
-	c.MinLength6 = orDefault(c.MinLength6, DefaultMinLength6)
-	c.MaxPerLeg = orDefault(c.MaxPerLeg, DefaultMaxPerLeg)
-	c.MaxRoutes = orDefault(c.MaxRoutes, DefaultMaxRoutes)
-	c.Action = orDefault(c.Action, ActionDiscard)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.MinLength4 = cmp.Or(c.MinLength4, DefaultMinLength4)
+	c.MinLength6 = cmp.Or(c.MinLength6, DefaultMinLength6)
+	c.MaxPerLeg = cmp.Or(c.MaxPerLeg, DefaultMaxPerLeg)
+	c.MaxRoutes = cmp.Or(c.MaxRoutes, DefaultMaxRoutes)
+	c.Action = cmp.Or(c.Action, ActionDiscard)
 	if c.Communities == nil && c.Mode == ModeBlackhole {
 		c.Communities = []string{DefaultCommunity}
 	}
@@ -102,14 +103,6 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // check says what is wrong with a configuration whose defaults are filled in, everything at once.
