@@ -52,7 +52,7 @@ func core() []room {
 func outside() []room {
 	return []room{
 		{
-			path: "downstream", may: wires("internal/liveness"),
+			path: "downstream", may: wires("internal/liveness", "internal/pressure"),
 			why: "the server side knows neither the core nor the client side: internal/app joins them",
 		},
 		{
@@ -67,12 +67,22 @@ func outside() []room {
 			path: "upstream/*", may: wires("internal/liveness", "upstream"),
 			why: "parts of the client side know the client side only",
 		},
-		{path: "internal/coap", may: []string{"internal/front"}, why: "CoAP sessions carry anything; DOTS is above them"},
+		{
+			path: "internal/coap", may: []string{"internal/front", "internal/record", "internal/throttle", "internal/pressure"},
+			why: "CoAP sessions carry anything; DOTS is above them",
+		},
 		{
 			path: "internal/carry", may: []string{"dots", "wire", "internal/coap"},
 			why: "it puts a DOTS message into a CoAP message, whatever the profile and whoever speaks",
 		},
-		{path: "internal/front", why: "the UDP front routes datagrams and knows nothing of their content"},
+		{
+			path: "internal/front", may: []string{"internal/udp", "internal/record", "internal/throttle", "internal/pressure"},
+			why: "the UDP front proves addresses and protects records, and knows nothing of what they carry",
+		},
+		{path: "internal/udp", why: "datagrams go in and out, whatever they hold"},
+		{path: "internal/record", why: "a record is sealed and opened, whoever sent it and whatever it holds"},
+		{path: "internal/throttle", why: "it counts addresses and knows no protocol"},
+		{path: "internal/pressure", why: "it measures the process and knows nobody who asks"},
 		{path: "internal/liveness", why: "heartbeat arithmetic is pure and needs no words of ours"},
 		{path: "internal/resolve", why: "DNS answers are addresses, whoever asks"},
 		{path: "internal/aaa", why: "an AAA hook answers yes or no, whoever asks"},
