@@ -16,7 +16,6 @@ type mitigationRecord struct {
 	Asked    requestRecord
 	Grant    grantRecord
 	HopLimit uint8
-	CDID     string `json:",omitempty"`
 	Lifetime dots.Lifetime
 	Expires  int64         `json:",omitempty"` // seconds since the epoch; 0: indefinite
 	Start    uint64        `json:",omitempty"`
@@ -31,7 +30,7 @@ type mitigationRecord struct {
 
 // grantRecord is what a grant holds beyond the mitigation's own fields.
 type grantRecord struct {
-	Domain, Uplink          string
+	Domain                  string
 	Request                 *requestRecord    `json:",omitempty"` // nil: as asked, but for the lifetime
 	Expanded                policy.Expanded   `json:",omitzero"`
 	Outside                 *policy.Footprint `json:",omitempty"` // nil: the request's target and Expanded
@@ -119,7 +118,7 @@ func (rec requestRecord) request(mid uint32) dots.Request {
 // recordGrant writes the granted request down only where it is not what was asked for.
 func recordGrant(g policy.Grant, asked dots.Request) grantRecord {
 	rec := grantRecord{
-		Domain: g.Domain, Uplink: g.Uplink, Expanded: g.Expanded, Supersedes: g.Supersedes, Deactivates: g.Deactivates,
+		Domain: g.Domain, Expanded: g.Expanded, Supersedes: g.Supersedes, Deactivates: g.Deactivates,
 		Watch: g.Watch,
 	}
 	if !sameRequest(g.Request, asked) || len(g.Request.Optional) != len(asked.Optional) {
@@ -134,7 +133,7 @@ func recordGrant(g policy.Grant, asked dots.Request) grantRecord {
 
 func (rec grantRecord) grant(m *mitigation) policy.Grant {
 	g := policy.Grant{
-		Domain: rec.Domain, Client: m.key.Client, Request: m.asked, Uplink: rec.Uplink, Expanded: rec.Expanded,
+		Domain: rec.Domain, Client: m.key.Client, Request: m.asked, Expanded: rec.Expanded,
 		Supersedes: rec.Supersedes, Deactivates: rec.Deactivates, Watch: rec.Watch,
 	}
 	if rec.Request != nil {

@@ -160,7 +160,7 @@ func unchanged(held, asked dots.Request) bool {
 // grant makes the Grant of an expanded request, but for what concerns other requests.
 func (p *Policy) grant(a Ask, c client, x expansion) Grant {
 	g := Grant{
-		Domain: c.domain.name, Client: a.Client, Request: a.Request, Uplink: c.domain.route.preferred(), Expanded: x.exp,
+		Domain: c.domain.name, Client: a.Client, Request: a.Request, Expanded: x.exp,
 		Outside: c.domain.outside(x),
 	}
 	g.Request.Target = x.target

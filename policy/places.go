@@ -24,16 +24,6 @@ func (r route) all(p *Policy) []string {
 	return servers
 }
 
-// preferred returns the first name of a route; empty: there is none.
-func (r route) preferred() string {
-	for _, names := range [][]string{r.uplinks, r.mitigators} {
-		if len(names) > 0 {
-			return names[0]
-		}
-	}
-	return ""
-}
-
 // Reaches reports whether there is an uplink or farm of this name, so that it may be a Course's To.
 func (p *Policy) Reaches(name string) bool { return len(p.members[name]) > 0 }
 

@@ -45,7 +45,7 @@ func (d *domain) still(g Grant) []netip.Prefix {
 // ask for nothing any more stays as it is: Renew refuses it.
 func (p *Policy) Today(g Grant) Grant {
 	if c, err := p.entitled(g.Client.Name); err == nil {
-		g.Domain, g.Uplink = c.domain.name, c.domain.route.preferred()
+		g.Domain = c.domain.name
 	}
 	return g
 }

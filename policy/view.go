@@ -83,15 +83,13 @@ type Verdict struct {
 	Grant   Grant
 }
 
-// Grant is what policy allows of a mitigation.
+// Grant is what policy allows of a mitigation. Where that is asked for is Places' to say.
 type Grant struct {
 	Domain string
 	Client dots.Client
 	// Request is what is allowed, in the client's words: lifetime clamped, aliases appended and cleared, prefixes without host bits, only those
 	// optional attributes that one of the uplinks takes (Policy.Relays says which). Lifetime is absent only in an efficacy update that told none.
 	Request dots.Request
-	// Uplink is the first that the domain prefers, a farm maybe; it says nothing of where the mitigation is: that is Places.
-	Uplink string
 	// Expanded is the target for overlap tests between clients, in their words.
 	Expanded Expanded
 	// Outside is what legs are made of: Request's target and Expanded as the uplinks know them, after address translation.
