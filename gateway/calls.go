@@ -8,10 +8,9 @@ import (
 	"github.com/dotsgate/dotsgate/dots"
 )
 
-// Refusals of the loop itself.
-func errBusy() error {
-	return &dots.Error{Code: dots.CodeUnavailable, Text: "busy", MaxAge: 5 * time.Second}
-}
+// ErrBusy refuses what the loop did not take in, because its mailbox is full or too much waits for the disk: nothing has changed, and it may be
+// asked again. It is a *dots.Error, 5.03 with Max-Age; nobody may change it.
+var ErrBusy error = &dots.Error{Code: dots.CodeUnavailable, Text: "busy", MaxAge: 5 * time.Second}
 
 func errStopping() error {
 	return &dots.Error{Code: dots.CodeUnavailable, Text: "stopping", MaxAge: 5 * time.Second}
@@ -33,7 +32,7 @@ func (g *Gateway) Mitigate(ask dots.Ask, done func(dots.Answer, error)) {
 	}
 	if !g.box.offer(c, !refresh) {
 		g.cfg.Meter.Refused("mitigate")
-		done(dots.Answer{}, errBusy())
+		done(dots.Answer{}, ErrBusy)
 	}
 }
 
@@ -45,7 +44,7 @@ func (g *Gateway) Withdraw(key dots.MitigationKey, done func(error)) {
 	}
 	if !g.box.offer(c, false) {
 		g.cfg.Meter.Refused("withdraw")
-		done(errBusy())
+		done(ErrBusy)
 	}
 }
 
@@ -57,7 +56,7 @@ func (g *Gateway) Reports(cl dots.Client, mid dots.Maybe[uint32], done func([]do
 	}
 	if !g.box.offer(c, true) {
 		g.cfg.Meter.Refused("inspect")
-		done(nil, errBusy())
+		done(nil, ErrBusy)
 	}
 }
 
@@ -107,7 +106,7 @@ func (g *Gateway) Recurse(ctx context.Context, o RecurseOrder) error {
 func (g *Gateway) order(ctx context.Context, event func(Ticket) Event) error {
 	done := make(chan error, 1)
 	if !g.box.offer(call{event: event, who: waiting{order: func(err error) { done <- err }}}, false) {
-		return errBusy()
+		return ErrBusy
 	}
 	select {
 	case err := <-done:
@@ -122,7 +121,7 @@ func (g *Gateway) order(ctx context.Context, event func(Ticket) Event) error {
 func (g *Gateway) Look(ctx context.Context, f func(*Core)) error {
 	done := make(chan struct{})
 	if !g.box.offer(query(func(c *Core) { f(c); close(done) }), true) {
-		return errBusy()
+		return ErrBusy
 	}
 	select {
 	case <-done:

@@ -255,7 +255,7 @@ func (g *Gateway) handle(item any) {
 	case call:
 		if what := g.tooMuch(item); what != "" {
 			g.cfg.Meter.Refused(what)
-			item.who.end(Reply{Err: errBusy()})
+			item.who.end(Reply{Err: ErrBusy})
 			return
 		}
 		g.last++

@@ -159,7 +159,7 @@ func TestReloadBusy(t *testing.T) {
 	if translated {
 		t.Error("a core without room took a translation")
 	}
-	if !isBusy(err) {
+	if !errors.Is(err, gateway.ErrBusy) {
 		t.Fatalf("a core without room took the rules: %v", err)
 	}
 	if gw.policyNow().Domain("client2") != "lab" {
@@ -205,30 +205,12 @@ func (g *testGateway) fill(t *testing.T) (free func()) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	eventually(t, "the mailbox is full", func() error {
-		if err := g.gateway.Drain(over, "nobody", true); !isBusy(err) {
+		if err := g.gateway.Drain(over, "nobody", true); !errors.Is(err, gateway.ErrBusy) {
 			return fmt.Errorf("a command found room: %w", err)
 		}
 		return nil
 	})
 	return func() { close(hold); <-done; <-done }
-}
-
-// TestIsBusy tells the core's own refusal from that of a store, which comes when the rules have changed already.
-func TestIsBusy(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false},
-		{context.Canceled, false},
-		{upstream.ErrGone, false},
-		{&dots.Error{Code: dots.CodeUnavailable, Text: "storage full"}, false},
-		{fmt.Errorf("reloading: %w", &dots.Error{Code: dots.CodeUnavailable, Text: "busy"}), true},
-	} {
-		if got := isBusy(tt.err); got != tt.want {
-			t.Errorf("%v: busy %v", tt.err, got)
-		}
-	}
 }
 
 // TestTellReload holds that the log does not say that nothing changed where something did.

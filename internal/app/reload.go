@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/gateway"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/upstream"
 )
@@ -84,7 +84,7 @@ func (a *App) exchange(ctx context.Context, old, next *inForce) error {
 	}
 	a.now.Store(next)
 	err := a.renew(ctx, next)
-	if isBusy(err) {
+	if errors.Is(err, gateway.ErrBusy) { // a store that fails is unavailable, too, but of what the core has taken
 		a.abandon(next, old)
 		return fmt.Errorf("reloading the policy: %w", err)
 	}
@@ -141,7 +141,7 @@ func (a *App) renew(ctx context.Context, n *inForce) error {
 	defer again.Stop()
 	for {
 		err := a.gateway.Reload(patience, n.rules())
-		if !isBusy(err) {
+		if !errors.Is(err, gateway.ErrBusy) {
 			return err
 		}
 		select {
@@ -152,12 +152,6 @@ func (a *App) renew(ctx context.Context, n *inForce) error {
 			return err
 		}
 	}
-}
-
-// isBusy reports whether the core has refused to take anything in. A store that fails is unavailable, too, but of what the core has taken.
-func isBusy(err error) bool {
-	var refused *dots.Error
-	return errors.As(err, &refused) && refused.Code == dots.CodeUnavailable && refused.Text == "busy"
 }
 
 // union adds to links those others whose names are not among them.

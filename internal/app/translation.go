@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"time"
+
+	"github.com/dotsgate/dotsgate/gateway"
 )
 
 // translationEvery is how often the files with the address translation are looked at.
@@ -85,7 +88,7 @@ func (a *App) retranslate(ctx context.Context) (done bool) {
 	next.cfg = cfg
 	a.now.Store(&next)
 	switch err := a.renew(ctx, &next); {
-	case isBusy(err):
+	case errors.Is(err, gateway.ErrBusy):
 		a.now.Store(old)
 		a.log.Error("changing the address translation failed, the old one stays in force", "error", err.Error())
 		return false
