@@ -51,7 +51,7 @@ func (c *Core) withdrawAnswered(l *leg, a dots.LegAnswer) {
 
 // stands notes that a leg is in force, and withdraws what it replaced. Who waits for it is answered at the end of the step.
 func (c *Core) stands(l *leg, a dots.LegAnswer) {
-	again := l.state == placed && len(l.newcomers) == 0 && !l.vanished
+	again := l.certain() && len(l.newcomers) == 0
 	if l.state != placed {
 		l.state = placed
 		l.placedAt = c.now

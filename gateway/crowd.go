@@ -68,7 +68,7 @@ func (c *Core) departs(m *mitigation, p plot) bool {
 // rests reports that nothing about a leg is in motion, and that it carries so many at least: with two or more it asks for nothing that is one
 // client's own.
 func (l *leg) rests(members int) bool {
-	return l.current && l.state == placed && !l.renew && !l.vanished && !l.doubted && !l.want.Withdraw && len(l.replaces) == 0 && len(l.members) >= members
+	return l.current && l.certain() && !l.renew && !l.want.Withdraw && len(l.replaces) == 0 && len(l.members) >= members
 }
 
 // twins reports whether two mitigations need the same of a plot.

@@ -25,6 +25,9 @@ func (c *Core) doubt(l *leg) {
 	c.askAgain(l)
 }
 
+// certain reports whether a leg stands as far as we know: one that a list does not name may have gone.
+func (l *leg) certain() bool { return l.state == placed && !l.vanished && !l.doubted }
+
 // gone reports whether a refusal says of a doubted leg that it went, and not that the uplink has a reason not to take it.
 func (c *Core) gone(l *leg, a dots.LegAnswer) bool {
 	switch conflict := a.Conflict.Value; {

@@ -192,7 +192,7 @@ func (c *Core) standsIn(m *mitigation, p plot) bool {
 		return false
 	}
 	legs := c.legsIn(m, p)
-	return len(legs) > 0 && !slices.ContainsFunc(legs, func(l *leg) bool { return l.state != placed })
+	return len(legs) > 0 && !slices.ContainsFunc(legs, func(l *leg) bool { return !l.certain() })
 }
 
 // lingering is what a terminating mitigation keeps: its legs at local mitigators stay until its period ends.
