@@ -337,7 +337,8 @@ func (f *fabric) expire() {
 		over := u.expire(f.now)
 		f.stirred = f.stirred || len(over) > 0
 		for _, k := range slices.SortedFunc(maps.Keys(over), compareLegKeys) {
-			if l, ok := u.wanted[k]; ok && !l.Withdraw && (u.said[k].revision != l.Revision || u.doomed(k, over[k])) {
+			l, ok := u.wanted[k] // not any more: another one is to take its place, and would have asked for longer
+			if ok && !l.Withdraw && u.said[k].revision != l.Revision || !l.Withdraw && u.doomed(k, over[k]) {
 				f.say("%s %v is over, and what was to follow it has not got there", u.name, k)
 				f.uncover(k, over[k])
 			}
