@@ -252,6 +252,7 @@ func (c *Core) speakUp(l *leg) {
 func (c *Core) sayUnhushed() {
 	for _, l := range c.unhushed {
 		if c.leg(l.want.Key) == l && !l.hushed && !l.want.Withdraw {
+			c.stamp(l) // it was long ago, perhaps
 			c.out.want(l.want)
 		}
 	}

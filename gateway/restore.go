@@ -313,10 +313,22 @@ func (c *Core) restateLeg(l *leg) {
 	if l.current && !slices.ContainsFunc(l.members, func(m *mitigation) bool { return !passed(m.expires, c.now) }) {
 		return // the Tick that follows withdraws it
 	}
+	if c.stillHushed(l) {
+		l.hushed = true
+		return
+	}
 	if !l.want.Withdraw {
 		c.stamp(l)
 	}
 	c.out.want(l.want)
+}
+
+// stillHushed reports whether a restored leg is not to be asked for because another one takes its place. Whether it was ever answered is not known: where it
+// was, it stands as it is until that one does, and is not refreshed meanwhile; where not, it would delete what stands (hush). A local mitigator deletes
+// nothing of itself, and ends what is not named.
+func (c *Core) stillHushed(l *leg) bool {
+	by := c.replacer(l)
+	return by != nil && by.state != held && !l.current && !l.want.Withdraw && !c.policy.Local(l.want.Key.Uplink)
 }
 
 // sortedPrefixes is what prefixes are compared as.
