@@ -197,6 +197,7 @@ func (c *Core) goBack(l *leg, accused []*mitigation) {
 		return
 	}
 	c.tell(l)
+	c.loosen(l) // the others may want less
 	for _, m := range l.members {
 		c.touch(m)
 	}
