@@ -269,7 +269,6 @@ func (f *fabric) trouble() {
 	switch {
 	case f.restarts && f.draw.IntN(4) == 0:
 		f.say("the gateway restarts")
-		f.excuse(false)
 		for i := range f.requests { // nobody waits any more, and what was asked for may hold or not
 			q := &f.requests[i]
 			if c := f.claims[q.key]; c != nil && !q.answered {
@@ -291,11 +290,11 @@ func (f *fabric) trouble() {
 	case f.draw.IntN(3) == 0:
 		f.say("%s forgets everything", u.name)
 		clear(u.stands)
+		f.excuse(false)
 		f.stirred = true
 		fallthrough
 	default:
 		f.say("%s is down", u.name)
-		f.excuse(false)
 		u.up = false
 		f.step(LinkDown{Uplink: u.name, Reason: "test"})
 	}
