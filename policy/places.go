@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
@@ -87,13 +88,21 @@ func (p *Policy) Scope(uplink string, g Grant) string {
 	case CUIDPerDomain:
 		return "domain:" + g.Domain
 	case CUIDPerClient:
-		s := "client:" + g.Client.Name + ":" + g.Client.CUID
+		s := "client:" + scopeWord(g.Client.Name) + ":" + scopeWord(g.Client.CUID)
 		if g.Client.CDID != "" {
-			s += ":" + g.Client.CDID
+			s += ":" + scopeWord(g.Client.CDID)
 		}
 		return s
 	}
 	return ""
+}
+
+// scopeWord writes a word of a scope so that no client gets another one's by what it puts into its cuid.
+func scopeWord(s string) string {
+	if !strings.ContainsAny(s, "%:") {
+		return s
+	}
+	return strings.NewReplacer("%", "%25", ":", "%3A").Replace(s)
 }
 
 // router finds the places of one mitigation.
