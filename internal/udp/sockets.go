@@ -1,43 +1,13 @@
 package udp
 
 import (
+	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
-	"runtime"
 	"sync"
+	"time"
 )
-
-// Config says where datagrams are read.
-type Config struct {
-	// Address is "host:port", required. An empty or unspecified host is every address of this machine; port 0 is any free one.
-	Address string
-	// Queues is how many queues established traffic is spread over. 0: GOMAXPROCS, at most 16.
-	Queues int
-	// Plain is one socket for everything, without steering.
-	Plain bool
-	// Outbox is how many datagrams wait in each queue to be sent before more are lost. 0: 4096.
-	Outbox int
-
-	// attach puts the steering program on a socket. nil: the system's; tests let it fail.
-	attach func(fd uintptr, queues int) error
-}
-
-const (
-	maxQueues     = 16
-	defaultOutbox = 4096
-)
-
-// Path is a peer and the address of ours that it uses: what is sent to a Path leaves from the address that was asked.
-// It is comparable.
-type Path struct {
-	// Peer is the other end. An IPv4 address is never mapped into IPv6.
-	Peer netip.AddrPort
-	// Local is the address that the peer sent to; the zero Addr where the sockets are bound to one address, or where the
-	// system is to choose.
-	Local netip.Addr
-}
 
 // Handler gets a datagram. b is valid during the call and may be changed by it. It runs on the queue's own goroutine, one
 // call at a time for each queue, so it must not block. Which queue a datagram comes by is for speed only: a ClientHello may
@@ -46,48 +16,19 @@ type Handler func(q *Queue, b []byte, from Path)
 
 // Sockets are bound sockets, one for each queue. Its methods are safe for concurrent use.
 type Sockets struct {
-	queues []*Queue
-	addr   *net.UDPAddr
+	queues  []*Queue
+	addr    net.Addr
+	steered bool
 
-	run    sync.Mutex // held by Run
+	running sync.Mutex // held by Run
+
 	mu     sync.Mutex
+	stop   chan struct{} // closed to end Run; nil while it does not run
 	closed bool
 }
 
-// Listen binds the sockets. Nothing is read before Run.
-func Listen(cfg Config) (*Sockets, error) {
-	pc, err := net.ListenPacket("udp", cfg.Address)
-	if err != nil {
-		return nil, fmt.Errorf("binding to %s: %w", cfg.Address, err)
-	}
-	return fromConns([]*net.UDPConn{pc.(*net.UDPConn)}, cfg)
-}
-
-// FromFiles are sockets that another process has bound, as its Files gave them and in their order. Of cfg, only Outbox
-// counts. The files stay the caller's.
-func FromFiles(files []*os.File, cfg Config) (*Sockets, error) {
-	var conns []*net.UDPConn
-	for _, f := range files {
-		pc, err := net.FilePacketConn(f)
-		if err != nil {
-			return nil, fmt.Errorf("taking over a socket: %w", err)
-		}
-		conns = append(conns, pc.(*net.UDPConn))
-	}
-	return fromConns(conns, cfg)
-}
-
-func fromConns(conns []*net.UDPConn, cfg Config) (*Sockets, error) {
-	_ = runtime.GOMAXPROCS(0)
-	s := &Sockets{addr: conns[0].LocalAddr().(*net.UDPAddr)}
-	for _, c := range conns {
-		s.queues = append(s.queues, &Queue{conn: c})
-	}
-	return s, nil
-}
-
 // Steered reports whether the kernel keeps ClientHellos apart: queue 0 has them, the others have the rest.
-func (s *Sockets) Steered() bool { return len(s.queues) > 1 }
+func (s *Sockets) Steered() bool { return s.steered }
 
 // Addr is the address that the sockets are bound to, a *net.UDPAddr.
 func (s *Sockets) Addr() net.Addr { return s.addr }
@@ -98,12 +39,13 @@ func (s *Sockets) Queues() []*Queue { return s.queues }
 // Files are duplicates of the sockets for FromFiles in another process, in the order of the queues; they are the caller's to
 // close. What arrives while nobody reads waits in the kernel.
 //
-// Take the descriptor by SyscallConn: Fd would make the socket blocking for everybody who has it.
+// Take the descriptor by SyscallConn: Fd would make the socket blocking for everybody who has it, and Run would not end.
 func (s *Sockets) Files() ([]*os.File, error) {
-	var files []*os.File
+	files := make([]*os.File, 0, len(s.queues))
 	for _, q := range s.queues {
 		f, err := q.conn.File()
 		if err != nil {
+			closeAll(files)
 			return nil, fmt.Errorf("duplicating a socket: %w", err)
 		}
 		files = append(files, f)
@@ -111,72 +53,93 @@ func (s *Sockets) Files() ([]*os.File, error) {
 	return files, nil
 }
 
-// Run reads and hands on datagrams until Stop or Close. Errors of the system are waited out. After Stop it may be called
-// again.
+// Run reads datagrams and hands them on until Stop or Close. Errors of the system are waited out. After Stop it may be called
+// again; after Close it returns at once.
 func (s *Sockets) Run(handle Handler) {
-	s.run.Lock()
-	defer s.run.Unlock()
-	var all sync.WaitGroup
-	for _, q := range s.queues {
-		all.Go(func() { q.read(handle) })
+	s.running.Lock()
+	defer s.running.Unlock()
+	stop, ok := s.begin()
+	if !ok {
+		return
 	}
-	all.Wait()
+	read := make(chan struct{}) // closed when all readers have ended: what they send last is written, too
+	var readers, writers sync.WaitGroup
+	for _, q := range s.queues {
+		readers.Go(func() { q.read(handle, stop) })
+		writers.Go(func() { q.write(read) })
+	}
+	readers.Wait()
+	close(read)
+	writers.Wait()
 }
 
-// Stop ends Run and waits for it: calls of the handler that have begun are finished, and what waits to be sent is sent. The sockets stay open:
-// they may be handed to another process, or read again. It must not be called by the handler.
+// begin makes the mark that ends a run.
+func (s *Sockets) begin() (stop <-chan struct{}, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, false
+	}
+	for _, q := range s.queues {
+		_ = q.conn.SetReadDeadline(time.Time{}) // it fails only on a closed socket, and then reading does
+	}
+	s.stop = make(chan struct{})
+	return s.stop, true
+}
+
+// Stop ends Run and waits for it: calls of the handler that have begun are finished, and what waits to be sent is sent. The
+// sockets stay open: they may be handed to another process, or read again; what is sent meanwhile waits for that. The handler must not
+// call it.
 func (s *Sockets) Stop() {
+	s.mu.Lock()
+	s.halt()
+	s.mu.Unlock()
+	s.running.Lock() // wait
+	defer s.running.Unlock()
 }
 
-// Close ends Run, waits for it, and closes the sockets. What waits to be sent is sent first. A second call does nothing.
-func (s *Sockets) Close() error {
-	var err error
-	for _, q := range s.queues {
-		err = q.conn.Close()
+// halt asks Run to end. The caller holds s.mu.
+func (s *Sockets) halt() {
+	if s.stop == nil {
+		return
 	}
-	s.run.Lock()
-	defer s.run.Unlock()
-	return err
+	close(s.stop)
+	s.stop = nil
+	for _, q := range s.queues {
+		_ = q.conn.SetReadDeadline(time.Unix(1, 0)) // readers look at stop; it fails only on a closed socket
+	}
 }
 
-// Counters are what a queue has done since it was made, and how it stands.
-type Counters struct {
-	Received uint64 // datagrams handed on
-	Sent     uint64 // datagrams that the system took
-	Dropped  uint64 // datagrams to send that found the outbox full
-	Failed   uint64 // datagrams that the system refused to send
-	Cut      uint64 // datagrams received that were longer than MaxDatagram; they are dropped
-	Lost     uint64 // datagrams that the system dropped because its receive buffer was full; 0 where it does not tell
-	Waiting  int    // bytes in the system's receive buffer, as it counts them
-	Room     int    // bytes that this buffer may hold; 0 where the system does not tell
+// lastWrites is how long Close lets the system take what waits to be sent.
+const lastWrites = time.Second
+
+// Close ends Run, waits for it, and closes the sockets. What waits to be sent is sent first, for a second at most. The handler must not call
+// it. A second call does nothing.
+func (s *Sockets) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	for _, q := range s.queues {
+		q.box.close()
+		_ = q.conn.SetWriteDeadline(time.Now().Add(lastWrites)) // it fails only on a closed socket
+	}
+	s.halt()
+	s.mu.Unlock()
+	s.running.Lock()
+	defer s.running.Unlock()
+	var errs []error
+	for _, q := range s.queues {
+		q.finish()
+		errs = append(errs, q.conn.Close())
+	}
+	return errors.Join(errs...)
 }
 
-// Counters are those of each queue, by its number.
-func (s *Sockets) Counters() []Counters {
-	return make([]Counters, len(s.queues))
-}
-
-// MaxDatagram is the longest datagram that is read, in bytes.
-const MaxDatagram = 8192
-
-// Queue is one socket with its reader and its outbox.
-type Queue struct {
-	conn *net.UDPConn
-}
-
-// Send puts a datagram into the queue's outbox: b is copied. It never blocks; where the outbox is full the datagram is lost,
-// as on the wire, and counted. It is safe for concurrent use, by the handler and by others.
-func (q *Queue) Send(b []byte, to Path) {
-	_, _ = q.conn.WriteToUDPAddrPort(b, to.Peer)
-}
-
-func (q *Queue) read(handle Handler) {
-	b := make([]byte, MaxDatagram)
-	for {
-		n, from, err := q.conn.ReadFromUDPAddrPort(b)
-		if err != nil {
-			return
-		}
-		handle(q, b[:n], Path{Peer: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())})
+func closeAll[C interface{ Close() error }](all []C) {
+	for _, c := range all {
+		_ = c.Close() // the caller has a better error
 	}
 }
