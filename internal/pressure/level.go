@@ -1,7 +1,6 @@
 package pressure
 
 import (
-	"cmp"
 	"math"
 	"time"
 )
@@ -70,7 +69,7 @@ func (r Reading) calledFor(scale float64) Level {
 	for i, at := range ladder() {
 		busy := r.CPU >= at.cpu*scale && float64(r.Wait) >= float64(at.wait)*scale
 		if r.Queue >= at.queue*scale || r.Heap >= at.heap*scale || busy {
-			out = Level(i + 1) //nolint:gosec // the ladder has as many steps as there are levels
+			out = Level(i + 1)
 		}
 	}
 	return out
@@ -102,9 +101,7 @@ func (j judge) next(now time.Time, r Reading, hold time.Duration) judge {
 // fullest is the largest of the shares.
 func fullest(queues []func() float64) (most float64) {
 	for _, q := range queues {
-		if v := q(); cmp.Compare(v, most) > 0 {
-			most = v
-		}
+		most = max(most, q())
 	}
 	return most
 }

@@ -24,6 +24,7 @@ type meter struct {
 	at      time.Time
 	cpu     time.Duration
 	waits   []uint64 // how many goroutines had waited so long, at the reading before
+	fresh   []uint64 // how many have since
 }
 
 func newMeter() *meter {
@@ -62,16 +63,15 @@ func (m *meter) heap() float64 {
 func (m *meter) wait(share float64) time.Duration {
 	h := m.samples[readLatencies].Value.Float64Histogram()
 	if len(m.waits) != len(h.Counts) {
-		m.waits = make([]uint64, len(h.Counts))
+		m.waits, m.fresh = make([]uint64, len(h.Counts)), make([]uint64, len(h.Counts))
 	}
 	var total uint64
-	fresh := make([]uint64, len(h.Counts))
 	for i, n := range h.Counts {
-		fresh[i] = n - m.waits[i]
-		total += fresh[i]
+		m.fresh[i] = n - m.waits[i]
+		total += m.fresh[i]
 	}
 	copy(m.waits, h.Counts)
-	return quantile(fresh, h.Buckets, uint64(float64(total)*share))
+	return quantile(m.fresh, h.Buckets, uint64(float64(total)*share))
 }
 
 // quantile is the lower bound, in seconds, of the bucket in which the nth of the counted falls.

@@ -33,7 +33,7 @@ type holder struct {
 
 // NewCaps makes a table of at least size owners, who may each hold most. A most of 0 or less refuses everybody.
 func NewCaps(size, most int) *Caps {
-	return &Caps{seed: maphash.MakeSeed(), most: uint32(max(0, most)), sets: make([]capSet, setsFor(size, capWays))} //nolint:gosec // no cap is so high
+	return &Caps{seed: maphash.MakeSeed(), most: uint32(max(0, most)), sets: make([]capSet, setsFor(size, capWays))}
 }
 
 // Acquire lets a hold one more, if it may, and reports whether it may. What was acquired is to be released once. It allocates nothing and

@@ -40,7 +40,7 @@ func keyOf(a netip.Addr) key {
 // place is where in a table of so many sets a key belongs. The seed is the process's own secret, so nobody can choose addresses that
 // fall together.
 func place(seed maphash.Seed, k key, sets int) int {
-	return int(maphash.Comparable(seed, k) % uint64(sets)) //nolint:gosec // the remainder is below sets
+	return int(maphash.Comparable(seed, k) % uint64(sets))
 }
 
 // setsFor is how many sets of so many ways hold at least size slots.
