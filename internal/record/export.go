@@ -1,8 +1,6 @@
 package record
 
 import (
-	"bytes"
-	"encoding/gob"
 	"errors"
 	"fmt"
 
@@ -34,31 +32,8 @@ type exported struct {
 // Export takes the keys and counters of a finished handshake out of the library's state, which the caller has from
 // dtls.Conn.ConnectionState, after it has made sure that the connection never sends another record. Nothing else of s is
 // needed, and PeerCertificates may be nil to make it cheaper. It returns ErrSuite for a suite that New would not take,
-// and another error when the library's encoding is not what it was.
-func Export(s *dtls.State) (State, error) {
-	if !Supports(uint16(s.CipherSuiteID)) {
-		return State{}, ErrSuite
-	}
-	b, err := s.MarshalBinary()
-	if err != nil {
-		return State{}, fmt.Errorf("exporting the DTLS state: %w", err)
-	}
-	var e exported
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&e); err != nil {
-		return State{}, fmt.Errorf("reading the exported DTLS state: %w", err)
-	}
-	// A field that another release calls otherwise is left out without an error. Most are never zero. These may be; their
-	// names stand in the encoding in any case.
-	for _, name := range []string{"LocalConnectionID", "RemoteConnectionID", "IsClient"} {
-		if !bytes.Contains(b, []byte(name)) {
-			return State{}, fmt.Errorf("%w: no %s", errShape, name)
-		}
-	}
-	if err := e.check(uint16(s.CipherSuiteID)); err != nil {
-		return State{}, err
-	}
-	return e.state(), nil
-}
+// and another error when the library's encoding is not what it was. Whoever exports often uses an Exporter.
+func Export(s *dtls.State) (State, error) { return new(Exporter).Export(s) }
 
 // check wants what is true of every finished handshake, of which both sides' Finished were the records number 0.
 func (e *exported) check(suite uint16) error {

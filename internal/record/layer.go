@@ -70,6 +70,9 @@ func (l *Layer) State() (State, error) {
 	return s, nil
 }
 
+// Format writes which session this is without its secrets, whatever the verb.
+func (l *Layer) Format(f fmt.State, verb rune) { l.state.Format(f, verb) }
+
 // Overhead is what Seal adds to the plaintext, in bytes.
 func (l *Layer) Overhead() int {
 	n := headerSize + explicitNonceSize + tagSize

@@ -4,11 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
+	"strconv"
 )
 
 // State is all that the record layer of one session is made of, at epoch 1. It holds secrets: whoever has it can read and
-// forge the session. It shows none of them to fmt and log/slog.
+// forge the session. It shows none of them to fmt and log/slog, unless
+// it is an unexported field of what is shown.
 type State struct {
 	// Suite is the cipher suite's number; New and Export accept only those with AES-GCM.
 	Suite uint16
@@ -112,7 +113,5 @@ func (s State) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "record.State(suite %#04x, client %t)", s.Suite, s.IsClient) // fmt reports errors itself
 }
 
-// LogValue shows the state without its secrets.
-func (s State) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
-
-var _ slog.LogValuer = State{}
+// MarshalJSON writes the state without its secrets, as log/slog does.
+func (s State) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, fmt.Sprint(s)), nil }
