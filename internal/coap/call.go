@@ -14,6 +14,7 @@ import (
 
 // call is one request of ours on the wire: one token, one response, or many for an observation.
 type call struct {
+	s       *Session
 	token   uint32
 	mid     uint16
 	non     bool
@@ -133,7 +134,8 @@ func (s *Session) register(c *call, b []byte) {
 	case s.reliable:
 	case c.non:
 		c.buf = bytes.Clone(b)
-		c.repeat.fire = func() { s.repeat(c) }
+		c.s = s
+		c.repeat.fire = c
 		s.timers.set(&c.repeat, time.Now().Add(s.params.RepeatInterval))
 	default:
 		c.con = s.confirm(c.mid, bytes.Clone(b), func(err error) {
@@ -146,9 +148,10 @@ func (s *Session) register(c *call, b []byte) {
 	}
 }
 
-// repeat sends a NON request again under a fresh message id: RFC 9132, Section 4.4: until it is answered, at most
+// fired sends a NON request again under a fresh message id: RFC 9132, Section 4.4: until it is answered, at most
 // every 3 seconds without an estimate of the round-trip time.
-func (s *Session) repeat(c *call) {
+func (c *call) fired() {
+	s := c.s
 	defer s.guard()
 	s.mu.Lock()
 	defer s.unlock()

@@ -44,48 +44,55 @@ func readHeader(b []byte) (p packet, rest []byte, err error) {
 	return p, b[headerSize+length:], nil
 }
 
-// decode reads a whole scanned message into m. It keeps nothing of b. The lock is held.
-func (s *Session) decode(b []byte, scan optionScan, m *Message) error {
-	own := bytes.Clone(b)
-	raw := message.Message{Options: s.room(scan.count)}
-	var err error
-	if s.reliable {
-		_, err = tcpcoder.DefaultCoder.Decode(own, &raw)
-	} else {
-		_, err = udpcoder.DefaultCoder.Decode(own, &raw)
+// decode reads the options and the payload of a scanned message into m, which has the code, and whose list of options is
+// empty, but may have room; own becomes m's. The lock is held.
+func (s *Session) decode(own []byte, scan optionScan, m *Message) error {
+	room := s.scratch()
+	if cap(room.options) < scan.count {
+		room.options = make(message.Options, 0, scan.count)
 	}
+	raw := room.options[:0]
+	defer func() { clear(raw) }() // the list must not keep the message alive
+	// What the library would drop for its length was judged already, by the same rules: it is given none.
+	n, err := raw.Unmarshal(own, nil)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	m.Code, m.Payload = Code(raw.Code), raw.Payload
-	m.NonConfirmable = !s.reliable && raw.Type == message.NonConfirmable
-	if len(raw.Options) > 0 {
-		m.Options = make(Options, 0, len(raw.Options))
+	if m.Payload = own[n:]; len(m.Payload) == 0 {
+		m.Payload = nil
 	}
-	for i, o := range raw.Options {
+	options := m.Options[:0]
+	if len(raw) > cap(options) {
+		options = make(Options, 0, len(raw))
+	}
+	for i, o := range raw {
 		number := uint16(o.ID)
-		repeated := i > 0 && raw.Options[i-1].ID == o.ID
-		if keep, _ := judge(m.Code, number, len(o.Value), repeated); keep {
-			m.Options = append(m.Options, Option{Number: number, Value: o.Value})
+		if scan.surplus {
+			repeated := i > 0 && raw[i-1].ID == o.ID
+			if keep, _ := judge(m.Code, number, len(o.Value), repeated); !keep {
+				continue
+			}
 		}
+		options = append(options, Option{Number: number, Value: o.Value})
 	}
-	clear(raw.Options) // the scratch must not keep the message alive
+	if m.Options = options; len(options) == 0 {
+		m.Options = nil
+	}
 	return nil
 }
 
-// room returns the scratch list, empty and with space for n options.
-func (s *Session) room(n int) message.Options {
-	if cap(s.scratch) < n {
-		s.scratch = make(message.Options, 0, n+8)
-	}
-	return s.scratch[:0]
+// read reads what follows the header of a scanned message. It keeps nothing of rest. The lock is held.
+func (s *Session) read(p packet, rest []byte, scan optionScan) (*Message, error) {
+	m := &Message{Code: p.code}
+	return m, s.decode(bytes.Clone(rest), scan, m)
 }
 
-// encode writes a message into the session's buffer; the result is valid until the next call. The lock is held.
+// encode writes a message into a buffer that the session has until the lock is freed; the result is valid until then, or
+// until the next call. The lock is held.
 func (s *Session) encode(p packet) ([]byte, error) {
+	var few [2 * usualOptions]message.Option
 	raw := message.Message{
-		Token: p.token, Code: codes.Code(p.code), Payload: p.payload, MessageID: int32(p.mid), Type: p.typ,
-		Options: s.room(len(p.options)),
+		Token: p.token, Code: codes.Code(p.code), Payload: p.payload, MessageID: int32(p.mid), Type: p.typ, Options: few[:0],
 	}
 	sorted := true
 	for i, o := range p.options {
@@ -98,24 +105,41 @@ func (s *Session) encode(p packet) ([]byte, error) {
 	if !sorted {
 		slices.SortStableFunc(raw.Options, func(a, b message.Option) int { return cmp.Compare(a.ID, b.ID) })
 	}
-	defer clear(raw.Options)
+	room := s.scratch()
 	for {
-		n, err := s.coderEncode(raw)
+		n, err := s.coderEncode(raw, room.out)
 		switch {
 		case err == nil:
-			return s.encoded[:n], nil
+			return room.out[:n], nil
 		case !errors.Is(err, message.ErrTooSmall):
 			return nil, fmt.Errorf("%w: %w", ErrBadMessage, err)
 		}
-		s.encoded = make([]byte, max(n, 256))
+		room.out = make([]byte, n)
 	}
 }
 
-func (s *Session) coderEncode(raw message.Message) (int, error) {
-	if s.reliable {
-		return tcpcoder.DefaultCoder.Encode(raw, s.encoded)
+// scratch is room for what a session does at the moment. Many sessions share few of it.
+type scratch struct {
+	out     []byte // what is sent
+	options message.Options
+}
+
+// scratch returns the room that the session has until unlock gives it back.
+func (s *Session) scratch() *scratch {
+	if s.lent == nil {
+		s.lent, _ = s.rooms.Get().(*scratch)
 	}
-	return udpcoder.DefaultCoder.Encode(raw, s.encoded)
+	if s.lent == nil {
+		s.lent = &scratch{out: make([]byte, DefaultMaxDatagram), options: make(message.Options, 0, 2*usualOptions)}
+	}
+	return s.lent
+}
+
+func (s *Session) coderEncode(raw message.Message, out []byte) (int, error) {
+	if s.reliable {
+		return tcpcoder.DefaultCoder.Encode(raw, out)
+	}
+	return udpcoder.DefaultCoder.Encode(raw, out)
 }
 
 // send encodes and writes a message, and returns its bytes, valid until the next one. Errors over UDP are loss; over

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -108,16 +109,25 @@ func TestEncodeRefuses(t *testing.T) {
 	})
 }
 
-// The scratch list of the codec keeps nothing alive.
-func TestScratchIsCleared(t *testing.T) {
+// A session that has nothing to do holds no buffer: not for what it sends, and none of the lists of what is under way.
+func TestIdleHoldsNoBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, false, SessionConfig{Handler: HandlerFunc(func(ex *Exchange) { ex.Respond(&Message{Code: Content, Options: ex.Request().Options}) })})
-		r.Input(udp(con, GET, 1, "t", "", opt(UriPath, "a"), opt(UriPath, "b"), opt(UriQuery, "c")))
-		r.want(udp(ack, Content, 1, "t", "", opt(UriPath, "a"), opt(UriPath, "b"), opt(UriQuery, "c")))
-		for i, o := range r.scratch[:cap(r.scratch)] {
-			if o.Value != nil {
-				t.Fatalf("entry %d still holds %q", i, o.Value)
-			}
+		var open []*Exchange
+		r := newRig(t, false, SessionConfig{Handler: HandlerFunc(func(ex *Exchange) { open = append(open, ex) })})
+		for i := range uint16(100) {
+			r.Input(udp(con, GET, i, "t", "", opt(UriPath, "a"), opt(UriPath, "b"), opt(UriQuery, "c")))
+		}
+		for i, ex := range open {
+			ex.Respond(&Message{Code: Content, Options: ex.Request().Options})
+			r.want(udp(ack, Content, uint16(i), "t", "", opt(UriPath, "a"), opt(UriPath, "b"), opt(UriQuery, "c")))
+		}
+		if r.lent != nil || r.exchanges != nil || len(r.seen.ring) != 128 {
+			t.Fatalf("a buffer: %v, room for %d exchanges, and for %d messages", r.lent != nil, cap(r.exchanges), len(r.seen.ring))
+		}
+		time.Sleep(DefaultParameters().ExchangeLifetime())
+		r.Input(udp(con, GET, 100, "t", "", opt(UriPath, "a")))
+		if len(r.seen.ring) != fewRemembered {
+			t.Fatalf("room for %d messages is kept for one", len(r.seen.ring))
 		}
 	})
 }

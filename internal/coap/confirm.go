@@ -9,6 +9,7 @@ import (
 
 // confirmable is a CON of ours that is not acknowledged yet.
 type confirmable struct {
+	s       *Session
 	mid     uint16
 	buf     []byte
 	wait    time.Duration
@@ -25,8 +26,8 @@ type confirmable struct {
 func (s *Session) confirm(mid uint16, buf []byte, settled func(error)) *confirmable {
 	fraction := float64(s.rand.Uint64()>>11) / (1 << 53)
 	wait := float64(s.params.AckTimeout) * (1 + fraction*(s.params.AckRandomFactor-1))
-	c := &confirmable{mid: mid, buf: buf, wait: time.Duration(wait), left: max(s.params.MaxRetransmit, 0), settled: settled}
-	c.timer.fire = func() { s.retransmit(c) }
+	c := &confirmable{s: s, mid: mid, buf: buf, wait: time.Duration(wait), left: max(s.params.MaxRetransmit, 0), settled: settled}
+	c.timer.fire = c
 	if s.cons == nil {
 		s.cons = make(map[uint16]*confirmable)
 	}
@@ -35,8 +36,9 @@ func (s *Session) confirm(mid uint16, buf []byte, settled func(error)) *confirma
 	return c
 }
 
-// retransmit is called when no acknowledgement came in time.
-func (s *Session) retransmit(c *confirmable) {
+// fired sends a CON again when no acknowledgement came in time.
+func (c *confirmable) fired() {
+	s := c.s
 	defer s.guard()
 	s.mu.Lock()
 	defer s.unlock()

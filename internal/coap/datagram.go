@@ -65,9 +65,9 @@ func (s *Session) datagram(b []byte) *Exchange {
 	case p.code == Empty:
 		s.emptyMessage(p, len(p.token)+len(rest))
 	case p.code.IsRequest() && (p.typ == message.Confirmable || p.typ == message.NonConfirmable):
-		return s.requestDatagram(p, rest, b)
+		return s.requestDatagram(p, rest)
 	case p.code.IsResponse() && p.typ != message.Reset:
-		s.responseDatagram(p, rest, b)
+		s.responseDatagram(p, rest)
 	default:
 		// RFC 7252, Section 4.2 and 4.3: reserved classes, and codes that do not go with their type, are rejected.
 		s.reject(p)
@@ -111,7 +111,7 @@ func (s *Session) emptyMessage(p packet, junk int) {
 }
 
 // requestDatagram takes a request, new or duplicate.
-func (s *Session) requestDatagram(p packet, rest, b []byte) *Exchange {
+func (s *Session) requestDatagram(p packet, rest []byte) *Exchange {
 	scan, err := scanOptions(p.code, rest)
 	if err != nil {
 		s.reject(p)
@@ -120,7 +120,7 @@ func (s *Session) requestDatagram(p packet, rest, b []byte) *Exchange {
 	// RFC 7252, Section 4.5: the same request executes once and gets the same answer again.
 	if r := s.seen.find(p, s.heard); r != nil {
 		s.counters.Duplicates.Add(1)
-		if r.reply != nil {
+		if len(r.reply) > 0 {
 			_ = s.write(r.reply)
 		}
 		return nil
@@ -135,7 +135,7 @@ func (s *Session) requestDatagram(p packet, rest, b []byte) *Exchange {
 		}
 		return nil
 	}
-	if err := s.decode(b, scan, &ex.req); err != nil {
+	if err := ex.decode(rest, scan); err != nil {
 		s.reject(p)
 		return nil
 	}
@@ -148,7 +148,7 @@ func badOption(number uint16) *Message {
 }
 
 // responseDatagram takes a response: piggybacked, separate or a notification.
-func (s *Session) responseDatagram(p packet, rest, b []byte) {
+func (s *Session) responseDatagram(p packet, rest []byte) {
 	scan, err := scanOptions(p.code, rest)
 	if err != nil {
 		s.reject(p)
@@ -157,7 +157,7 @@ func (s *Session) responseDatagram(p packet, rest, b []byte) {
 	if p.typ == message.Confirmable {
 		if r := s.seen.find(p, s.heard); r != nil {
 			s.counters.Duplicates.Add(1)
-			if r.reply != nil {
+			if len(r.reply) > 0 {
 				_ = s.write(r.reply)
 			}
 			return
@@ -168,19 +168,20 @@ func (s *Session) responseDatagram(p packet, rest, b []byte) {
 		s.unexpected(p, rest)
 		return
 	}
-	var m Message
 	if scan.isBad {
 		s.refuseResponse(c, p)
 		return
 	}
-	if err := s.decode(b, scan, &m); err != nil {
+	m, err := s.read(p, rest, scan)
+	if err != nil {
 		s.reject(p)
 		return
 	}
+	m.NonConfirmable = p.typ == message.NonConfirmable
 	if p.typ == message.Confirmable {
-		s.seen.answer(s.remember(p, s.heard), s.sendEmpty(message.Acknowledgement, p.mid), s.heard)
+		s.seen.answer(s.remember(p, s.heard), s.sendEmpty(message.Acknowledgement, p.mid), time.Now)
 	}
-	s.answered(c, &m)
+	s.answered(c, m)
 }
 
 // callOf finds the request a response belongs to.

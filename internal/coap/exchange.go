@@ -2,6 +2,7 @@ package coap
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/plgd-dev/go-coap/v3/message"
@@ -15,21 +16,48 @@ type Exchange struct {
 	mid   uint16
 	tkl   uint8
 	token [maxToken]byte
-	seen  *remembered // over UDP
+	seen  uint64 // its number among the remembered ones, over UDP
+	place int    // in the session's list plus one; 0 when not in it
 	timer timer
 
-	acked    bool // the empty ACK went out
-	over     bool
-	unwanted bool      // the peer took its registration back before it was answered
-	echo     []byte    // the Block1 option the answer carries; nil: none
-	observer *Observer // registered by the answer
+	over     atomic.Bool // changed under the lock
+	acked    bool        // the empty ACK went out
+	unwanted bool        // the peer took its registration back before it was answered
+	echo     []byte      // the Block1 option the answer carries; nil: none
+	observer *Observer   // registered by the answer
+
+	// What the request usually takes is part of the exchange, so that it is one piece of memory.
+	options [usualOptions]Option
+	data    [usualSize]byte
 }
+
+// What a request of the usual size takes: the PUT of a mitigation has seven options and, with them, some 220 bytes.
+const (
+	usualOptions = 8
+	usualSize    = 256
+)
+
+// idleCapacity is up to what capacity an empty list is kept for the next time.
+const idleCapacity = 8
 
 // newExchange begins an exchange for a request whose header is p.
 func newExchange(s *Session, p packet) *Exchange {
 	ex := &Exchange{s: s, typ: p.typ, mid: p.mid, tkl: uint8(len(p.token))}
+	ex.req.Code, ex.req.NonConfirmable = p.code, !s.reliable && p.typ == message.NonConfirmable
 	copy(ex.token[:], p.token)
 	return ex
+}
+
+// decode reads the scanned options and the payload of the request. It keeps nothing of rest.
+func (ex *Exchange) decode(rest []byte, scan optionScan) error {
+	own := ex.data[:0]
+	if len(rest) <= len(ex.data) {
+		own = append(own, rest...)
+	} else {
+		own = bytes.Clone(rest)
+	}
+	ex.req.Options = ex.options[:0]
+	return ex.s.decode(own, scan, &ex.req)
 }
 
 // Session returns the session the request came in on.
@@ -44,7 +72,7 @@ func (ex *Exchange) Request() *Message { return &ex.req }
 func (ex *Exchange) Respond(resp *Message) {
 	ex.s.mu.Lock()
 	defer ex.s.unlock()
-	if ex.over {
+	if ex.over.Load() {
 		return
 	}
 	if resp == nil {
@@ -62,7 +90,7 @@ func (ex *Exchange) Silence() {
 }
 
 func (ex *Exchange) silence() {
-	if ex.over {
+	if ex.over.Load() {
 		return
 	}
 	ex.acknowledge()
@@ -75,15 +103,40 @@ func (ex *Exchange) acknowledge() {
 		return
 	}
 	ex.acked = true
-	ex.s.seen.answer(ex.seen, ex.s.sendEmpty(message.Acknowledgement, ex.mid), time.Now())
+	ex.s.seen.answer(ex.seen, ex.s.sendEmpty(message.Acknowledgement, ex.mid), time.Now)
 }
 
 // close takes the exchange out of the session's books.
 func (ex *Exchange) close() {
-	ex.over = true
-	delete(ex.s.exchanges, ex)
+	ex.over.Store(true)
+	ex.s.exchanges.remove(ex)
 	if ex.timer.fire != nil {
 		ex.s.timers.stop(&ex.timer)
+	}
+}
+
+// exchanges are the requests of the peer that are not answered yet, in no order.
+type exchanges []*Exchange
+
+func (l *exchanges) add(ex *Exchange) {
+	*l = append(*l, ex)
+	ex.place = len(*l)
+}
+
+// remove takes an exchange out of the list if it is in it.
+func (l *exchanges) remove(ex *Exchange) {
+	if ex.place == 0 {
+		return
+	}
+	list := *l
+	last := len(list) - 1
+	list[last].place = ex.place
+	list[ex.place-1] = list[last]
+	list[last] = nil
+	ex.place = 0
+	*l = list[:last]
+	if last == 0 && cap(list) > idleCapacity {
+		*l = nil
 	}
 }
 
@@ -126,15 +179,14 @@ func (ex *Exchange) transmit(p packet) {
 	if s.reliable || b == nil {
 		return
 	}
-	own := bytes.Clone(b)
 	if !ex.acked {
-		s.seen.answer(ex.seen, own, time.Now())
+		s.seen.answer(ex.seen, b, time.Now)
 	}
 	if ex.observer != nil {
 		ex.observer.note(p.mid)
 	}
 	if p.typ == message.Confirmable {
-		s.confirm(p.mid, own, func(err error) {
+		s.confirm(p.mid, bytes.Clone(b), func(err error) {
 			if err != nil && ex.observer != nil {
 				ex.observer.end()
 			}
@@ -156,33 +208,36 @@ func (ex *Exchange) serve() {
 // await arms the timer of an exchange that is still open: for the empty ACK of a CON, else for its end, since nobody
 // waits for an answer longer than EXCHANGE_LIFETIME.
 func (ex *Exchange) await() {
+	if ex.over.Load() { // the usual case costs nothing more
+		return
+	}
 	s := ex.s
 	s.mu.Lock()
 	defer s.unlock()
-	if ex.over {
+	if ex.over.Load() {
 		return
 	}
-	wait := s.params.ExchangeLifetime()
+	wait := s.conLife
 	if !s.reliable && ex.typ == message.Confirmable {
 		wait = s.params.ackDelay()
 	}
-	ex.timer.fire = ex.expire
+	ex.timer.fire = ex
 	s.timers.set(&ex.timer, time.Now().Add(wait))
 }
 
-// expire sends the empty ACK, or ends an exchange nobody answered.
-func (ex *Exchange) expire() {
+// fired sends the empty ACK, or ends an exchange nobody answered.
+func (ex *Exchange) fired() {
 	s := ex.s
 	defer s.guard()
 	s.mu.Lock()
 	defer s.unlock()
 	switch {
-	case ex.over:
+	case ex.over.Load():
 	case s.reliable || ex.typ != message.Confirmable || ex.acked:
 		ex.close()
 	default:
 		ex.acknowledge()
-		s.timers.set(&ex.timer, time.Now().Add(s.params.ExchangeLifetime()))
+		s.timers.set(&ex.timer, time.Now().Add(s.conLife))
 	}
 }
 
@@ -208,9 +263,6 @@ func (s *Session) accept(ex *Exchange) *Exchange {
 	if v, ok := ex.req.Options.Uint(Observe); ok && v == 1 && ex.req.Code == GET {
 		s.deregister(ex)
 	}
-	if s.exchanges == nil {
-		s.exchanges = make(map[*Exchange]struct{})
-	}
-	s.exchanges[ex] = struct{}{}
+	s.exchanges.add(ex)
 	return ex
 }

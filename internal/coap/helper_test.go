@@ -234,13 +234,14 @@ func (r *rig) decoded(b []byte) (packet, *Message) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	var m Message
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.decode(b, scan, &m); err != nil {
+	defer r.unlock()
+	m, err := r.read(p, rest, scan)
+	if err != nil {
 		r.t.Fatal(err)
 	}
-	return p, &m
+	m.NonConfirmable = !r.reliable && p.typ == non
+	return p, m
 }
 
 // pair is two sessions that talk to each other; make it inside a synctest bubble.

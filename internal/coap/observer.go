@@ -33,7 +33,7 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	s := ex.s
 	s.mu.Lock()
 	defer s.unlock()
-	if ex.over || s.err != nil {
+	if ex.over.Load() || s.err != nil {
 		return nil
 	}
 	token := string(ex.token[:ex.tkl])
@@ -56,7 +56,7 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 		return nil
 	}
 	o := &Observer{s: s, token: token, key: responseKey(&ex.req), onEnd: onEnd}
-	o.timer.fire = o.due
+	o.timer.fire = o
 	if s.observers == nil {
 		s.observers = make(map[string]*Observer)
 	}
@@ -78,7 +78,7 @@ func (s *Session) deregister(ex *Exchange) {
 	if o := s.observers[string(ex.token[:ex.tkl])]; o != nil {
 		o.end()
 	}
-	for other := range s.exchanges {
+	for _, other := range s.exchanges {
 		if other.tkl == ex.tkl && other.token == ex.token {
 			other.unwanted = true
 		}
@@ -126,8 +126,8 @@ func (o *Observer) flush(now time.Time) {
 	}
 }
 
-// due is called when the interval since the last notification is over.
-func (o *Observer) due() {
+// fired is called when the interval since the last notification is over.
+func (o *Observer) fired() {
 	defer o.s.guard()
 	o.s.mu.Lock()
 	defer o.s.unlock()

@@ -314,8 +314,8 @@ func TestFloodStaysBounded(t *testing.T) {
 				r.Input(udp(con, GET, uint16(i), token, "", opt(2049, "")))
 			}
 		}
-		if len(r.exchanges) != 10 || len(r.seen.queue) != 20 || len(r.seen.byMID) != 20 || len(r.bodies) != 3 {
-			t.Fatalf("%d exchanges, %d remembered, %d bodies", len(r.exchanges), len(r.seen.queue), len(r.bodies))
+		if len(r.exchanges) != 10 || r.seen.held() != 20 || len(r.bodies) != 3 {
+			t.Fatalf("%d exchanges, %d remembered, %d bodies", len(r.exchanges), r.seen.held(), len(r.bodies))
 		}
 		if len(h.all) != 10 || r.Err() != nil {
 			t.Fatalf("%d served, %v", len(h.all), r.Err())

@@ -89,9 +89,10 @@ func judge(code Code, number uint16, length int, repeated bool) (keep, bad bool)
 
 // optionScan is what a first look at the raw options found.
 type optionScan struct {
-	count int    // options on the wire
-	bad   uint16 // number of the first unacceptable critical option
-	isBad bool
+	count   int    // options on the wire
+	bad     uint16 // number of the first unacceptable critical option
+	isBad   bool
+	surplus bool // there is an option that is not handed on
 }
 
 // scanOptions looks at the options and the payload marker of a message before the codec does, because the codec
@@ -114,10 +115,11 @@ func scanOptions(code Code, data []byte) (optionScan, error) {
 		if number > 0xffff || length > len(rest) {
 			return scan, fmt.Errorf("%w: option out of range", errMalformed)
 		}
-		_, bad := judge(code, uint16(number), length, delta == 0 && scan.count > 0)
+		keep, bad := judge(code, uint16(number), length, delta == 0 && scan.count > 0)
 		if bad && !scan.isBad {
 			scan.bad, scan.isBad = uint16(number), true
 		}
+		scan.surplus = scan.surplus || !keep
 		scan.count++
 		data = rest[length:]
 	}

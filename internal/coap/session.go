@@ -8,8 +8,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"github.com/plgd-dev/go-coap/v3/message"
 )
 
 // SessionConfig is what a session is made of.
@@ -32,7 +30,8 @@ type SessionConfig struct {
 type Session struct {
 	id       uint64
 	link     Link
-	timers   *Timers
+	timers   *deadlines
+	rooms    *sync.Pool // of *scratch
 	handler  Handler
 	peer     Identity
 	limits   Limits
@@ -49,13 +48,14 @@ type Session struct {
 	heard     time.Time
 	mid       uint16
 	token     uint32
-	sequence  uint32 // of notifications, over all observers
-	encoded   []byte
-	scratch   message.Options
+	sequence  uint32   // of notifications, over all observers
+	lent      *scratch // from rooms, while the lock is held
+	conLife   time.Duration
+	nonLife   time.Duration
 	cons      map[uint16]*confirmable
 	calls     map[uint32]*call
 	pings     []*call // over TCP, in the order sent
-	exchanges map[*Exchange]struct{}
+	exchanges exchanges
 	observers map[string]*Observer // by the peer's token
 	seen      duplicates
 	bodies    []*body
@@ -69,8 +69,8 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 		return nil, errors.New("making a session: link and timers are required")
 	}
 	s := &Session{
-		link: cfg.Link, timers: cfg.Timers, handler: cfg.Handler, peer: cfg.Peer, counters: cfg.Counters, rand: cfg.Rand, onPanic: cfg.OnPanic,
-		limits: cfg.Limits.withDefaults(), params: cfg.Parameters.withDefaults(), reliable: cfg.Link.Reliable(),
+		link: cfg.Link, rooms: &cfg.Timers.rooms, handler: cfg.Handler, peer: cfg.Peer, counters: cfg.Counters, rand: cfg.Rand, onPanic: cfg.OnPanic,
+		limits: cfg.Limits.withDefaults(), reliable: cfg.Link.Reliable(),
 		done: make(chan struct{}), heard: time.Now(),
 	}
 	if s.counters == nil {
@@ -80,10 +80,12 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	if s.rand == nil {
 		s.rand = runtimeRand{}
 	}
+	s.setParameters(cfg.Parameters)
 	if s.reliable {
 		s.stream = newStream(s)
 	}
 	s.id = runtimeRand{}.Uint64() >> 11 // 53 bits: exact in every log reader, and no counter of the process is needed
+	s.timers = cfg.Timers.of(s.id)
 	s.mid = uint16(s.rand.Uint64())
 	s.token = uint32(s.rand.Uint64())
 	return s, nil
@@ -140,7 +142,13 @@ func (s *Session) Parameters() Parameters {
 func (s *Session) SetParameters(p Parameters) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.setParameters(p)
+}
+
+// setParameters also keeps what follows from them and every message needs.
+func (s *Session) setParameters(p Parameters) {
 	s.params = p.withDefaults()
+	s.conLife, s.nonLife = s.params.ExchangeLifetime(), s.params.NonLifetime()
 }
 
 // Start begins the session: over TCP it sends our capabilities and waits for the peer's. Called once.
@@ -203,8 +211,8 @@ func (s *Session) end(err error) {
 		s.drop(c)
 		s.later(func() { c.fn(nil, err) })
 	}
-	for ex := range s.exchanges {
-		ex.close()
+	for len(s.exchanges) > 0 {
+		s.exchanges[0].close()
 	}
 	for _, o := range s.observers {
 		o.end()
@@ -227,6 +235,10 @@ func (s *Session) unlock() {
 	}
 	after := s.after
 	s.after = nil
+	if s.lent != nil {
+		s.rooms.Put(s.lent)
+		s.lent = nil
+	}
 	s.mu.Unlock()
 	if len(after) > 0 {
 		runAll(after)

@@ -6,7 +6,7 @@ import (
 )
 
 // signal takes a signalling message: RFC 8323, Section 5. The lock is held.
-func (s *Session) signal(p packet, scan optionScan, b []byte) {
+func (s *Session) signal(p packet, scan optionScan, rest []byte) {
 	if scan.isBad {
 		s.counters.BadOptions.Add(1)
 		var bad []byte
@@ -17,8 +17,8 @@ func (s *Session) signal(p packet, scan optionScan, b []byte) {
 		s.abort("unrecognised critical option", bad)
 		return
 	}
-	var m Message
-	if err := s.decode(b, scan, &m); err != nil {
+	m, err := s.read(p, rest, scan)
+	if err != nil {
 		s.abort("bad message", nil)
 		return
 	}

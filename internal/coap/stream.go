@@ -26,8 +26,8 @@ const baseMessageSize = 1152
 
 func newStream(s *Session) *stream {
 	st := &stream{s: s, peerMax: baseMessageSize, ready: make(chan struct{})}
-	st.greeting.fire = st.noGreeting
-	st.frame.fire = st.frameLate
+	st.greeting.fire = fireFunc(st.noGreeting)
+	st.frame.fire = fireFunc(st.frameLate)
 	return st
 }
 
@@ -182,7 +182,8 @@ func (s *Session) message(b []byte, header int) *Exchange {
 		s.abort("CSM expected first", nil)
 		return nil
 	}
-	scan, err := scanOptions(p.code, b[header+1+tkl:])
+	rest := b[header+1+tkl:]
+	scan, err := scanOptions(p.code, rest)
 	if err != nil {
 		s.counters.Malformed.Add(1)
 		s.abort("bad option", nil)
@@ -192,32 +193,32 @@ func (s *Session) message(b []byte, header int) *Exchange {
 	case p.code == Empty:
 		// RFC 8323, Section 3.4: an empty message keeps the connection alive and means nothing.
 	case p.code.Class() == 7:
-		s.signal(p, scan, b)
+		s.signal(p, scan, rest)
 	case p.code.IsRequest():
-		return s.requestFrame(p, scan, b)
+		return s.requestFrame(p, scan, rest)
 	case p.code.IsResponse():
-		s.responseFrame(p, scan, b)
+		s.responseFrame(p, scan, rest)
 	default:
 		s.counters.Malformed.Add(1) // a reserved class: ignored
 	}
 	return nil
 }
 
-func (s *Session) requestFrame(p packet, scan optionScan, b []byte) *Exchange {
+func (s *Session) requestFrame(p packet, scan optionScan, rest []byte) *Exchange {
 	ex := newExchange(s, p)
 	if scan.isBad {
 		s.counters.BadOptions.Add(1)
 		ex.reply(badOption(scan.bad)) // RFC 7252, Section 5.4.1
 		return nil
 	}
-	if err := s.decode(b, scan, &ex.req); err != nil {
+	if err := ex.decode(rest, scan); err != nil {
 		s.abort("bad message", nil)
 		return nil
 	}
 	return s.accept(ex)
 }
 
-func (s *Session) responseFrame(p packet, scan optionScan, b []byte) {
+func (s *Session) responseFrame(p packet, scan optionScan, rest []byte) {
 	c := s.callByToken(p.token)
 	if c == nil {
 		s.counters.Unexpected.Add(1)
@@ -228,10 +229,10 @@ func (s *Session) responseFrame(p packet, scan optionScan, b []byte) {
 		s.failCall(c, fmt.Errorf("%w: unrecognised critical option", ErrBadResponse))
 		return
 	}
-	var m Message
-	if err := s.decode(b, scan, &m); err != nil {
+	m, err := s.read(p, rest, scan)
+	if err != nil {
 		s.abort("bad message", nil)
 		return
 	}
-	s.answered(c, &m)
+	s.answered(c, m)
 }

@@ -1,36 +1,73 @@
 package coap
 
 import (
-	"container/heap"
 	"context"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Timers is one heap of deadlines, served by one goroutine, for all sessions of an endpoint.
-// Safe for concurrent use.
+// timerShards is over how many heaps the deadlines of an endpoint are spread: every request that is not answered at once arms
+// and disarms one, and one lock for all sessions would be what they wait for.
+const timerShards = 16
+
+// Timers is what the sessions of an endpoint share: their deadlines, served by one goroutine, and the room that each
+// needs for a moment only. Safe for concurrent use.
 type Timers struct {
+	base   time.Time // deadlines are kept as what lies between
+	shards [timerShards]deadlines
+	wake   chan struct{} // capacity 1: there may be an earlier deadline than Run sleeps for
+	asleep atomic.Int64  // what Run sleeps for, counted from base; the greatest value while it is awake
+	rooms  sync.Pool     // of *scratch
+}
+
+// deadlines are those of the sessions of one shard.
+type deadlines struct {
+	all *Timers
+
 	mu   sync.Mutex
 	heap timerHeap
-	wake chan struct{} // capacity 1: the earliest deadline may have moved forward
 }
 
-// timer is one deadline in the heap. Its owner keeps it and must call stop before forgetting it.
+// timer is one deadline in a heap. Its owner keeps it and must call stop before forgetting it.
 type timer struct {
-	at    time.Time
-	index int    // position in the heap plus one; 0 when not in it
-	fire  func() // called by Run without any lock of Timers
+	at    time.Duration // since Timers.base
+	index int           // position in the heap plus one; 0 when not in it
+	fire  firer
 }
 
-// NewTimers returns an empty heap. Deadlines wait until Run is called.
-func NewTimers() *Timers { return &Timers{wake: make(chan struct{}, 1)} }
+// firer is called by Run, without any lock of Timers, when its deadline has come.
+type firer interface{ fired() }
+
+// fireFunc makes a firer of a function.
+type fireFunc func()
+
+func (f fireFunc) fired() { f() }
+
+// NewTimers returns a set without a deadline. Deadlines wait until Run is called.
+func NewTimers() *Timers {
+	t := &Timers{base: time.Now(), wake: make(chan struct{}, 1)}
+	t.asleep.Store(math.MaxInt64)
+	for i := range t.shards {
+		t.shards[i].all = t
+	}
+	return t
+}
+
+// of returns the deadlines of the sessions with this number.
+func (t *Timers) of(id uint64) *deadlines { return &t.shards[id%timerShards] }
 
 // Run fires deadlines until ctx ends, and returns nil then. Called once.
 func (t *Timers) Run(ctx context.Context) error {
 	clock := time.NewTimer(time.Hour)
 	defer clock.Stop()
 	for {
-		clock.Reset(t.fireDue())
+		// Whoever sets a deadline while the heaps are looked at leaves word in wake, since this may have been past it.
+		t.asleep.Store(math.MaxInt64)
+		next := t.fireDue()
+		t.asleep.Store(int64(next))
+		clock.Reset(next - time.Since(t.base))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -40,77 +77,141 @@ func (t *Timers) Run(ctx context.Context) error {
 	}
 }
 
-// fireDue fires what is due and returns how long to wait for the next deadline.
+// fireDue fires what is due, in the order of the deadlines, and returns when to look again.
 func (t *Timers) fireDue() time.Duration {
 	for {
-		t.mu.Lock()
-		if len(t.heap) == 0 {
-			t.mu.Unlock()
-			return time.Hour
+		now := time.Since(t.base)
+		first, at := (*deadlines)(nil), now+time.Hour
+		for i := range t.shards {
+			if next, ok := t.shards[i].next(); ok && next < at {
+				first, at = &t.shards[i], next
+			}
 		}
-		next := t.heap[0]
-		if wait := time.Until(next.at); wait > 0 {
-			t.mu.Unlock()
-			return wait
+		if at > now {
+			return at
 		}
-		heap.Pop(&t.heap)
-		t.mu.Unlock()
-		next.fire()
+		if x := first.take(now); x != nil {
+			x.fire.fired()
+		}
 	}
 }
 
-// set arms or moves a deadline. An owner whose deadline may just be firing checks its own state in fire.
-func (t *Timers) set(x *timer, at time.Time) {
-	t.mu.Lock()
-	x.at = at
-	if x.index == 0 {
-		heap.Push(&t.heap, x)
-	} else {
-		heap.Fix(&t.heap, x.index-1)
+// next returns the earliest deadline, and whether there is one.
+func (d *deadlines) next() (time.Duration, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.heap) == 0 {
+		return 0, false
 	}
-	first := t.heap[0] == x
-	t.mu.Unlock()
-	if first {
+	return d.heap[0].at, true
+}
+
+// take takes the earliest deadline out if it has passed.
+func (d *deadlines) take(now time.Duration) *timer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.heap) == 0 || d.heap[0].at > now {
+		return nil
+	}
+	x := d.heap[0]
+	d.heap.remove(0)
+	return x
+}
+
+// set arms or moves a deadline. An owner whose deadline may just be firing checks its own state in fired.
+func (d *deadlines) set(x *timer, at time.Time) {
+	due := at.Sub(d.all.base)
+	d.mu.Lock()
+	x.at = due
+	if x.index == 0 {
+		d.heap.push(x)
+	} else {
+		d.heap.fix(x.index - 1)
+	}
+	d.mu.Unlock()
+	// Most deadlines are disarmed before they come, and few are the earliest of all: Run is woken for those alone.
+	if int64(due) < d.all.asleep.Load() {
 		select {
-		case t.wake <- struct{}{}:
+		case d.all.wake <- struct{}{}:
 		default:
 		}
 	}
 }
 
 // stop disarms a deadline; one that is not armed stays so.
-func (t *Timers) stop(x *timer) {
-	t.mu.Lock()
+func (d *deadlines) stop(x *timer) {
+	d.mu.Lock()
 	if x.index > 0 {
-		heap.Remove(&t.heap, x.index-1)
+		d.heap.remove(x.index - 1)
 	}
-	t.mu.Unlock()
+	d.mu.Unlock()
 }
 
-// timerHeap orders timers by deadline; see container/heap.
+// timerHeap is a heap of timers, the earliest first. Each knows its place.
 type timerHeap []*timer
 
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-
-func (h timerHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i+1, j+1
+func (h *timerHeap) push(x *timer) {
+	*h = append(*h, x)
+	h.put(len(*h)-1, x)
+	h.up(len(*h) - 1)
 }
 
-// Push is called by container/heap.
-func (h *timerHeap) Push(x any) {
-	t := x.(*timer)
-	*h = append(*h, t)
-	t.index = len(*h)
-}
-
-// Pop is called by container/heap.
-func (h *timerHeap) Pop() any {
+// remove takes out the timer at place i.
+func (h *timerHeap) remove(i int) {
 	old := *h
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	t.index = 0
-	return t
+	x, last := old[i], len(old)-1
+	moved := old[last]
+	old[last] = nil
+	*h = old[:last]
+	x.index = 0
+	if i < last {
+		h.put(i, moved)
+		h.fix(i)
+	}
+	if last == 0 && cap(old) > idleCapacity {
+		*h = nil
+	}
+}
+
+// fix restores the order after the timer at place i has changed.
+func (h *timerHeap) fix(i int) {
+	if !h.down(i) {
+		h.up(i)
+	}
+}
+
+func (h *timerHeap) put(i int, x *timer) {
+	(*h)[i] = x
+	x.index = i + 1
+}
+
+func (h *timerHeap) up(i int) {
+	x := (*h)[i]
+	for i > 0 {
+		parent := (i - 1) / 2
+		if (*h)[parent].at <= x.at {
+			break
+		}
+		h.put(i, (*h)[parent])
+		i = parent
+	}
+	h.put(i, x)
+}
+
+// down reports whether the timer at place i has moved.
+func (h *timerHeap) down(i int) bool {
+	x, from := (*h)[i], i
+	for {
+		child := 2*i + 1
+		if child+1 < len(*h) && (*h)[child+1].at < (*h)[child].at {
+			child++
+		}
+		if child >= len(*h) || (*h)[child].at >= x.at {
+			break
+		}
+		h.put(i, (*h)[child])
+		i = child
+	}
+	h.put(i, x)
+	return i != from
 }

@@ -15,12 +15,12 @@ func TestTimersFireInOrder(t *testing.T) {
 		start := time.Now()
 		var fired []time.Duration
 		var want []time.Duration
-		var all []*timer
+		var set []*timer
 		for _, i := range rand.Perm(50) {
-			x := new(timer)
-			x.fire = func() { fired = append(fired, time.Since(start)) }
+			x, timers := new(timer), timers.of(uint64(i)) // from any of the heaps they come in order
+			x.fire = fireFunc(func() { fired = append(fired, time.Since(start)) })
 			timers.set(x, start.Add(time.Duration(i)*time.Second))
-			all = append(all, x)
+			set = append(set, x)
 			if i%5 == 0 {
 				timers.stop(x)
 				continue
@@ -33,28 +33,29 @@ func TestTimersFireInOrder(t *testing.T) {
 		if !slices.Equal(fired, want) {
 			t.Fatalf("fired %v\nwant %v", fired, want)
 		}
-		for _, x := range all {
+		for i, x := range set {
 			if x.index != 0 {
 				t.Fatal("a fired timer is still in the heap")
 			}
-			timers.stop(x)
+			timers.of(uint64(i)).stop(x)
 		}
 	})
 }
 
 func TestTimersMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		timers := NewTimers()
-		runTimers(t, timers)
+		all := NewTimers()
+		runTimers(t, all)
+		timers := all.of(7)
 		start := time.Now()
 		var at []time.Duration
 		x := new(timer)
-		x.fire = func() {
+		x.fire = fireFunc(func() {
 			at = append(at, time.Since(start))
 			if len(at) == 1 {
 				timers.set(x, time.Now().Add(time.Second)) // arming itself again
 			}
-		}
+		})
 		timers.set(x, start.Add(time.Hour))
 		timers.set(x, start.Add(3*time.Second))
 		timers.set(x, start.Add(5*time.Second))
@@ -68,11 +69,12 @@ func TestTimersMove(t *testing.T) {
 
 func TestTimersLongAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		timers := NewTimers()
-		runTimers(t, timers)
+		all := NewTimers()
+		runTimers(t, all)
+		timers := all.of(7)
 		start := time.Now()
 		var at time.Duration
-		x := &timer{fire: func() { at = time.Since(start) }}
+		x := &timer{fire: fireFunc(func() { at = time.Since(start) })}
 		timers.set(x, start.Add(25*time.Hour))
 		time.Sleep(26 * time.Hour)
 		synctest.Wait()
