@@ -15,6 +15,6 @@ type Counters struct {
 	HandOver    atomic.Uint64 // handshakes ended because the library did not do as expected; must stay 0
 	Moves       atomic.Uint64 // sessions that turned up at another address
 	Unconfirmed atomic.Uint64 // datagrams not sent because an address was not confirmed
-	WriteErrors atomic.Uint64 // records that could not be sealed
+	Malformed   atomic.Uint64 // protected records that the library could not take
 	TakenOver   atomic.Uint64 // sessions whose records are protected here and no longer by the library
 }

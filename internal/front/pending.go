@@ -1,0 +1,68 @@
+package front
+
+import (
+	"container/list"
+	"runtime"
+	"sync"
+
+	"github.com/dotsgate/dotsgate/internal/throttle"
+)
+
+// pending bounds the handshakes under way: how many there are in all and for each prefix, how fast a prefix begins them, and
+// how many of them the library works for at a moment. A peer that leaves its handshake unfinished gives way to newer ones.
+type pending struct {
+	most    int
+	buckets *throttle.Buckets
+	caps    *throttle.Caps
+	// slots are taken by those whose datagram the library has and works for. Established traffic, which needs none, never waits
+	// behind a crowd of handshakes.
+	slots chan struct{}
+
+	mu    sync.Mutex
+	order *list.List // of *Conn, oldest first
+}
+
+// bucketSlots is the size of the table of prefixes that begin handshakes. A flood does not get here: addresses are proven.
+const bucketSlots = 1 << 14
+
+func newPending(cfg Config) *pending {
+	return &pending{
+		most:    cfg.MaxPending,
+		buckets: throttle.NewBuckets(bucketSlots, cfg.Rate, cfg.Burst),
+		caps:    throttle.NewCaps(4*cfg.MaxPending, cfg.MaxPerPrefix),
+		slots:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		order:   list.New(),
+	}
+}
+
+// add takes c in, whose cap was acquired, and returns the oldest one when it has to give way.
+func (p *pending) add(c *Conn) (oldest *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.order.Len() >= p.most {
+		oldest = p.order.Remove(p.order.Front()).(*Conn)
+		oldest.turn = nil
+	}
+	c.turn = p.order.PushBack(c)
+	return oldest
+}
+
+// done lets c's place go, once.
+func (p *pending) done(c *Conn) {
+	if !c.waiting.CompareAndSwap(true, false) {
+		return
+	}
+	p.mu.Lock()
+	if c.turn != nil {
+		p.order.Remove(c.turn)
+		c.turn = nil
+	}
+	p.mu.Unlock()
+	p.caps.Release(c.origin.Peer.Addr())
+}
+
+func (p *pending) len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.order.Len()
+}
