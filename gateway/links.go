@@ -9,7 +9,8 @@ import (
 )
 
 // link is an uplink as Places sees it: damped, so that a session that comes and goes moves nobody to and fro. An uplink counts as down only
-// linkDownAfter it lost its session, and as up again linkUpAfter it has one; at once where no other is up.
+// linkDownAfter it lost its session, and as up again linkUpAfter it has one; at once where no other is up, and for those that nobody else may be asked
+// for.
 type link struct {
 	uplink string
 	since  time.Time // when the session last came or went
@@ -33,10 +34,14 @@ func (l *link) dueAt() time.Time { return l.at }
 // linkUp notes that an uplink has a session.
 func (c *Core) linkUp(uplink string) {
 	l := c.linkOf(uplink)
-	if !c.up[uplink] {
+	back := !c.up[uplink]
+	if back {
 		c.up[uplink], l.since = true, c.now
 	}
 	c.weigh(l)
+	if back && !l.counts { // who has nobody else does not wait for that
+		c.touchStranded()
+	}
 }
 
 // linkDown notes that it has none.
@@ -103,5 +108,5 @@ func (c *Core) restateLinks() {
 
 func (v view) Link(uplink string) policy.Link {
 	l := v.c.links[uplink]
-	return policy.Link{Up: l == nil || l.counts, Drained: v.c.drained[uplink]}
+	return policy.Link{Up: l == nil || l.counts, Back: v.c.up[uplink], Drained: v.c.drained[uplink]}
 }

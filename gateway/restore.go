@@ -218,6 +218,7 @@ func (c *Core) rejoin(m *mitigation, armed bool) {
 // lacking is what of a mitigation none of its armed or immediate legs covers.
 func (c *Core) lacking(m *mitigation, armed bool) policy.Expanded {
 	rest := m.grant.Outside.Expanded
+	rest.Aliases = nil // what they stand for is in it
 	for _, k := range m.legs {
 		l := c.leg(k)
 		if l.want.Request.OnSignalLoss != armed {

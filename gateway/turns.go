@@ -33,6 +33,17 @@ func (c *Core) touchAll() {
 	c.touchSome()
 }
 
+// touchStranded lets those live mitigations' legs follow, soon, of which a part is asked for nowhere. Who waits for his turn still gets it.
+func (c *Core) touchStranded() {
+	for _, m := range c.mits {
+		if m.phase == live && !c.lacking(m, m.armed()).Empty() {
+			c.turns.rest = append(c.turns.rest, m)
+		}
+	}
+	slices.SortFunc(c.turns.rest, compareMitigations)
+	c.touchSome()
+}
+
 // touchSome touches the next of them.
 func (c *Core) touchSome() {
 	w := &c.turns

@@ -53,6 +53,7 @@ func TestMovesInTurns(t *testing.T) {
 	if moved != maxTouched {
 		t.Errorf("%d moved at first, want %d", moved, maxTouched)
 	}
+	r.step(LinkUp{"one"}) // nobody waits for it alone, and nobody loses his turn by it
 	for i := range n {
 		m := r.core.mits[key(i)]
 		if len(m.legs) == 1 {

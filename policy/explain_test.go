@@ -200,7 +200,7 @@ func TestExplainAgrees(t *testing.T) {
 			v, a := randomState(r), randomAsk(r)
 			l := fakeLinks{}
 			for _, u := range p.Uplinks() {
-				l[u] = Link{Up: r.IntN(3) > 0, Drained: r.IntN(4) == 0}
+				l[u] = Link{Up: r.IntN(3) > 0, Back: r.IntN(2) == 0, Drained: r.IntN(4) == 0}
 			}
 			want := p.Admit(linkedView{v, l}, a)
 			e := p.Explain(v, l, a)

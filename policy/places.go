@@ -48,7 +48,8 @@ func (p *Policy) logical(uplink string) string {
 // The local mitigators come first, each one when those before it refused or are down; with StrategyAll all of them. The uplinks are asked
 // besides when the mitigation recursed, and instead where no mitigator acts. What moved for a mitigator's sake goes back when that one does.
 // Among uplinks what stands stays, as the Strategy says; where none has a session, one is named all the same, so that it is asked when it
-// has one. Addresses that a provider assigned go to that provider's uplink alone, even where it is down.
+// has one. Where nobody may be asked, because others that are up refused, one that is Back is. Addresses that a provider assigned go to that
+// provider's uplink alone, even where it is down.
 func (p *Policy) Places(v Links, c Course) []Place { return p.places(v, c, nil) }
 
 func (p *Policy) places(v Links, c Course, t *trace) []Place {
@@ -114,6 +115,7 @@ type router struct {
 	trace  *trace // nil: nobody asks why
 	// portions of the mitigation, where it is asked who stands for which.
 	portions []portion
+	back     bool // who has a session counts as up
 }
 
 // candidate is an uplink or farm that may be asked, and the server of it that is.
@@ -130,13 +132,32 @@ func (c candidate) acts() bool { return c.up && !c.drained }
 
 // destinations says who is asked for a portion.
 func (r *router) destinations(owner string) []candidate {
+	c := r.choose(owner, false)
+	if len(c.asked) == 0 {
+		c = r.choose(owner, true)
+	}
+	r.say(c.mitigators, c.asked)
+	if c.local {
+		r.trace.step("place", ResultNote, func() (string, string) { return "uplinks", "are not asked: a local mitigator acts" })
+	}
+	r.say(c.uplinks, c.asked)
+	return c.asked
+}
+
+// choice is who was looked at for a portion, and who is asked. local: the uplinks were not looked at, because a mitigator acts.
+type choice struct {
+	mitigators, uplinks, asked []candidate
+	local                      bool
+}
+
+// choose makes the choice among those that are up, or, where back says so, that have a session, for however short.
+func (r *router) choose(owner string, back bool) choice {
+	r.back = back
 	mitigators := r.among(r.route.mitigators, owner)
 	local := r.pick(mitigators, StrategySerial)
 	acts := slices.ContainsFunc(local, candidate.acts)
 	if acts && !r.course.Recursed {
-		r.say(mitigators, local)
-		r.trace.step("place", ResultNote, func() (string, string) { return "uplinks", "are not asked: a local mitigator acts" })
-		return local
+		return choice{mitigators: mitigators, asked: local, local: true}
 	}
 	uplinks := r.among(r.beyond(owner), owner)
 	up := r.pick(uplinks, r.route.strategy)
@@ -148,9 +169,7 @@ func (r *router) destinations(owner string) []candidate {
 	case len(up) == 0, !slices.ContainsFunc(up, isUp) && slices.ContainsFunc(local, isUp):
 		up = local
 	}
-	r.say(mitigators, up)
-	r.say(uplinks, up)
-	return up
+	return choice{mitigators: mitigators, uplinks: uplinks, asked: up}
 }
 
 // beyond lists the uplinks that may be asked for a portion by the domain's rules, or the operator's choice.
@@ -207,7 +226,7 @@ func (r *router) look(name string) candidate {
 	refused := false
 	for _, s := range servers {
 		l := r.links.Link(s)
-		c := candidate{name: name, server: s, up: l.Up, drained: l.Drained, at: slices.Contains(r.course.At, s)}
+		c := candidate{name: name, server: s, up: l.Up || r.back && l.Back, drained: l.Drained, at: slices.Contains(r.course.At, s)}
 		refused = refused || slices.Contains(r.course.Refused, s)
 		w := weight(s, r.course.Grant.Client)
 		if order := c.standing() - best.standing(); best.server == "" || order > 0 || order == 0 && w > score {

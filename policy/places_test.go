@@ -19,12 +19,12 @@ func (l fakeLinks) Link(uplink string) Link {
 	return Link{Up: true}
 }
 
-// linksOf reads "north=down south=drained": states are down, drained and gone (both).
+// linksOf reads "north=down south=drained": states are down, drained, gone (both) and back.
 func linksOf(text string) fakeLinks {
 	l := fakeLinks{}
 	for _, word := range strings.Fields(text) {
 		name, state, _ := strings.Cut(word, "=")
-		l[name] = Link{Up: state == "drained", Drained: state == "drained" || state == "gone"}
+		l[name] = Link{Up: state == "drained", Back: state == "back", Drained: state == "drained" || state == "gone"}
 	}
 	return l
 }
@@ -92,6 +92,12 @@ func TestPlaces(t *testing.T) {
 		{name: "a refusal is the end where it stands", refused: []string{"north"}, at: []string{"north"}, want: ""},
 		{name: "a refusal elsewhere", refused: []string{"east"}, want: "north"},
 		{name: "a refusal of before", links: "north=down", refused: []string{"north"}, at: []string{"south"}, want: "south"},
+		{name: "a refusal, and the first is down", links: "north=down", refused: []string{"south"}, want: ""},
+		{name: "a refusal, and the first is back", links: "north=back", refused: []string{"south"}, want: "north"},
+		{name: "back, where others are up", links: "north=back", want: "south"},
+		{name: "back, where what stands is up", links: "north=back", at: []string{"east"}, want: "east"},
+		{name: "back after the one that refused", links: "south=back", refused: []string{"north"}, want: ""},
+		{name: "back, but refused", links: "north=back", refused: []string{"north", "south"}, want: ""},
 
 		{name: "serial: the first", strategy: StrategySerial, want: "north"},
 		{name: "serial: a refusal", strategy: StrategySerial, refused: []string{"north"}, want: "south"},

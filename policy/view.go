@@ -136,6 +136,7 @@ type Links interface {
 // Link is the state of an uplink.
 type Link struct {
 	Up      bool // it has a session, or lost it so recently that nothing is moved yet
+	Back    bool // it has a session, maybe for so short that it does not count as up; then it is asked where nobody else may be
 	Drained bool // by the operator's command: asked for nothing new
 }
 
