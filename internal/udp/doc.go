@@ -7,11 +7,11 @@
 // always in the same one, so that one peer's datagrams keep their order. Where the system has no such filter there is one
 // plain socket, and everything works but for the floods.
 //
-// Each queue has a goroutine that reads up to 64 datagrams in one system call, hands on one after the other, and sends the answers
-// in one system call when it has handled them all. What other goroutines send meanwhile leaves with these. While the reader is idle they wake
-// the queue's writer, which takes all there is: whoever finds the outbox without a flusher appoints one, so nothing lies in
-// it without somebody on the way. Nobody waits for the network but the queue's own two goroutines; a full outbox loses datagrams, as a
-// network does, and counts them.
+// Each queue has a goroutine that reads up to 64 datagrams in one system call, hands on one after the other, and sends the
+// answers in one system call when it has handled them all. What other goroutines send meanwhile leaves with these. While the
+// reader is idle they wake the queue's writer, which takes all there is: whoever finds the outbox without a flusher appoints
+// one, so nothing lies in it without somebody on the way. Nobody waits for the network but the queue's own two goroutines; a
+// full outbox loses datagrams, as a network does, and counts them.
 //
 // Sockets bound to every address of the machine answer from the address that was asked: [Path] remembers it.
 package udp

@@ -3,7 +3,6 @@ package udp
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 )
@@ -89,9 +88,7 @@ type arrival struct {
 
 // arrivals collects datagrams.
 type arrivals struct {
-	c    chan arrival
-	mu   sync.Mutex
-	seen []arrival
+	c chan arrival
 }
 
 func newArrivals() *arrivals { return &arrivals{c: make(chan arrival, 4096)} }

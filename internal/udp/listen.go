@@ -13,14 +13,16 @@ import (
 
 // Config says where datagrams are read.
 type Config struct {
-	// Address is "host:port", required. An empty host is every address of this machine, and so is an unspecified one, of its family; port 0 is
-	// any free one.
+	// Address is "host:port", required. An empty host is every address of this machine, and so is an unspecified one, of its
+	// family; port 0 is any free one.
 	Address string
-	// Queues is how many queues established traffic is spread over, besides the one for ClientHellos. 0: GOMAXPROCS, at most 16.
+	// Queues is how many queues established traffic is spread over, besides the one for ClientHellos. 0: GOMAXPROCS, at most
+	// 16.
 	Queues int
 	// Plain is one socket for everything, without steering.
 	Plain bool
-	// Outbox is how many datagrams wait in each queue to be sent before more are lost. 0: 4096. There is a bound of 4 MiB besides.
+	// Outbox is how many datagrams wait in each queue to be sent before more are lost. 0: 4096. There is a bound of 4 MiB
+	// besides.
 	Outbox int
 
 	// attach puts the filter on a socket; nil: the system's. Tests let it fail.
@@ -70,8 +72,9 @@ func Listen(cfg Config) (*Sockets, error) {
 
 // group binds one socket for ClientHellos and the others for the rest.
 //
-// The first has the filter before it is bound: the system counts that as a group of its own, so the address of another group is
-// refused. Without it, a second gateway would share the port in silence, and two that want any free port might get the same one.
+// The first has the filter before it is bound: the system counts that as a group of its own, so the address of another group
+// is refused. Without it, a second gateway would share the port in silence, and two that want any free port might get the
+// same one.
 func group(cfg Config) ([]*net.UDPConn, error) {
 	first, err := bind(cfg.Address, func(fd uintptr) error {
 		if err := share(fd); err != nil {
@@ -123,8 +126,8 @@ func networkOf(address string) string {
 	return "udp"
 }
 
-// FromFiles are sockets that another process has bound, as its Files gave them and in their order. The filter has come with them. Of cfg,
-// only Outbox counts. The files stay the caller's.
+// FromFiles are sockets that another process has bound, as its Files gave them and in their order. The filter has come with
+// them. Of cfg, only Outbox counts. The files stay the caller's.
 func FromFiles(files []*os.File, cfg Config) (*Sockets, error) {
 	if len(files) == 0 {
 		return nil, errors.New("taking over sockets: there are none")

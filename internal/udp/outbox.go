@@ -38,8 +38,8 @@ func (b *bundle) empty() {
 	b.arena, b.letters = b.arena[:0], b.letters[:0]
 }
 
-// outbox holds what waits to be sent. Whenever something waits there is one flusher on the way: the queue's reader at the end of its batch, or
-// its writer.
+// outbox holds what waits to be sent. Whenever something waits there is one flusher on the way: the queue's reader at the
+// end of its batch, or its writer.
 type outbox struct {
 	most int // datagrams
 
@@ -50,8 +50,8 @@ type outbox struct {
 	closed  bool
 }
 
-// put takes a copy of a datagram. taken is false when there is no room; appointed asks the caller to see that there is a flusher,
-// because until now there was none.
+// put takes a copy of a datagram. taken is false when there is no room; appointed asks the caller to see that there is a
+// flusher, because until now there was none.
 func (o *outbox) put(b []byte, path Path) (taken, appointed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -75,8 +75,8 @@ func (o *outbox) claim() bool {
 	return true
 }
 
-// take gives the flusher all that waits, in the order it came; it is returned by give. When nothing waits the caller is flusher no longer, and ok
-// is false.
+// take gives the flusher all that waits, in the order it came; it is returned by give. When nothing waits the caller is
+// flusher no longer, and ok is false.
 func (o *outbox) take() (b bundle, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,7 +89,8 @@ func (o *outbox) take() (b bundle, ok bool) {
 	return b, true
 }
 
-// give returns the memory of a bundle that has left. more reports that others wait by now; when none do, the caller is flusher no longer.
+// give returns the memory of a bundle that has left. more reports that others wait by now; when none do, the caller is
+// flusher no longer.
 func (o *outbox) give(b bundle) (more bool) {
 	b.empty()
 	o.mu.Lock()

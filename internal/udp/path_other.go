@@ -7,7 +7,8 @@ import (
 	"net/netip"
 )
 
-// tellLocal reports that the system does not say which address of ours a datagram was sent to: answers leave from the one it chooses.
+// tellLocal reports that the system does not say which address of ours a datagram was sent to: answers leave from the one it
+// chooses.
 func tellLocal(*net.UDPConn, bool) bool { return false }
 
 func controlRoom() int { return 0 }

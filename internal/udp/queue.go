@@ -45,7 +45,8 @@ func (q *Queue) Send(b []byte, to Path) {
 	}
 }
 
-// rouse makes the writer the flusher. The caller has been appointed and passes it on, so there is room: one flusher, one mark.
+// rouse makes the writer the flusher. The caller has been appointed and passes it on, so there is room: one flusher, one
+// mark.
 func (q *Queue) rouse() { q.wake <- struct{}{} }
 
 // The pauses after a read that failed, each twice the one before: the system is out of something.

@@ -88,8 +88,8 @@ func (s *Sockets) begin() (stop <-chan struct{}, ok bool) {
 }
 
 // Stop ends Run and waits for it: calls of the handler that have begun are finished, and what waits to be sent is sent. The
-// sockets stay open: they may be handed to another process, or read again; what is sent meanwhile waits for that. The handler must not
-// call it.
+// sockets stay open: they may be handed to another process, or read again; what is sent meanwhile waits for that. The
+// handler must not call it.
 func (s *Sockets) Stop() {
 	s.mu.Lock()
 	s.halt()
@@ -113,8 +113,8 @@ func (s *Sockets) halt() {
 // lastWrites is how long Close lets the system take what waits to be sent.
 const lastWrites = time.Second
 
-// Close ends Run, waits for it, and closes the sockets. What waits to be sent is sent first, for a second at most. The handler must not call
-// it. A second call does nothing.
+// Close ends Run, waits for it, and closes the sockets. What waits to be sent is sent first, for a second at most. The
+// handler must not call it. A second call does nothing.
 func (s *Sockets) Close() error {
 	s.mu.Lock()
 	if s.closed {

@@ -1,7 +1,8 @@
 package udp
 
 import (
-	"math/rand/v2"
+	"crypto/rand"
+	"encoding/binary"
 
 	"golang.org/x/net/bpf"
 )
@@ -22,7 +23,8 @@ const (
 	udpNext   = 17
 )
 
-// Values in records: the content types from change_cipher_spec to tls12_cid (RFC 9146, Section 4), and the handshake message client_hello.
+// Values in records: the content types from change_cipher_spec to tls12_cid (RFC 9146, Section 4), and the handshake message
+// client_hello.
 const (
 	firstType   = 20
 	lastType    = 25
@@ -35,6 +37,8 @@ const (
 //
 // The hash is multiplied by an odd number that nobody outside knows, so that nobody can aim many flows at one queue.
 func steering(spread int) []bpf.Instruction {
+	var key [8]byte
+	_, _ = rand.Read(key[:]) // it never fails
 	prog := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: recordType, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: firstType, SkipTrue: 6},
@@ -81,9 +85,9 @@ func steering(spread int) []bpf.Instruction {
 	return append(
 		prog,
 		bpf.LoadScratch{Dst: bpf.RegA},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: rand.Uint32() | 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: binary.NativeEndian.Uint32(key[:]) | 1},
 		bpf.ALUOpX{Op: bpf.ALUOpXor},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: rand.Uint32() | 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: binary.NativeEndian.Uint32(key[4:]) | 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16},
 		bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(spread)},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: 1},

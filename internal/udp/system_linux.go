@@ -31,8 +31,8 @@ func attach(fd uintptr, spread int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, prog))
 }
 
-// kernel fills in what the system knows of a socket's receive buffer (SO_MEMINFO, Linux 4.12; linux/sock_diag.h). The answer is nine
-// words of 32 bits, for which the library has no call of its own: calls for others of the same shape read them.
+// kernel fills in what the system knows of a socket's receive buffer (SO_MEMINFO, Linux 4.12; linux/sock_diag.h). The answer
+// is nine words of 32 bits, for which the library has no call of its own: calls for others of the same shape read them.
 func kernel(c *net.UDPConn, into *Counters) {
 	raw, err := c.SyscallConn()
 	if err != nil {
