@@ -116,7 +116,7 @@ func (s *memSocket) client(c *Counters) *dtlsSocket {
 
 // dtlsPair is a finished handshake in memory.
 type dtlsPair struct {
-	client, server             securedConn
+	client, server             *dtlsLink
 	clientSocket, serverSocket *memSocket
 	association                *dtlsAssociation
 	demux                      *dtlsDemux
@@ -138,15 +138,18 @@ func newDTLSPair(t *testing.T) *dtlsPair {
 		in, _, err := udpAcceptor{p.demux}.accept()
 		if err == nil {
 			p.association = in.(dtlsIncoming).association
-			p.server, err = in.secure(context.Background(), serverSet)
+			var conn securedConn
+			if conn, err = in.secure(context.Background(), serverSet); err == nil {
+				p.server = conn.(*dtlsLink)
+			}
 		}
 		accepted <- err
 	}()
-	var err error
-	p.client, err = clientDTLS(t.Context(), clientSet, p.clientSocket.client(p.counters), "localhost")
+	conn, err := clientDTLS(t.Context(), clientSet, p.clientSocket.client(p.counters), "localhost")
 	if err != nil {
 		t.Fatalf("client: %v", err)
 	}
+	p.client = conn.(*dtlsLink)
 	if err := <-accepted; err != nil {
 		t.Fatalf("server: %v", err)
 	}
@@ -160,7 +163,7 @@ func (p *dtlsPair) close() {
 }
 
 // carry sends text and wants it to be the next datagram read.
-func carry(t *testing.T, from, to securedConn, text string) {
+func carry(t *testing.T, from, to *dtlsLink, text string) {
 	t.Helper()
 	if err := from.WriteRecord([]byte(text)); err != nil {
 		t.Fatalf("WriteRecord() = %v", err)

@@ -64,13 +64,25 @@ type ServerConfig struct {
 	RequireALPN bool
 }
 
-// securedConn is a connection whose handshake is over: a session's link, and its input for one reader.
+// securedConn is a connection whose handshake is over: a session's link, and its input: it is a pulledConn or a pushingConn.
 type securedConn interface {
 	Link
 	identity() Identity
+}
+
+// pulledConn is read by a goroutine of the keeper's.
+type pulledConn interface {
+	securedConn
 	read(b []byte) (int, error)
-	setReadDeadline(t time.Time)
 	pump() // sends what the link has queued, until the link is closed; returns at once if it queues nothing
+}
+
+// pushingConn calls for what comes, so that nobody waits for it.
+type pushingConn interface {
+	securedConn
+	// push begins to call input for each datagram, one call at a time. Once the connection is closed, by whoever, be it
+	// before push, ended is called once, after the last input and on another goroutine. push is called once and returns at once.
+	push(input func(b []byte), ended func(error))
 }
 
 // incoming is a peer whose handshake has not begun.

@@ -3,7 +3,6 @@ package coap
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 )
@@ -25,12 +24,31 @@ type keeper struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
-	sessions map[*Session]struct{}
+	sessions map[*Session]*idleWatch // nil where idle is 0
 	closed   bool
 }
 
 func newKeeper(limit int, idle time.Duration) *keeper {
-	return &keeper{limit: limit, idle: idle, sessions: make(map[*Session]struct{})}
+	return &keeper{limit: limit, idle: idle, sessions: make(map[*Session]*idleWatch)}
+}
+
+// idleWatch ends a session that has been silent for too long.
+type idleWatch struct {
+	s     *Session
+	after time.Duration
+	timer timer
+}
+
+// fired looks when the session was heard last, so that nothing need be done for what comes.
+func (w *idleWatch) fired() {
+	due := w.s.LastHeard().Add(w.after)
+	switch {
+	case w.s.Err() != nil:
+	case time.Now().Before(due):
+		w.s.timers.set(&w.timer, due)
+	default:
+		w.s.InputClosed(ErrIdle)
+	}
 }
 
 func (k *keeper) full() bool {
@@ -58,7 +76,7 @@ func (k *keeper) adopt(conn securedConn, cfg SessionConfig, welcome func(*Sessio
 	} else {
 		_ = s.Close() // err says more
 	}
-	go k.serve(s, conn)
+	k.begin(s, conn)
 	if err != nil {
 		return nil, fmt.Errorf("welcoming a session: %w", err)
 	}
@@ -68,10 +86,12 @@ func (k *keeper) adopt(conn securedConn, cfg SessionConfig, welcome func(*Sessio
 // giveUp closes a connection that no session will use.
 func (k *keeper) giveUp(conn securedConn) {
 	_ = conn.Close() // the reason for it says more
-	conn.pump()
+	if c, ok := conn.(pulledConn); ok {
+		c.pump()
+	}
 }
 
-// add registers the session and, with it, its serve, which must follow.
+// add registers the session and, with it, what feeds it, which must follow.
 func (k *keeper) add(s *Session) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -81,38 +101,59 @@ func (k *keeper) add(s *Session) error {
 	case k.limit > 0 && len(k.sessions) >= k.limit:
 		return errEndpointFull
 	}
-	k.sessions[s] = struct{}{}
+	var w *idleWatch
+	if k.idle > 0 {
+		w = &idleWatch{s: s, after: k.idle}
+		w.timer.fire = w
+		s.timers.set(&w.timer, time.Now().Add(k.idle))
+	}
+	k.sessions[s] = w
 	k.running.Add(1)
 	return nil
 }
 
-// serve pushes what comes into the session until either ends.
-func (k *keeper) serve(s *Session, conn securedConn) {
+// begin lets the connection feed the session until either ends. It is called for one that has ended as well.
+func (k *keeper) begin(s *Session, conn securedConn) {
+	switch c := conn.(type) {
+	case pushingConn:
+		c.push(s.Input, func(err error) {
+			defer k.running.Done()
+			k.ended(s, conn, err)
+		})
+	case pulledConn:
+		go k.serve(s, c)
+	}
+}
+
+// ended takes leave of a session from which nothing comes any more.
+func (k *keeper) ended(s *Session, conn securedConn, err error) {
+	s.InputClosed(err)
+	_ = conn.Close() // the session has its reason
+	k.mu.Lock()
+	w := k.sessions[s]
+	delete(k.sessions, s)
+	k.mu.Unlock()
+	if w != nil {
+		s.timers.stop(&w.timer)
+	}
+}
+
+// serve reads for the session until either ends.
+func (k *keeper) serve(s *Session, conn pulledConn) {
 	defer k.running.Done()
 	var pump sync.WaitGroup
 	pump.Go(conn.pump)
-	err := k.feed(s, conn)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = ErrIdle
-	}
-	s.InputClosed(err)
-	_ = conn.Close() // the session has its reason
+	k.ended(s, conn, k.feed(s, conn))
 	pump.Wait()
-	k.mu.Lock()
-	delete(k.sessions, s)
-	k.mu.Unlock()
 }
 
-func (k *keeper) feed(s *Session, conn securedConn) error {
+func (k *keeper) feed(s *Session, conn pulledConn) error {
 	size := maxDatagram
 	if conn.Reliable() {
 		size = tlsReadBuffer
 	}
 	buf := make([]byte, size)
 	for {
-		if k.idle > 0 {
-			conn.setReadDeadline(time.Now().Add(k.idle))
-		}
 		n, err := conn.read(buf)
 		if n > 0 {
 			s.Input(buf[:n])

@@ -200,7 +200,7 @@ func TestHandshakesGiveWay(t *testing.T) {
 	})
 }
 
-// fakeConn is a securedConn without a network.
+// fakeConn is a pulledConn without a network.
 type fakeConn struct {
 	fakeLink
 	in chan []byte
@@ -208,12 +208,47 @@ type fakeConn struct {
 
 type fakeLink struct {
 	closed   chan struct{}
-	deadline *deadline
 	reliable bool
 }
 
 func newFakeConn() *fakeConn {
-	return &fakeConn{fakeLink{closed: make(chan struct{}), deadline: newDeadline()}, make(chan []byte, 4)}
+	return &fakeConn{fakeLink{closed: make(chan struct{})}, make(chan []byte, 4)}
+}
+
+func (c *fakeConn) pump() {}
+
+// deliver lets the peer say b.
+func (c *fakeConn) deliver(b []byte) { c.in <- b }
+
+// fakePusher is a pushingConn without a network.
+type fakePusher struct {
+	fakeLink
+	input func([]byte)
+}
+
+func newFakePusher() *fakePusher { return &fakePusher{fakeLink: fakeLink{closed: make(chan struct{})}} }
+
+func (c *fakePusher) push(input func([]byte), ended func(error)) {
+	c.input = input
+	go func() {
+		<-c.closed
+		ended(io.EOF)
+	}()
+}
+
+func (c *fakePusher) deliver(b []byte) { c.input(b) }
+
+// fakes makes a connection of each kind.
+func fakes() map[string]func() fake {
+	return map[string]func() fake{
+		"pulled": func() fake { return newFakeConn() }, "pushing": func() fake { return newFakePusher() },
+	}
+}
+
+type fake interface {
+	securedConn
+	deliver(b []byte)
+	wait()
 }
 
 func (c *fakeConn) read(b []byte) (int, error) {
@@ -222,18 +257,15 @@ func (c *fakeConn) read(b []byte) (int, error) {
 		return copy(b, in), nil
 	case <-c.closed:
 		return 0, io.EOF
-	case <-c.deadline.done():
-		return 0, errDeadlinePassed
 	}
 }
 
-func (l *fakeLink) identity() Identity          { return Identity{PSKIdentity: "fake"} }
-func (l *fakeLink) setReadDeadline(t time.Time) { l.deadline.set(t) }
-func (l *fakeLink) pump()                       {}
-func (l *fakeLink) WriteRecord([]byte) error    { return nil }
-func (l *fakeLink) LocalAddr() net.Addr         { return memAddr(1) }
-func (l *fakeLink) RemoteAddr() net.Addr        { return memAddr(2) }
-func (l *fakeLink) Reliable() bool              { return l.reliable }
+func (l *fakeLink) wait()                    { <-l.closed }
+func (l *fakeLink) identity() Identity       { return Identity{PSKIdentity: "fake"} }
+func (l *fakeLink) WriteRecord([]byte) error { return nil }
+func (l *fakeLink) LocalAddr() net.Addr      { return memAddr(1) }
+func (l *fakeLink) RemoteAddr() net.Addr     { return memAddr(2) }
+func (l *fakeLink) Reliable() bool           { return l.reliable }
 
 func (l *fakeLink) Close() error {
 	select {
@@ -245,58 +277,103 @@ func (l *fakeLink) Close() error {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKeeper(0, time.Minute)
-		conn := newFakeConn()
-		start := time.Now()
-		s, err := k.adopt(conn, SessionConfig{Timers: NewTimers()}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Second)
-		conn.in <- []byte{0x40} // too short for a message; the peer is there all the same
-		<-s.Done()
-		if got := time.Since(start); got != 110*time.Second {
-			t.Errorf("the session ended after %v, want 110s", got)
-		}
-		if err := s.Err(); !errors.Is(err, ErrIdle) {
-			t.Errorf("Err() = %v", err)
-		}
-		k.shutdown()
-	})
+	for name, connect := range fakes() {
+		synctest.Test(t, func(t *testing.T) {
+			k, timers := newKeeper(0, time.Minute), NewTimers()
+			runTimers(t, timers)
+			conn := connect()
+			start := time.Now()
+			s, err := k.adopt(conn, SessionConfig{Timers: timers}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Second)
+			conn.deliver([]byte{0x40}) // too short for a message; the peer is there all the same
+			<-s.Done()
+			if got := time.Since(start); got != 110*time.Second {
+				t.Errorf("%s: the session ended after %v, want 110s", name, got)
+			}
+			if err := s.Err(); !errors.Is(err, ErrIdle) {
+				t.Errorf("%s: Err() = %v", name, err)
+			}
+			conn.wait()
+			k.shutdown()
+			if n := len(s.timers.heap); n != 0 {
+				t.Errorf("%s: %d timers are left", name, n)
+			}
+		})
+	}
+}
+
+// A session that ends does not wait for its idle time, and takes its timer along.
+func TestIdleWatchEnds(t *testing.T) {
+	for name, connect := range fakes() {
+		synctest.Test(t, func(t *testing.T) {
+			k, timers := newKeeper(0, time.Minute), NewTimers()
+			runTimers(t, timers)
+			s, err := k.adopt(connect(), SessionConfig{Timers: timers}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := len(s.timers.heap) + len(k.sessions); n != 0 {
+				t.Errorf("%s: %d timers and sessions are left", name, n)
+			}
+			k.shutdown()
+		})
+	}
 }
 
 func TestKeeper(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKeeper(1, 0)
-		cfg := SessionConfig{Timers: NewTimers()}
-		s, err := k.adopt(newFakeConn(), cfg, func(s *Session) error {
-			if s.Peer().PSKIdentity != "fake" {
-				t.Errorf("welcomed %+v", s.Peer())
-			}
-			return nil
-		})
-		if err != nil || !k.full() {
-			t.Fatalf("adopt() = %v, full = %v", err, k.full())
+	for name, connect := range fakes() {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { keep(t, connect) }) })
+	}
+}
+
+func keep(t *testing.T, connect func() fake) {
+	k := newKeeper(1, 0)
+	cfg := SessionConfig{Timers: NewTimers()}
+	s, err := k.adopt(connect(), cfg, func(s *Session) error {
+		if s.Peer().PSKIdentity != "fake" {
+			t.Errorf("welcomed %+v", s.Peer())
 		}
-		second := newFakeConn()
-		if _, err := k.adopt(second, cfg, nil); !errors.Is(err, errEndpointFull) {
-			t.Errorf("adopt() = %v beyond the limit", err)
-		}
-		<-second.closed
-		if _, err := newKeeper(0, 0).adopt(newFakeConn(), SessionConfig{}, nil); err == nil {
-			t.Error("adopt() = nil without timers")
-		}
-		time.Sleep(24 * time.Hour) // without an idle timeout silence ends nothing
-		if err := s.Err(); err != nil {
-			t.Errorf("Err() = %v", err)
-		}
-		k.shutdown()
-		if err := s.Err(); !errors.Is(err, ErrClosed) {
-			t.Errorf("Err() = %v after shutdown", err)
-		}
-		if _, err := k.adopt(newFakeConn(), cfg, nil); !errors.Is(err, ErrClosed) {
-			t.Errorf("adopt() = %v after shutdown", err)
-		}
+		return nil
 	})
+	if err != nil || !k.full() {
+		t.Fatalf("adopt() = %v, full = %v", err, k.full())
+	}
+	second := connect()
+	if _, err := k.adopt(second, cfg, nil); !errors.Is(err, errEndpointFull) {
+		t.Errorf("adopt() = %v beyond the limit", err)
+	}
+	second.wait()
+	if _, err := newKeeper(0, 0).adopt(connect(), SessionConfig{}, nil); err == nil {
+		t.Error("adopt() = nil without timers")
+	}
+	time.Sleep(24 * time.Hour) // without an idle timeout silence ends nothing
+	if err := s.Err(); err != nil {
+		t.Errorf("Err() = %v", err)
+	}
+	k.shutdown()
+	if err := s.Err(); !errors.Is(err, ErrClosed) {
+		t.Errorf("Err() = %v after shutdown", err)
+	}
+	if _, err := k.adopt(connect(), cfg, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("adopt() = %v after shutdown", err)
+	}
+	unwelcome := connect()
+	no := errors.New("no")
+	k = newKeeper(1, 0)
+	if _, err := k.adopt(unwelcome, cfg, func(*Session) error { return no }); !errors.Is(err, no) {
+		t.Errorf("adopt() = %v for one that is not welcome", err)
+	}
+	unwelcome.wait()
+	synctest.Wait()
+	if len(k.sessions) != 0 {
+		t.Error("one that is not welcome is kept")
+	}
+	k.shutdown()
 }

@@ -204,8 +204,6 @@ func (l *tlsLink) Reliable() bool { return true }
 
 func (l *tlsLink) identity() Identity { return l.peer }
 
-func (l *tlsLink) setReadDeadline(t time.Time) { _ = l.conn.SetReadDeadline(t) } // the read tells
-
 // read waits for the next bytes of the peer; io.EOF is its end, orderly or not.
 func (l *tlsLink) read(b []byte) (int, error) {
 	n, err := l.conn.Read(b)
