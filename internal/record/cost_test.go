@@ -37,6 +37,31 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// silent is an owner that only counts.
+type silent struct{ inputs, sent int }
+
+func (o *silent) Input([]byte)      { o.inputs++ }
+func (o *silent) Send([]byte) error { o.sent++; return nil }
+func (o *silent) Ended(error)       {}
+
+func TestSessionAllocations(t *testing.T) {
+	for _, cid := range cids() {
+		o, peer := new(silent), newLayer(t, mirror(someState(cid)))
+		s := NewSession(SessionConfig{Layer: newLayer(t, someState(cid)), Owner: o, Buffers: new(Buffers), Drops: new(Drops)})
+		text, buf := make([]byte, 190), make([]byte, 0, 2048)
+		if n := leastAllocs(func() {
+			b, _ := peer.Seal(buf, ApplicationData, text)
+			s.Receive(b, nil)
+			_ = s.Write(text)
+		}); n != 0 {
+			t.Errorf("cid %q: %v allocations for a datagram in and one out", cid, n)
+		}
+		if o.inputs != o.sent || o.inputs < 1000 {
+			t.Errorf("cid %q: %d in and %d out", cid, o.inputs, o.sent)
+		}
+	}
+}
+
 func BenchmarkSeal(b *testing.B) {
 	for _, cid := range cids() {
 		b.Run("cid="+cid, func(b *testing.B) {

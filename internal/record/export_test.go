@@ -183,6 +183,24 @@ func TestExporter(t *testing.T) {
 	}
 }
 
+func TestExporterCheck(t *testing.T) {
+	var exporter Exporter
+	server, _ := shake(t, suites()["psk-128"])
+	state, _ := server.conn.ConnectionState()
+	if err := exporter.Check(&dtls.State{CipherSuiteID: state.CipherSuiteID}); err == nil || errors.Is(err, ErrSuite) {
+		t.Errorf("Check() = %v without a handshake", err)
+	}
+	for range 2 {
+		if err := exporter.Check(&state); err != nil {
+			t.Errorf("Check() = %v", err)
+		}
+	}
+	other := dtls.State{CipherSuiteID: dtls.TLS_PSK_WITH_AES_128_CCM_8}
+	if err := exporter.Check(&other); !errors.Is(err, ErrSuite) {
+		t.Errorf("Check() = %v for CCM", err)
+	}
+}
+
 // A state that cannot be read does no harm to the next ones, and neither does another description.
 func TestExporterGoesOn(t *testing.T) {
 	type fewer struct{ MasterSecret []byte }

@@ -14,7 +14,7 @@ import (
 // encoding and is the same for all states of a process, and reads it once. The zero value is ready. Safe for concurrent use.
 type Exporter struct {
 	mu          sync.Mutex
-	description []byte       // what in has been told; empty for nothing
+	description []byte       // what in has been told; nil for nothing
 	in          bytes.Buffer // of a kind that gob reads no further than it must
 	decoder     *gob.Decoder
 }
@@ -29,6 +29,22 @@ func (e *Exporter) Export(s *dtls.State) (State, error) {
 		return State{}, fmt.Errorf("exporting the DTLS state: %w", err)
 	}
 	return e.decode(b, uint16(s.CipherSuiteID))
+}
+
+// Check reports whether Export would do with states like s: ErrSuite, nil when it has before, and else what a trial says. It is
+// for the time before the connection is silenced, when another way is still open.
+func (e *Exporter) Check(s *dtls.State) error {
+	if !Supports(uint16(s.CipherSuiteID)) {
+		return ErrSuite
+	}
+	e.mu.Lock()
+	tried := e.description != nil
+	e.mu.Unlock()
+	if tried {
+		return nil
+	}
+	_, err := e.Export(s)
+	return err
 }
 
 // decode reads the library's encoding. suite is what it must say.
