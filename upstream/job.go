@@ -11,32 +11,59 @@ import (
 	"github.com/dotsgate/dotsgate/wire"
 )
 
-// do makes one request, waits for its answer and gives it to the plan.
-func (s *session) do(ctx context.Context, j job) {
-	req := j.request()
-	out, err := s.link.profile.EncodeRequest(req)
+// ask makes one request; its answer goes to the plan on the goroutine that brings it.
+func (s *session) ask(ctx context.Context, t *turn) {
+	out, err := s.link.profile.EncodeRequest(t.job.request())
 	if err != nil {
-		s.link.log.Warn("request cannot be said to the uplink", "mid", j.leg.Key.MID, "err", err)
-		s.done(j, func(p *plan, now time.Time) ([]event, bool) {
-			return p.answered(now, j, unsayable(err))
-		})
+		s.link.log.Warn("request cannot be said to the uplink", "mid", t.job.leg.Key.MID, "err", err)
+		s.answered(t, unsayable(err))
 		return
 	}
-	m, err := s.exchange(ctx, j, carry.RequestMessage(out, carry.NON))
-	if err != nil {
-		s.link.cfg.Meter.Request(s.link.name, out.Method, dots.CodeSilent)
-		s.without(j, err)
+	m := carry.RequestMessage(out, carry.NON)
+	if t.job.register {
+		s.tasks.Go(func() { s.wait(ctx, t, m) })
 		return
 	}
-	s.link.cfg.Meter.Request(s.link.name, out.Method, dots.Code(m.Code))
-	resp, err := s.decode(req, m)
-	s.done(j, func(p *plan, now time.Time) ([]event, bool) {
-		if err != nil {
-			p.failed(now, j)
-			return nil, false
-		}
-		return p.answered(now, j, resp)
-	})
+	p, err := s.conn.Begin(m, func(m *coap.Message, err error) { s.outcome(t, m, err) })
+	switch {
+	case errors.Is(err, coap.ErrBusy): // or it cannot be sent before the uplink has told what it takes
+		s.tasks.Go(func() { s.wait(ctx, t, m) })
+	case err != nil:
+		s.outcome(t, nil, err)
+	default:
+		s.begun(t, p.Abandon)
+	}
+}
+
+// wait makes a request and waits for its answer.
+func (s *session) wait(ctx context.Context, t *turn, m *coap.Message) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !s.begun(t, cancel) {
+		return
+	}
+	var err error
+	if t.job.register {
+		m, err = s.watch(ctx, t.job.leg.Key.CUID, m)
+	} else {
+		m, err = s.conn.Do(ctx, m)
+	}
+	s.outcome(t, m, err)
+}
+
+// outcome takes the end of a request: an answer, or why there is none.
+func (s *session) outcome(t *turn, m *coap.Message, err error) {
+	if err != nil {
+		s.without(t, err)
+		return
+	}
+	s.link.cfg.Meter.Request(s.link.name, t.job.method(), dots.Code(m.Code))
+	resp, err := s.decode(t.job.request(), m)
+	if err != nil {
+		s.unfit(t)
+		return
+	}
+	s.answered(t, resp)
 }
 
 // unsayable is the answer to a request that cannot be said in the uplink's dialect: as good as refused. It is 4.00 where the
@@ -49,14 +76,6 @@ func unsayable(err error) wire.Response {
 	return wire.Response{Code: e.Code, Diagnostic: e.Text}
 }
 
-// exchange sends a request and waits for its response.
-func (s *session) exchange(ctx context.Context, j job, m *coap.Message) (*coap.Message, error) {
-	if j.register {
-		return s.watch(ctx, j.leg.Key.CUID, m)
-	}
-	return s.conn.Do(ctx, m)
-}
-
 // decode reads a response. The code of a refusal counts even where its body cannot be read.
 func (s *session) decode(req wire.Request, m *coap.Message) (wire.Response, error) {
 	resp, err := s.link.profile.DecodeResponse(req, carry.Response(m))
@@ -66,35 +85,56 @@ func (s *session) decode(req wire.Request, m *coap.Message) (wire.Response, erro
 	return resp, err
 }
 
-// without ends a job that got no answer: because it was given up, its turn is over, or it failed.
-func (s *session) without(j job, err error) {
-	s.done(j, func(p *plan, now time.Time) ([]event, bool) {
-		p.heard = s.conn.LastHeard()
-		switch {
-		case errors.Is(err, context.Canceled):
-			p.dropped(j)
-		case errors.Is(err, context.DeadlineExceeded):
-			p.unanswered(now, j)
-		default:
-			p.failed(now, j)
-			s.link.log.Warn("request to uplink failed", "mid", j.leg.Key.MID, "err", err)
-		}
-		return nil, true
-	})
-}
-
-// done gives a job's outcome to the plan and what follows to the core.
-func (s *session) done(j job, outcome func(*plan, time.Time) ([]event, bool)) {
+// answered gives an answer to the plan, and what follows to the core.
+func (s *session) answered(t *turn, r wire.Response) {
 	fits := true
 	s.link.tell(func(p *plan, now time.Time) (events []event) {
-		if cancel := s.cancels[j.id]; cancel != nil {
-			cancel()
-			delete(s.cancels, j.id)
+		if s.end(t) {
+			events, fits = p.answered(now, t.job, r)
 		}
-		events, fits = outcome(p, now)
 		return events
 	})
 	if !fits {
-		s.link.log.Warn("answer of uplink does not fit the request, asking again", "mid", j.leg.Key.MID)
+		s.misfit(t)
+	}
+}
+
+// unfit ends a job whose answer cannot be read: it is asked again as after a failure.
+func (s *session) unfit(t *turn) {
+	s.link.note(func(p *plan, now time.Time) {
+		if s.end(t) {
+			p.failed(now, t.job)
+		}
+	})
+	s.misfit(t)
+}
+
+func (s *session) misfit(t *turn) {
+	s.link.log.Warn("answer of uplink does not fit the request, asking again", "mid", t.job.leg.Key.MID)
+}
+
+// without ends a job that got no answer: because its turn is over, or it failed, or the session ended.
+func (s *session) without(t *turn, err error) {
+	mine, failed := false, false
+	s.link.note(func(p *plan, now time.Time) {
+		if mine = s.end(t); !mine {
+			return
+		}
+		p.heard = s.conn.LastHeard()
+		switch {
+		case errors.Is(err, context.Canceled):
+			p.dropped(t.job)
+		case errors.Is(err, context.DeadlineExceeded):
+			p.unanswered(now, t.job)
+		default:
+			p.failed(now, t.job)
+			failed = true
+		}
+	})
+	if mine {
+		s.link.cfg.Meter.Request(s.link.name, t.job.method(), dots.CodeSilent)
+	}
+	if failed {
+		s.link.log.Warn("request to uplink failed", "mid", t.job.leg.Key.MID, "err", err)
 	}
 }

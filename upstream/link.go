@@ -203,13 +203,19 @@ func (l *link) forget(keys []dots.LegKey) {
 
 // change changes the wanted set and gives up the requests that it supersedes.
 func (l *link) change(f func(*plan) []uint64) {
+	var over []*turn
 	l.mu.Lock()
 	superseded := f(l.plan)
-	if l.session != nil {
-		l.session.giveUp(superseded)
+	s := l.session
+	if s != nil {
+		over = s.giveUp(superseded)
 	}
 	l.mu.Unlock()
 	l.rouse()
+	for _, t := range over {
+		l.cfg.Meter.Request(l.name, t.job.method(), dots.CodeSilent)
+		t.drop(s)
+	}
 }
 
 // rouse makes the loop look again.
@@ -238,6 +244,17 @@ func (l *link) tell(f func(p *plan, now time.Time) []event) {
 			l.cfg.Events.Reported(l.name, e.cuid, e.complete, e.reports)
 		}
 	}
+}
+
+// note lets the plan take something in of which the core is told nothing.
+func (l *link) note(f func(p *plan, now time.Time)) {
+	l.mu.Lock()
+	before := l.plan.blind
+	f(l.plan, l.cfg.Now())
+	blind := l.plan.blind
+	l.mu.Unlock()
+	l.rouse()
+	l.alarm(before, blind)
 }
 
 // alarm tells once that the status of mitigations cannot be had as a list, and once that it can.
@@ -273,6 +290,17 @@ func (l *link) facts() LinkInfo {
 		i.InFlight += n
 	}
 	return i
+}
+
+// method is the CoAP method of a job.
+func (j job) method() wire.Method {
+	switch j.kind {
+	case kindPut:
+		return wire.PUT
+	case kindDelete:
+		return wire.DELETE
+	}
+	return wire.GET
 }
 
 // request is what a job asks, in the words of the wire.

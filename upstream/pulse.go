@@ -70,7 +70,7 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 	if a.Exhausted {
 		s.probe(ctx, now)
 	}
-	return until(now, l.plan.deadline(), s.pulse.monitor.Next()), nil
+	return until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt()), nil
 }
 
 // heartbeat sends one heartbeat and waits for its answer. Any answer counts, a refusal or a reset too: the peer is there

@@ -20,10 +20,10 @@ type session struct {
 	tasks sync.WaitGroup     // everything that run has started
 	spare chan *coap.Session // capacity 1: a session to go on with
 	fresh chan struct{}      // capacity 1: notices hold something
-	hands chan task          // to a worker that has nothing to do
 
 	// under link.mu
-	cancels map[uint64]context.CancelFunc // of the jobs in flight
+	turns   map[uint64]*turn // by job in flight
+	line    []*turn          // the same in the order in which their time ends; those that are over are passed over
 	notices map[string]*coap.Message      // newest notification by cuid, not taken yet
 	watches map[string]*coap.Observation  // by cuid
 	probing bool                          // a session to go on with is being made
@@ -37,8 +37,8 @@ func newSession(l *link, conn *coap.Session) *session {
 	conn.SetParameters(p)
 	return &session{
 		link: l, conn: conn, pulse: newPulse(l, conn),
-		spare: make(chan *coap.Session, 1), fresh: make(chan struct{}, 1), hands: make(chan task),
-		cancels: map[uint64]context.CancelFunc{}, notices: map[string]*coap.Message{}, watches: map[string]*coap.Observation{},
+		spare: make(chan *coap.Session, 1), fresh: make(chan struct{}, 1),
+		turns: map[uint64]*turn{}, notices: map[string]*coap.Message{}, watches: map[string]*coap.Observation{},
 	}
 }
 
@@ -51,6 +51,7 @@ func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
 	stop()
 	_ = s.conn.Close() // that it is over is all there is to it
 	s.tasks.Wait()
+	s.endAll()
 	select {
 	case late := <-s.spare: // made just when the session ended
 		if next == nil && ctx.Err() == nil {
@@ -67,6 +68,7 @@ func (s *session) loop(ctx context.Context) (*coap.Session, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		s.expire()
 		s.start(ctx)
 		wait, lost := s.beat(ctx)
 		if lost != nil {
@@ -89,6 +91,7 @@ func (s *session) loop(ctx context.Context) (*coap.Session, error) {
 // start begins every job that may begin now.
 func (s *session) start(ctx context.Context) {
 	l := s.link
+	var begun []*turn
 	l.mu.Lock()
 	now := l.cfg.Now()
 	for {
@@ -96,9 +99,7 @@ func (s *session) start(ctx context.Context) {
 		if !ok {
 			break
 		}
-		turn, cancel := context.WithTimeout(ctx, l.cfg.turn())
-		s.cancels[j.id] = cancel
-		s.hand(ctx, task{turn, j})
+		begun = append(begun, s.begin(j, now.Add(l.cfg.turn())))
 	}
 	s.unwatch(ctx)
 	counts := l.plan.counts
@@ -108,33 +109,8 @@ func (s *session) start(ctx context.Context) {
 	if changed {
 		l.cfg.Meter.Legs(l.name, counts)
 	}
-}
-
-// task is a job with its turn.
-type task struct {
-	turn context.Context // ends when the job is given up, too
-	job  job
-}
-
-// hand gives a job to a worker that has nothing to do, else to a new one: there are as many as there were ever jobs at
-// once. They stay, because a new goroutine's stack would have to grow several times for each request.
-func (s *session) hand(ctx context.Context, t task) {
-	select {
-	case s.hands <- t:
-	default:
-		s.tasks.Go(func() { s.work(ctx, t) })
-	}
-}
-
-// work does a job, and whatever it is handed until ctx ends.
-func (s *session) work(ctx context.Context, t task) {
-	for {
-		s.do(t.turn, t.job)
-		select {
-		case t = <-s.hands:
-		case <-ctx.Done():
-			return
-		}
+	for _, t := range begun {
+		s.ask(ctx, t)
 	}
 }
 
@@ -147,13 +123,4 @@ func until(now time.Time, times ...time.Time) time.Duration {
 		}
 	}
 	return wait
-}
-
-// giveUp cancels jobs. link.mu is held.
-func (s *session) giveUp(jobs []uint64) {
-	for _, id := range jobs {
-		if cancel := s.cancels[id]; cancel != nil {
-			cancel()
-		}
-	}
 }
