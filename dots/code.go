@@ -1,7 +1,5 @@
 package dots
 
-import "fmt"
-
 // Code is a CoAP response code, class in the upper three bits and detail in the lower five
 // (RFC 7252, Section 3). The zero Code means "no answer at all".
 type Code uint8
@@ -42,4 +40,7 @@ func (c Code) Class() int { return int(c >> 5) }
 func (c Code) Success() bool { return c.Class() == 2 }
 
 // String returns the code in the form "2.04".
-func (c Code) String() string { return fmt.Sprintf("%d.%02d", c>>5, c&0x1f) }
+func (c Code) String() string {
+	detail := byte(c & 0x1f)
+	return string([]byte{'0' + byte(c>>5), '.', '0' + detail/10, '0' + detail%10})
+}

@@ -81,7 +81,7 @@ func unix(t time.Time) int64 {
 }
 
 func (m *mitigation) record() store.Record {
-	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encode(mitigationRecord{
+	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: encodeMitigation(&mitigationRecord{
 		Client: m.key.Client, MID: m.key.MID, Asked: recordRequest(m.asked), Grant: recordGrant(m.grant, m.asked), HopLimit: m.hopLimit, OwnCDID: m.cdid,
 		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Refused: m.refused, Fired: m.fired, Period: m.period,
 		Recursed: m.recursed, To: m.to, ByHand: m.byHand,
