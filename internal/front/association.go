@@ -33,7 +33,7 @@ var errDeadlinePassed = fmt.Errorf("waiting for a datagram: %w", os.ErrDeadlineE
 // address until the session is taken over, or its end.
 type association struct {
 	conn    *Conn
-	library *dtls.Conn // set before the handshake
+	library atomic.Pointer[dtls.Conn] // set before the handshake
 	over    chan struct{}
 	closed  chan struct{}
 	once    sync.Once
@@ -322,6 +322,9 @@ func (a *association) WriteTo(b []byte, to net.Addr) (int, error) {
 	if cookie, ok := helloVerify(b); ok && a.swallow {
 		return len(b), a.verified(cookie)
 	}
+	if g := a.conn.front.gate; g != nil {
+		g.wrote(a.conn, b)
+	}
 	b = a.prepared(b)
 	a.follow(to)
 	a.conn.send(b)
@@ -333,7 +336,7 @@ func (a *association) verified(cookie []byte) error {
 	if a.second == nil {
 		return nil
 	}
-	if err := replaceCookie(a.library, cookie, a.cookie[:]); err != nil {
+	if err := replaceCookie(a.library.Load(), cookie, a.cookie[:]); err != nil {
 		a.conn.front.counters.HandOver.Add(1)
 		return errors.Join(err, a.Close())
 	}

@@ -40,6 +40,7 @@ type Conn struct {
 
 	waiting  atomic.Bool   // it counts as pending
 	turn     *list.Element // the pending's, under its lock
+	unproven atomic.Bool   // the gate let it in without proof
 	replaced atomic.Bool
 	gone     atomic.Bool
 
@@ -62,7 +63,7 @@ func (c *Conn) Handshake(ctx context.Context, opts []dtls.ServerOption) (*dtls.S
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), c.drop())
 	}
-	a.library = library
+	a.library.Store(library)
 	if err := library.HandshakeContext(ctx); err != nil {
 		if c.replaced.Load() {
 			err = errors.Join(ErrReplaced, err)
@@ -116,9 +117,10 @@ func (c *Conn) Serve(input func(b []byte), ended func(error)) {
 // read hands on what the library has decrypted, until the session ends or is taken over.
 func (c *Conn) read() {
 	a := c.association.Load()
+	library := a.library.Load()
 	buf := make([]byte, udp.MaxDatagram)
 	for {
-		n, err := a.library.Read(buf)
+		n, err := library.Read(buf)
 		switch {
 		case err == nil:
 			if c.suit && c.takeOver(a, buf[:n]) {
@@ -165,11 +167,11 @@ func (c *Conn) Write(b []byte) error {
 	if o := c.own.Load(); o != nil {
 		return o.write(b)
 	}
-	a := c.association.Load()
-	if a == nil || a.library == nil || c.gone.Load() {
+	library := c.library()
+	if library == nil || c.gone.Load() {
 		return net.ErrClosed
 	}
-	if _, err := a.library.Write(b); err != nil {
+	if _, err := library.Write(b); err != nil {
 		return fmt.Errorf("writing a DTLS record: %w", err)
 	}
 	return nil
@@ -182,10 +184,18 @@ func (c *Conn) Close() error {
 	defer c.out.Unlock()
 	if o := c.own.Load(); o != nil {
 		o.close()
-	} else if a := c.association.Load(); a != nil && a.library != nil {
-		_ = a.library.Close() // it is over either way
+	} else if library := c.library(); library != nil {
+		_ = library.Close() // it is over either way
 	}
 	return c.drop()
+}
+
+// library is nil before the handshake, and once the session is taken over.
+func (c *Conn) library() *dtls.Conn {
+	if a := c.association.Load(); a != nil {
+		return a.library.Load()
+	}
+	return nil
 }
 
 // drop forgets the peer without a word.
@@ -193,6 +203,7 @@ func (c *Conn) drop() error {
 	c.gone.Store(true)
 	c.front.table.forget(c)
 	c.front.pending.done(c)
+	c.front.gate.leave(c)
 	if a := c.association.Load(); a != nil {
 		return a.Close()
 	}

@@ -27,7 +27,8 @@ type Front struct {
 	cookies  *cookies
 	table    *table
 	pending  *pending
-	gate     *gate // nil: addresses are proven before anything is kept
+	gate     *gate     // nil: addresses are proven before anything is kept
+	replies  sync.Pool // of *[helloVerifySize]byte
 
 	proven  chan *Conn
 	stopped chan struct{}
@@ -69,7 +70,8 @@ func newFront(cfg Config) *Front {
 	return &Front{
 		cfg: cfg, counters: cfg.Counters,
 		cookies: newCookies(cfg.Secret, cfg.now), table: newTable(), pending: newPending(cfg),
-		proven: make(chan *Conn, maxUnaccepted), stopped: make(chan struct{}),
+		replies: sync.Pool{New: func() any { return new([helloVerifySize]byte) }},
+		proven:  make(chan *Conn, maxUnaccepted), stopped: make(chan struct{}),
 	}
 }
 
@@ -166,8 +168,9 @@ func (f *Front) challenge(via Sender, h *hello, from udp.Path) {
 		return
 	}
 	cookie := f.cookies.issue(h, from.Peer)
-	var buf [helloVerifySize]byte
+	buf := f.replies.Get().(*[helloVerifySize]byte)
 	via.Send(appendHelloVerify(buf[:0], h.number, &cookie), from)
+	f.replies.Put(buf)
 	f.counters.Verified.Add(1)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/dtls/v3"
 
 	"github.com/dotsgate/dotsgate/internal/testpki"
+	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
 // house is a front with its server: it shakes hands with whoever comes, and answers each record with itself.
@@ -175,3 +176,10 @@ func mustAddrPort(t *testing.T, s string) netip.AddrPort {
 	}
 	return a
 }
+
+// discard is a queue that sends nothing.
+type discard struct{}
+
+func (discard) Send([]byte, udp.Path) {}
+
+func udpPath(port uint16) udp.Path { return udp.Path{Peer: clientAddr(port)} }
