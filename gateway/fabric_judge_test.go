@@ -119,6 +119,7 @@ func (f *fabric) past(k dots.MitigationKey, w wish) {
 // judge looks at a leg that is wanted.
 func (f *fabric) judge(l dots.Leg) {
 	f.t.Helper()
+	f.judgeCDID(l)
 	if l.Withdraw || f.judged[l.Key] {
 		return
 	}
@@ -128,19 +129,10 @@ func (f *fabric) judge(l dots.Leg) {
 		f.counts.escapes++
 		f.fail("%v is asked for what no domain owns: %s", l.Key, told(l.Request))
 	}
-	if l.HopLimit == 0 || l.Request.Lifetime.Value == 0 || l.CDID != "" {
-		f.fail("%v has hop limit %d, lifetime %v and cdid %q", l.Key, l.HopLimit, l.Request.Lifetime, l.CDID)
+	if l.HopLimit == 0 || l.Request.Lifetime.Value == 0 {
+		f.fail("%v has hop limit %d, lifetime %v", l.Key, l.HopLimit, l.Request.Lifetime)
 	}
-	for at, cuid := range f.core.own {
-		if was, ok := f.scopes[cuid]; ok && was != at.Scope {
-			f.fail("one cuid for %q and %q", was, at.Scope)
-		}
-		f.scopes[cuid] = at.Scope
-	}
-	scope, ok := f.scopes[l.Key.CUID]
-	if !ok {
-		f.fail("%v goes under a cuid that is not known", l.Key)
-	}
+	scope := f.scopes[l.Key.CUID]
 	var wanted area
 	var texts []string
 	for k, w := range f.wishes {
@@ -163,10 +155,46 @@ func (f *fabric) judge(l dots.Leg) {
 	}
 }
 
+// judgeCDID is the oracle of what is told of whose behalf a leg is asked on: of one client alone, and what that one says of itself
+// only if it is trusted to.
+//
+// RFC 9132, Section 4.4.1.2: a cdid that comes from a client is ignored; that of a trusted gateway goes on as it is.
+func (f *fabric) judgeCDID(l dots.Leg) {
+	f.t.Helper()
+	for at, cuid := range f.core.own {
+		if was, ok := f.scopes[cuid]; ok && was != at.Scope {
+			f.fail("one cuid for %q and %q", was, at.Scope)
+		}
+		f.scopes[cuid] = at.Scope
+	}
+	scope, ok := f.scopes[l.Key.CUID]
+	if !ok {
+		f.fail("%v goes under a cuid that is not known", l.Key)
+	}
+	want, words := "", strings.Split(scope, ":") // client, its name, its cuid, and its cdid where it has one
+	switch {
+	case f.mode != policy.CUIDPerClient:
+	case len(words) == 4 && gatewayOf(words[1]):
+		want = words[3]
+	case f.inserts:
+		want = "own-" + words[1]
+	}
+	if l.CDID == want {
+		return
+	}
+	if l.CDID != "" {
+		f.counts.passed++
+	}
+	f.fail("%v of %q has cdid %q, want %q", l.Key, scope, l.CDID, want)
+}
+
 // speaksFor reports whether a cuid of a scope may carry a client's requests.
 func (f *fabric) speaksFor(scope string, c dots.Client) bool {
 	switch f.mode {
 	case policy.CUIDPerClient:
+		if c.CDID != "" {
+			return scope == "client:"+c.Name+":"+c.CUID+":"+c.CDID
+		}
 		return scope == "client:"+c.Name+":"+c.CUID
 	case policy.CUIDPerDomain:
 		return scope == "domain:dom"+strconv.Itoa(domainOf(c.Name))

@@ -51,12 +51,14 @@ type traits struct {
 	overlap  policy.OverlapRule
 	hostile  bool // servers refuse, forget and lose their sessions
 	restarts bool
-	most     int // elements in a datagram
+	inserts  bool // the cdid of a client's credential is told
+	most     int  // elements in a datagram
 }
 
 // request is a question that waits for its answer.
 type request struct {
 	key      dots.MitigationKey
+	cdid     string // as sent
 	target   dots.Target
 	armed    bool
 	allowed  bool // by the rules of ownership
@@ -89,6 +91,12 @@ type wish struct {
 // clients of the two domains.
 func fabricClients() [2][]string { return [2][]string{{"a", "b", "c"}, {"d", "e"}} }
 
+// clientsWord begins what clients say of themselves as cdid.
+const clientsWord = "said-by-"
+
+// gatewayOf reports whether a client is one that is trusted to supply a cdid.
+func gatewayOf(client string) bool { return client == "c" || client == "e" }
+
 func domainOf(client string) int {
 	if client == "d" || client == "e" {
 		return 1
@@ -112,6 +120,7 @@ func newFabric(t testing.TB, seed uint64) *fabric {
 	case f.mode == policy.CUIDPerClient && r.IntN(2) == 0:
 		f.overlap = policy.OverlapKeepBoth
 	}
+	f.inserts = f.mode == policy.CUIDPerClient && r.IntN(2) == 0
 	f.hostile, f.restarts = r.IntN(3) == 0, r.IntN(3) == 0
 	f.most = 2 + r.IntN(12)
 	for i := range 2 + r.IntN(3) {
@@ -136,7 +145,7 @@ func (f *fabric) policy() *policy.Policy {
 	c := policy.Config{Defaults: policy.Defaults{AllowIndefinite: true}}
 	var names []string
 	for i, u := range f.uplinks {
-		up := policy.Uplink{Name: u.name, CUIDMode: f.mode}
+		up := policy.Uplink{Name: u.name, CUIDMode: f.mode, CDID: f.inserts}
 		if f.strategy == policy.StrategyPartition && i < 2 { // one domain's lower half each
 			up.Prefixes = []netip.Prefix{[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/28"), netip.MustParsePrefix("10.0.1.0/28")}[i]}
 		}
@@ -151,7 +160,7 @@ func (f *fabric) policy() *policy.Policy {
 			Uplinks: names, Strategy: f.strategy, OnOverlap: f.overlap,
 		}
 		for _, n := range clients {
-			d.Clients = append(d.Clients, policy.ClientEntry{Name: n, PSKIdentities: []string{n}})
+			d.Clients = append(d.Clients, policy.ClientEntry{Name: n, PSKIdentities: []string{n}, TrustedGateway: gatewayOf(n)})
 		}
 		c.Domains = append(c.Domains, d)
 	}

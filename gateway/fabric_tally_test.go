@@ -10,11 +10,15 @@ type counts struct {
 	requests, granted int
 	foreign, escapes  int // requests for what is not their client's own; those of them that were accepted or went up
 	thefts, takeovers int // requests under another client's cuid; those of them that were accepted
+	cdids, passed     int // requests with a cdid of the client's own, who is not trusted to supply one; legs that told a cdid that they must not
 }
 
 // note counts a request.
 func (c *counts) note(q request) {
 	c.requests++
+	if q.cdid != "" && !gatewayOf(q.key.Client.Name) {
+		c.cdids++
+	}
 	switch {
 	case q.thief:
 		c.thefts++
@@ -49,9 +53,11 @@ func (a *tally) add(c *counts, failed bool) {
 	a.requests, a.granted = a.requests+c.requests, a.granted+c.granted
 	a.foreign, a.escapes = a.foreign+c.foreign, a.escapes+c.escapes
 	a.thefts, a.takeovers = a.thefts+c.thefts, a.takeovers+c.takeovers
+	a.cdids, a.passed = a.cdids+c.cdids, a.passed+c.passed
 }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("model: %d requests of %d seeds, %d accepted, %d seeds failed; %d asked for what is another's: %d escaped; %d under another's cuid: %d took it over",
-		a.requests, a.seeds, a.granted, a.failed, a.foreign, a.escapes, a.thefts, a.takeovers)
+	return fmt.Sprintf("model: %d requests of %d seeds, %d accepted, %d seeds failed; %d asked for what is another's: %d escaped; "+
+		"%d under another's cuid: %d took it over; %d with a cdid of the client's own: %d passed",
+		a.requests, a.seeds, a.granted, a.failed, a.foreign, a.escapes, a.thefts, a.takeovers, a.cdids, a.passed)
 }
