@@ -15,7 +15,6 @@ import (
 
 	"github.com/pion/dtls/v3"
 
-	"github.com/dotsgate/dotsgate/internal/record"
 	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
@@ -74,7 +73,7 @@ func (c *Conn) Handshake(ctx context.Context, opts []dtls.ServerOption) (*dtls.S
 	if !ok {
 		return nil, errors.Join(errNoState, library.Close(), c.drop())
 	}
-	c.suit = c.front.cfg.RecordPath == Own && record.Supports(uint16(state.CipherSuiteID))
+	c.suit = c.front.cfg.RecordPath == Own && c.front.records.suits(&state)
 	c.settle(a)
 	return &state, nil
 }
@@ -127,7 +126,7 @@ func (c *Conn) read() {
 				return
 			}
 			c.take(buf[:n])
-		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, dtls.ErrConnClosed):
+		case hasEnded(err):
 			_ = c.Close() // it has ended
 			c.ended(io.EOF)
 			return
@@ -139,6 +138,11 @@ func (c *Conn) read() {
 	}
 }
 
+// hasEnded tells the end of the library's connection from one bad record.
+func hasEnded(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, dtls.ErrConnClosed)
+}
+
 // take hands one record's data to the session.
 func (c *Conn) take(b []byte) {
 	c.in.Lock()
@@ -148,11 +152,9 @@ func (c *Conn) take(b []byte) {
 
 // deliver takes a datagram that was routed to this connection. It may change b, and does not keep it.
 func (c *Conn) deliver(via Sender, b []byte, from udp.Path) {
-	if a := c.association.Load(); a != nil {
-		c.heardOn(via, from, len(b))
-		if a.deliver(via, b, from) {
-			return
-		}
+	c.heardOn(via, from, len(b))
+	if a := c.association.Load(); a != nil && a.deliver(via, b, from) {
+		return
 	}
 	if o := c.own.Load(); o != nil {
 		o.deliver(via, b, from)
@@ -162,6 +164,9 @@ func (c *Conn) deliver(via Sender, b []byte, from udp.Path) {
 // Write sends b as one record. It may be called from under input. An error means that the session is over; what the system
 // does not send is taken as lost.
 func (c *Conn) Write(b []byte) error {
+	if o := c.own.Load(); o != nil {
+		return o.write(b) // it has a lock of its own
+	}
 	c.out.Lock()
 	defer c.out.Unlock()
 	if o := c.own.Load(); o != nil {
@@ -215,10 +220,10 @@ func (c *Conn) end() {
 	if a := c.association.Load(); a != nil {
 		a.mute()
 	}
+	_ = c.drop() // it cannot fail
 	if o := c.own.Load(); o != nil {
 		o.end(io.EOF)
 	}
-	_ = c.drop() // it cannot fail
 }
 
 // Confirm says that the peer has answered what was sent to its address to: the limit that Config.Moved speaks of ends, if

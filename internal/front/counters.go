@@ -1,6 +1,10 @@
 package front
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/dotsgate/dotsgate/internal/record"
+)
 
 // Counters count what a front has seen. Safe for concurrent use; the zero value is ready.
 type Counters struct {
@@ -17,4 +21,5 @@ type Counters struct {
 	Unconfirmed atomic.Uint64 // datagrams not sent because an address was not confirmed
 	Malformed   atomic.Uint64 // protected records that the library could not take
 	TakenOver   atomic.Uint64 // sessions whose records are protected here and no longer by the library
+	Dropped     record.Drops  // records of such sessions
 }

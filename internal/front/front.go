@@ -27,6 +27,7 @@ type Front struct {
 	cookies  *cookies
 	table    *table
 	pending  *pending
+	records  records
 	gate     *gate     // nil: addresses are proven before anything is kept
 	replies  sync.Pool // of *[helloVerifySize]byte
 

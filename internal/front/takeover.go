@@ -1,27 +1,173 @@
 package front
 
 import (
-	"net"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
 
+	"github.com/pion/dtls/v3"
+
+	"github.com/dotsgate/dotsgate/internal/record"
 	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
-// own is a session whose records are sealed and opened here.
-type own struct{}
+// errMuted says that the library's last word was before the export, and that the export failed: the session can go on nowhere.
+var errMuted = errors.New("taking the session over from the library")
+
+// own is a session whose records are sealed and opened here, on the goroutine that reads the network. It is its record.Owner.
+type own struct {
+	conn    *Conn
+	session *record.Session
+}
 
 // takeOver makes the session ours, when it can be, and reports whether it did: then nothing more is read of the library, and
 // first and all that follows has gone to input. first is the data of the first record that the peer has protected after its
 // Finished, which proves that ours has arrived. Called on the goroutine that reads the library, which has no lock.
-func (c *Conn) takeOver(_ *association, _ []byte) bool { return false }
+//
+// The order matters: a record that the library sends after the export would have a number, and so a nonce, that is used again
+// here. So what comes is held first; then the library gets the rest of what it was given, to its end, so that no
+// record that it has opened is lost; then it is muted for good; only then is its state exported; then it is closed,
+// which it announces to nobody any more.
+func (c *Conn) takeOver(a *association, first []byte) bool {
+	c.in.Lock()
+	defer c.in.Unlock()
+	data := [][]byte{first}
+	c.out.Lock() // whoever writes waits
+	if c.gone.Load() {
+		c.out.Unlock()
+		return false
+	}
+	a.hold()
+	data = append(data, drained(a.library.Load())...)
+	o, err := c.succeed(a)
+	c.out.Unlock()
+	for _, b := range data {
+		if !c.gone.Load() {
+			c.input(b)
+		}
+	}
+	if o == nil {
+		c.over(err)
+		return true
+	}
+	for _, d := range a.release() {
+		o.receive(d.via, d.data, d.from.Path)
+	}
+	c.association.Store(nil)
+	if c.gone.Load() { // it gave way meanwhile, when there was no own to be told
+		o.end(io.EOF)
+	}
+	return true
+}
+
+// drained is what the library has opened and not handed on. It reads until the library has seen its end, after which it opens
+// nothing.
+func drained(library *dtls.Conn) (data [][]byte) {
+	buf := make([]byte, udp.MaxDatagram)
+	for {
+		n, err := library.Read(buf)
+		switch {
+		case err == nil:
+			data = append(data, bytes.Clone(buf[:n]))
+		case hasEnded(err):
+			return data
+		}
+	}
+}
+
+// succeed puts a record layer of ours in the library's place. On an error the session is over: with io.EOF when the peer has
+// ended it. Conn.out is held.
+func (c *Conn) succeed(a *association) (*own, error) {
+	select {
+	case <-a.closed:
+		return nil, io.EOF
+	default:
+	}
+	a.mute()
+	library := a.library.Load()
+	layer, err := c.front.records.export(library)
+	_ = library.Close() // it is muted
+	if err != nil {
+		c.front.counters.HandOver.Add(1)
+		return nil, errors.Join(errMuted, err)
+	}
+	o := &own{conn: c}
+	o.session = record.NewSession(record.SessionConfig{
+		Layer: layer, Owner: o, Buffers: &c.front.records.buffers, Drops: &c.front.counters.Dropped,
+	})
+	c.own.Store(o)
+	c.front.counters.TakenOver.Add(1)
+	return o, nil
+}
+
+// records is what the sessions that are ours have in common. The zero value is ready.
+type records struct {
+	exporter record.Exporter
+	buffers  record.Buffers
+}
+
+// suits reports whether a session of this state could be taken over.
+func (r *records) suits(s *dtls.State) bool { return r.exporter.Check(s) == nil }
+
+func (r *records) export(library *dtls.Conn) (*record.Layer, error) {
+	state, ok := library.ConnectionState()
+	if !ok {
+		return nil, errNoState
+	}
+	state.PeerCertificates = nil // they are not needed here
+	s, err := r.exporter.Export(&state)
+	if err != nil {
+		return nil, fmt.Errorf("exporting it: %w", err)
+	}
+	return record.New(s)
+}
 
 // deliver opens the records of a datagram that was routed to this session.
-func (o *own) deliver(_ Sender, _ []byte, _ udp.Path) {}
+func (o *own) deliver(via Sender, b []byte, from udp.Path) {
+	o.conn.in.Lock()
+	defer o.conn.in.Unlock()
+	o.receive(via, b, from)
+}
 
-// write seals b and sends it. Conn.out is held.
-func (o *own) write(_ []byte) error { return net.ErrClosed }
+// receive is deliver with Conn.in held.
+func (o *own) receive(via Sender, b []byte, from udp.Path) {
+	c := o.conn
+	if from == c.route.Load().to {
+		o.session.Receive(b, nil)
+		return
+	}
+	n := len(b)
+	o.session.Receive(b, func() { c.moveTo(via, from, n) })
+}
 
-// close sends close_notify, unless the session is over, and lets ended be called with io.EOF. Conn.out is held; Conn.in may be.
-func (o *own) close() {}
+// write seals b and sends it.
+func (o *own) write(b []byte) error { return o.session.Write(b) }
 
-// end lets ended be called, and nothing be sent any more. No lock of Conn is held.
-func (o *own) end(_ error) {}
+// close sends close_notify, unless the session is over, and lets ended be called with io.EOF. Conn.in and Conn.out may be held.
+func (o *own) close() { o.session.Close() }
+
+// end lets ended be called, and nothing be sent any more.
+func (o *own) end(reason error) { o.session.Abandon(reason) }
+
+// Input is record.Owner's: Conn.in is held.
+func (o *own) Input(b []byte) { o.conn.input(b) }
+
+// Send is record.Owner's.
+func (o *own) Send(b []byte) error {
+	o.conn.send(b)
+	return nil
+}
+
+// Ended is record.Owner's.
+func (o *own) Ended(err error) { o.conn.over(err) }
+
+// over forgets the peer, and tells the session's owner on a goroutine of its own, after the input that may be under way.
+func (c *Conn) over(err error) {
+	_ = c.drop() // it cannot fail
+	go func() {
+		c.in.Lock()
+		defer c.in.Unlock()
+		c.ended(err)
+	}()
+}
