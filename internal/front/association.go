@@ -24,6 +24,8 @@ const (
 	maxFed          = 64      // datagrams in one handshake
 	maxFedBytes     = 1 << 15 // bytes of them
 	maxFedProtected = 4       // of them, with a protected record: what the library keeps until it has the keys
+
+	maxRepeats = 8 // of our Finished, beside those of the library
 )
 
 // errDeadlinePassed is what a read returns at its deadline.
@@ -61,6 +63,8 @@ type association struct {
 	holding   bool // the library gets what is queued, then its end
 	released  bool // nothing is queued here any more
 	kept      []datagram
+	flight    []byte    // our Finished as it left, while the peer may not have it
+	repeats   int       // how often it has been sent again
 	last      *peerAddr // where the last datagram came from
 	lastVia   Sender
 	lastBytes int // that have come from there in a row
@@ -108,7 +112,7 @@ func (a *association) deliver(via Sender, b []byte, from udp.Path) bool {
 		return true
 	}
 	b = filterRecords(bytes.Clone(b), a.settled)
-	if len(b) == 0 {
+	if len(b) == 0 || a.settled && !a.holding && a.repeatsFinished(b) {
 		return true
 	}
 	if !a.settled && !a.finishing && !a.feeds(b) {
@@ -124,6 +128,18 @@ func (a *association) deliver(via Sender, b []byte, from udp.Path) bool {
 	}
 	a.queue = append(a.queue, d)
 	a.signal()
+	return true
+}
+
+// repeatsFinished answers a peer that repeats its Finished, and so has not got ours, in a record of the same number, and reports
+// whether it did. The library would take such a record for a replay. It is what the library itself does as a client with a
+// connection ID, against RFC 6347, Section 4.2.4, which wants new numbers; its handshake would wait in vain. The lock is held.
+func (a *association) repeatsFinished(b []byte) bool {
+	if a.flight == nil || a.repeats >= maxRepeats || b[0] != recordTypeCID || recordNumber(b) != 0 {
+		return false
+	}
+	a.repeats++
+	a.conn.send(a.flight)
 	return true
 }
 
@@ -351,20 +367,18 @@ func (a *association) verified(cookie []byte) error {
 
 // prepared is the datagram as it leaves.
 func (a *association) prepared(b []byte) []byte {
+	b = bytes.Clone(b) // it is the library's
+	renumber(b, a.shift)
 	a.mu.Lock()
-	settled := a.settled
-	if !settled && holdsProtected(b) {
+	defer a.mu.Unlock()
+	if a.settled {
+		return b
+	}
+	if holdsProtected(b) {
 		a.finishing = true // before it is sent: the answer may be quick
+		a.flight = b
 	}
-	a.mu.Unlock()
-	if !settled {
-		b = unwrapAlert(b)
-	}
-	if a.shift != 0 {
-		b = bytes.Clone(b) // it is the library's
-		renumber(b, a.shift)
-	}
-	return b
+	return unwrapAlert(b)
 }
 
 // follow moves the connection to where the library sends: it has authenticated a record from there, the newest so far.

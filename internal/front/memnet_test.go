@@ -22,8 +22,9 @@ type memNet struct {
 	clients map[netip.AddrPort]*memSocket
 	// toServer and toClient say how often a datagram arrives; nil: once.
 	toServer, toClient func(b []byte) int
-	sent               [][]byte // by the server
-	received           int      // bytes to the server
+	sent               [][]byte               // by the server
+	sentTo             map[netip.AddrPort]int // bytes
+	receivedFrom       map[netip.AddrPort]int // bytes
 }
 
 type memDatagram struct {
@@ -32,7 +33,10 @@ type memDatagram struct {
 }
 
 func newMemNet() *memNet {
-	return &memNet{in: make(chan memDatagram, 256), closed: make(chan struct{}), clients: make(map[netip.AddrPort]*memSocket)}
+	return &memNet{
+		in: make(chan memDatagram, 256), closed: make(chan struct{}),
+		clients: make(map[netip.AddrPort]*memSocket), sentTo: make(map[netip.AddrPort]int), receivedFrom: make(map[netip.AddrPort]int),
+	}
 }
 
 func serverAddr() netip.AddrPort { return netip.MustParseAddrPort("192.0.2.1:4646") }
@@ -65,6 +69,7 @@ func (n *memNet) Send(b []byte, to udp.Path) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.sent = append(n.sent, bytes.Clone(b))
+	n.sentTo[to.Peer] += len(b)
 	c := n.clients[to.Peer]
 	if c == nil {
 		return
@@ -80,7 +85,7 @@ func (n *memNet) Send(b []byte, to udp.Path) {
 // inject brings a datagram to the server.
 func (n *memNet) inject(b []byte, from netip.AddrPort) {
 	n.mu.Lock()
-	n.received += len(b)
+	n.receivedFrom[from] += len(b)
 	copies := times(n.toServer, b)
 	n.mu.Unlock()
 	for range copies {
@@ -110,6 +115,13 @@ func (n *memNet) sentSince(first int) [][]byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return append([][]byte(nil), n.sent[first:]...)
+}
+
+// bytes is how many bytes have gone to a client and come from it.
+func (n *memNet) bytes(a netip.AddrPort) (sent, received int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sentTo[a], n.receivedFrom[a]
 }
 
 // memSocket is a client's socket. Its address may change, as behind a NAT.
