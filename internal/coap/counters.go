@@ -22,13 +22,14 @@ type Counters struct {
 	Handshakes        atomic.Uint64 // handshakes finished
 	HandshakeFailures atomic.Uint64 // handshakes failed or timed out
 	SessionsRefused   atomic.Uint64 // sessions refused because an endpoint was full
+	SourcesRefused    atomic.Uint64 // connections refused because one source came too often or held too many
 }
 
 // CounterValues are Counters at one moment, as plain numbers.
 type CounterValues struct {
 	RecordsIn, RecordsOut, Malformed, Duplicates, Retransmissions, Timeouts, BadOptions uint64
 	ResetsIn, ResetsOut, Unexpected, Refused, WriteErrors, Aborts, Panics               uint64
-	Handshakes, HandshakeFailures, SessionsRefused, Forgotten                           uint64
+	Handshakes, HandshakeFailures, SessionsRefused, SourcesRefused, Forgotten           uint64
 }
 
 // Values reads the counters. Each is read atomically, all together are not.
@@ -40,6 +41,6 @@ func (c *Counters) Values() CounterValues {
 		Unexpected: c.Unexpected.Load(), Refused: c.Refused.Load(), WriteErrors: c.WriteErrors.Load(),
 		Aborts: c.Aborts.Load(), Panics: c.Panics.Load(), Handshakes: c.Handshakes.Load(),
 		HandshakeFailures: c.HandshakeFailures.Load(), SessionsRefused: c.SessionsRefused.Load(),
-		Forgotten: c.Forgotten.Load(),
+		SourcesRefused: c.SourcesRefused.Load(), Forgotten: c.Forgotten.Load(),
 	}
 }

@@ -48,6 +48,7 @@ type Dialer struct {
 	cfg     DialConfig
 	from    binding
 	keeper  *keeper
+	tls     *tlsCommon
 	timers  *Timers // nil when the template brings its own
 	started chan struct{}
 	life    context.Context // ends with Run; it spans calls, so it stands here
@@ -79,7 +80,7 @@ func NewDialer(cfg DialConfig) (*Dialer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a dialer: %w", err)
 	}
-	d := &Dialer{from: from, keeper: newKeeper(0, cfg.IdleTimeout), started: make(chan struct{})}
+	d := &Dialer{from: from, keeper: newKeeper(0, cfg.IdleTimeout), tls: newTLSCommon(0), started: make(chan struct{})}
 	d.life, d.end = context.WithCancel(context.Background())
 	if cfg.Session.Counters == nil {
 		cfg.Session.Counters = new(Counters)

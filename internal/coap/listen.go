@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/dotsgate/dotsgate/internal/pressure"
 )
 
 // Defaults of endpoints.
@@ -57,8 +59,12 @@ type ServerConfig struct {
 	// get no answer and new TCP connections are closed at once; sessions that live are not touched.
 	MaxSessions int
 	// MaxHandshakes bounds the handshakes under way; zero means DefaultMaxHandshakes. When it is reached, a new one
-	// takes the place of the oldest, which fails.
+	// takes the place of the oldest, which fails. As many TCP connections besides may be without a first record, by the same rule.
 	MaxHandshakes int
+	// Sources bounds what one source may ask; zero fields are defaults. What goes beyond is refused before anything is spent on it.
+	Sources SourceLimits
+	// Pressure tells when new handshakes are to be shed. Optional; nil means never.
+	Pressure *pressure.Gauge
 	// RequireALPN refuses TLS clients that do not negotiate "coap". Zero means accept them; a client that offers
 	// only other protocols is refused either way. UDP does not use it.
 	RequireALPN bool
@@ -83,6 +89,11 @@ type pushingConn interface {
 	// push begins to call input for each datagram, one call at a time. Once the connection is closed, by whoever, be it
 	// before push, ended is called once, after the last input and on another goroutine. push is called once and returns at once.
 	push(input func(b []byte), ended func(error))
+}
+
+// drainingConn has something left to do when it is closed.
+type drainingConn interface {
+	drain() // after Close: waits until all that the connection has started has ended
 }
 
 // incoming is a peer whose handshake has not begun.

@@ -14,9 +14,6 @@ var (
 	errEndpointFull = errors.New("too many sessions")
 )
 
-// tlsReadBuffer is what a reader of a byte stream asks for at once, in bytes.
-const tlsReadBuffer = 4 << 10
-
 // keeper owns the sessions of one endpoint and the goroutines that feed them.
 type keeper struct {
 	limit   int           // 0: none
@@ -89,6 +86,14 @@ func (k *keeper) giveUp(conn securedConn) {
 	if c, ok := conn.(pulledConn); ok {
 		c.pump()
 	}
+	drained(conn)
+}
+
+// drained waits for a closed connection that has something left to do.
+func drained(conn securedConn) {
+	if c, ok := conn.(drainingConn); ok {
+		c.drain()
+	}
 }
 
 // add registers the session and, with it, what feeds it, which must follow.
@@ -129,6 +134,7 @@ func (k *keeper) begin(s *Session, conn securedConn) {
 func (k *keeper) ended(s *Session, conn securedConn, err error) {
 	s.InputClosed(err)
 	_ = conn.Close() // the session has its reason
+	drained(conn)
 	k.mu.Lock()
 	w := k.sessions[s]
 	delete(k.sessions, s)
@@ -148,11 +154,7 @@ func (k *keeper) serve(s *Session, conn pulledConn) {
 }
 
 func (k *keeper) feed(s *Session, conn pulledConn) error {
-	size := maxDatagram
-	if conn.Reliable() {
-		size = tlsReadBuffer
-	}
-	buf := make([]byte, size)
+	buf := make([]byte, maxDatagram)
 	for {
 		n, err := conn.read(buf)
 		if n > 0 {

@@ -2,7 +2,6 @@ package coap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -39,42 +38,6 @@ func (a udpAcceptor) stopAccepting() { a.demux.stopAccepting() }
 func (a udpAcceptor) close() error { return a.demux.socket.Close() }
 
 func (a udpAcceptor) addr() net.Addr { return a.demux.socket.LocalAddr() }
-
-// tcpAcceptor is TLS over one listening TCP socket.
-type tcpAcceptor struct {
-	listener    net.Listener
-	requireALPN bool
-}
-
-func listenTCP(cfg ServerConfig) (acceptor, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", cfg.Address)
-	if err != nil {
-		return nil, fmt.Errorf("binding: %w", err)
-	}
-	return tcpAcceptor{l, cfg.RequireALPN}, nil
-}
-
-func (a tcpAcceptor) run() {}
-
-func (a tcpAcceptor) accept() (incoming, net.Addr, error) {
-	c, err := a.listener.Accept()
-	if err != nil {
-		return nil, nil, err
-	}
-	return tlsIncoming{c, a.requireALPN}, c.RemoteAddr(), nil
-}
-
-func (a tcpAcceptor) stopAccepting() { _ = a.listener.Close() } // close tells
-
-func (a tcpAcceptor) close() error {
-	if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-func (a tcpAcceptor) addr() net.Addr { return a.listener.Addr() }
 
 // The bounds of backoff.
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -52,12 +53,26 @@ func (l *queueListener) Close() error {
 
 func (l *queueListener) Addr() net.Addr { return memAddr(1) }
 
-// virtualServer runs a server on a fake transport inside a bubble; stop ends it.
-func virtualServer(t *testing.T, a acceptor, cfg ServerConfig) (failures chan error, stop func()) {
+// virtualTCPServer runs a server on the connections that a test puts into l, inside a bubble.
+func virtualTCPServer(t *testing.T, l net.Listener, cfg ServerConfig) (failures chan error, stop func()) {
 	t.Helper()
 	failures = make(chan error, 8)
 	cfg.OnFailure = func(_ net.Addr, err error) { failures <- err }
 	cfg.Session.Counters = new(Counters)
+	_, stop = virtualServer(t, newTCPAcceptor(l, cfg), cfg)
+	return failures, stop
+}
+
+// virtualServer runs a server on a fake transport inside a bubble; stop ends it.
+func virtualServer(t *testing.T, a acceptor, cfg ServerConfig) (failures chan error, stop func()) {
+	t.Helper()
+	failures = make(chan error, 8)
+	if cfg.OnFailure == nil {
+		cfg.OnFailure = func(_ net.Addr, err error) { failures <- err }
+	}
+	if cfg.Session.Counters == nil {
+		cfg.Session.Counters = new(Counters)
+	}
 	s := newServer(cfg, a)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -79,14 +94,14 @@ func TestTLSHandshakeTimeout(t *testing.T) {
 				want = 10 * time.Second
 			}
 			l := newQueueListener()
-			failures, stop := virtualServer(t, tcpAcceptor{listener: l}, ServerConfig{
+			failures, stop := virtualTCPServer(t, l, ServerConfig{
 				Network: NetworkTCP, Credentials: credentialsOf(t, ca, ca.Server()), HandshakeTimeout: configured,
 			})
 			defer stop()
 			start := time.Now()
 			silent, peer := net.Pipe()
 			l.conns <- peer
-			if err := <-failures; !errors.Is(err, context.DeadlineExceeded) {
+			if err := <-failures; !errors.Is(err, ErrNoHello) || !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the handshake failed with %v", err)
 			}
 			if got := time.Since(start); got != want {
@@ -146,7 +161,7 @@ func TestAcceptWaitsOutErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newQueueListener(syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED)
 		start := time.Now()
-		_, stop := virtualServer(t, tcpAcceptor{listener: l}, ServerConfig{Network: NetworkTCP})
+		_, stop := virtualTCPServer(t, l, ServerConfig{Network: NetworkTCP})
 		time.Sleep(time.Minute)
 		stop()
 		want := []time.Duration{0, 5 * time.Millisecond, 15 * time.Millisecond, 35 * time.Millisecond}

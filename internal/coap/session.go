@@ -171,7 +171,9 @@ func (s *Session) Close() error {
 		// RFC 8323, Section 5.5: Release announces an orderly end.
 		_, _ = s.send(packet{code: codeRelease}) // the session ends anyhow
 	}
-	s.end(ErrClosed)
+	if s.err == nil { // a link that takes nothing any more has ended it
+		s.end(ErrClosed)
+	}
 	s.unlock()
 	if err := s.link.Close(); err != nil {
 		return fmt.Errorf("closing the link: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -14,8 +15,33 @@ import (
 	"github.com/dotsgate/dotsgate/internal/testpki"
 )
 
-// tlsPair shakes hands over a pipe, which holds nothing: a write waits for its read. The pump is not started.
+// tlsPair shakes hands over a pipe, which holds nothing: a write waits for its read.
 func tlsPair(t *testing.T) (link *tlsLink, peer *tls.Conn) {
+	t.Helper()
+	near, far := net.Pipe()
+	return tlsPairOver(t, near, far)
+}
+
+// tcpPair is a connection over the loopback interface.
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if far, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if near, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
+	return near, far
+}
+
+// tlsPairOver shakes hands over a connection, near as the server.
+func tlsPairOver(t *testing.T, near, far net.Conn) (link *tlsLink, peer *tls.Conn) {
 	t.Helper()
 	ca := testpki.New(t, "root")
 	server := credentialsOf(t, ca, ca.Server()).current.Load()
@@ -24,11 +50,10 @@ func tlsPair(t *testing.T) (link *tlsLink, peer *tls.Conn) {
 		t.Fatal(err)
 	}
 	client.MaxVersion = tls.VersionTLS12 // no session tickets that nobody reads
-	near, far := net.Pipe()
 	peer = tls.Client(far, client)
 	shaken := make(chan error, 1)
 	go func() { shaken <- peer.HandshakeContext(t.Context()) }()
-	conn, err := tlsIncoming{conn: near}.secure(t.Context(), server)
+	conn, err := tlsIncoming{wire: newTLSWire(near, newTLSCommon(1))}.secure(t.Context(), server)
 	if err != nil {
 		t.Fatalf("server: %v", err)
 	}
@@ -55,7 +80,6 @@ func TestTLSLinkSendsQueuedAtClose(t *testing.T) {
 		if err := link.WriteRecord([]byte("late")); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("WriteRecord() = %v after Close", err)
 		}
-		go link.pump()
 		got, err := io.ReadAll(peer)
 		if err != nil || string(got) != "one two three" {
 			t.Errorf("the peer got %q, %v", got, err)
@@ -66,11 +90,6 @@ func TestTLSLinkSendsQueuedAtClose(t *testing.T) {
 func TestTLSLinkNeverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		link, peer := tlsPair(t)
-		pumped := make(chan struct{})
-		go func() {
-			link.pump()
-			close(pumped)
-		}()
 		chunk := make([]byte, 64<<10)
 		start := time.Now()
 		var err error
@@ -82,7 +101,7 @@ func TestTLSLinkNeverBlocks(t *testing.T) {
 		if !errors.Is(err, ErrSendQueueFull) {
 			t.Errorf("WriteRecord() = %v, want the queue full", err)
 		}
-		<-pumped
+		link.drain()
 		if got := time.Since(start); got != 0 {
 			t.Errorf("it took %v", got)
 		}
@@ -113,7 +132,7 @@ func TestTLSLinkPeerDoesNotRead(t *testing.T) {
 				if tt.close {
 					_ = link.Close()
 				}
-				link.pump()
+				link.drain()
 				if got := time.Since(start); got != tt.want {
 					t.Errorf("the connection was given up after %v, want %v", got, tt.want)
 				}
@@ -133,11 +152,6 @@ func TestTLSLinkPeerReadsSlowly(t *testing.T) {
 		if err := link.WriteRecord(want); err != nil {
 			t.Fatal(err)
 		}
-		pumped := make(chan struct{})
-		go func() {
-			link.pump()
-			close(pumped)
-		}()
 		got := make([]byte, len(want))
 		for i := range 10 {
 			time.Sleep(tlsWriteTimeout - time.Second)
@@ -150,7 +164,7 @@ func TestTLSLinkPeerReadsSlowly(t *testing.T) {
 		}
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
 		_ = link.Close()
-		<-pumped
+		link.drain()
 		_ = peer.Close()
 	})
 }
@@ -169,16 +183,23 @@ func TestTLSLinkReason(t *testing.T) {
 		{ErrSendQueueFull, net.ErrClosed, ErrSendQueueFull},
 	}
 	for _, tt := range tests {
-		if got := (&tlsLink{cause: tt.cause}).reason(tt.err); !errors.Is(got, tt.want) {
+		if got := (&tlsLink{wire: &tlsWire{cause: tt.cause}}).reason(tt.err); !errors.Is(got, tt.want) {
 			t.Errorf("cause %v, read %v: got %v, want %v", tt.cause, tt.err, got, tt.want)
 		}
 	}
 }
 
+// fed lets the link push and passes on what comes in, and how it ended.
+func fed(link *tlsLink) (in chan string, ended chan error) {
+	in, ended = make(chan string, 8), make(chan error, 1)
+	link.push(func(b []byte) { in <- string(b) }, func(err error) { ended <- err })
+	return in, ended
+}
+
 func TestTLSLinkTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		link, peer := tlsPair(t)
-		go link.pump()
+		in, ended := fed(link)
 		want := bytes.Repeat([]byte("0123456789"), 2000)
 		go func() {
 			for rest := want; len(rest) > 0; rest = rest[1000:] {
@@ -190,18 +211,68 @@ func TestTLSLinkTransfer(t *testing.T) {
 			t.Errorf("the peer got %d bytes, %v", len(got), err)
 		}
 		go func() { _, _ = peer.Write([]byte("back")) }()
-		buf := make([]byte, 10)
-		if n, err := link.read(buf); err != nil || string(buf[:n]) != "back" {
-			t.Errorf("read %q, %v", buf[:n], err)
+		if got := <-in; got != "back" {
+			t.Errorf("read %q", got)
 		}
 		if !link.Reliable() || link.identity().Names[0] != "a.example" || link.RemoteAddr() == nil || link.LocalAddr() == nil {
 			t.Error("the link does not describe itself")
 		}
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
 		_ = link.Close()
-		if _, err := link.read(buf); err == nil {
-			t.Error("a read after Close succeeded")
+		link.drain()
+		if err := <-ended; err == nil {
+			t.Error("feeding went on after Close")
 		}
 		_ = peer.Close()
 	})
+}
+
+// What is sent while records are acted on leaves in one record when that is over.
+func TestTLSLinkAnswersTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link, peer := tlsPair(t)
+		ended := make(chan error, 1)
+		link.push(func(b []byte) {
+			for range 3 {
+				_ = link.WriteRecord(b)
+				synctest.Wait() // whoever might send it has had the time
+			}
+		}, func(err error) { ended <- err })
+		go func() { _, _ = peer.Write([]byte("ab")) }()
+		got := make([]byte, 100)
+		if n, err := peer.Read(got); err != nil || string(got[:n]) != "ababab" {
+			t.Errorf("the peer got %q first, %v", got[:n], err)
+		}
+		_ = peer.Close()
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("feeding ended with %v", err)
+		}
+		_ = link.Close()
+		link.drain()
+	})
+}
+
+// Over a real socket nothing waits for the peer either: what the system does not take is sent by and by.
+func TestTLSLinkOverASocket(t *testing.T) {
+	near, far := tcpPair(t)
+	link, peer := tlsPairOver(t, near, far)
+	in, ended := fed(link)
+	want := pattern(200 << 10)
+	for part := range slices.Chunk(want, 1000) {
+		if err := link.WriteRecord(part); err != nil {
+			t.Fatalf("WriteRecord() = %v", err)
+		}
+	}
+	_ = link.Close()
+	got, err := io.ReadAll(peer)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the peer got %d bytes of %d, %v", len(got), len(want), err)
+	}
+	link.drain()
+	if err := <-ended; err == nil {
+		t.Error("feeding went on after Close")
+	}
+	if len(in) != 0 {
+		t.Errorf("read %q", <-in)
+	}
 }
