@@ -22,13 +22,13 @@ type session struct {
 	fresh chan struct{}      // capacity 1: notices hold something
 
 	// under link.mu
-	turns   map[uint64]*turn // by job in flight
-	line    []*turn          // the same in the order in which their time ends; those that are over are passed over
-	notices map[string]*coap.Message      // newest notification by cuid, not taken yet
-	watches map[string]*coap.Observation  // by cuid
-	probing bool                          // a session to go on with is being made
-	probed  time.Time                     // when that last began
-	counted LegCounts                     // told to the meter
+	turns   map[uint64]*turn             // by job in flight
+	line    []*turn                      // the same in the order in which their time ends; those that are over are passed over
+	notices map[string]*coap.Message     // newest notification by cuid, not taken yet
+	watches map[string]*coap.Observation // by cuid
+	probing bool                         // a session to go on with is being made
+	probed  time.Time                    // when that last began
+	counted LegCounts                    // told to the meter
 }
 
 func newSession(l *link, conn *coap.Session) *session {

@@ -48,8 +48,8 @@ func TestDamagedFileIsMovedAside(t *testing.T) {
 		"one page of rubbish": func(c []byte) []byte { fillRandom(c[3*4096 : 4*4096]); return c },
 		"lost table":          func(c []byte) []byte { return replace(c, "CREATE TABLE records", "CREATE TABLE recordz") },
 		"lost meta":           func(c []byte) []byte { return replace(c, "meta", "mett") },
-		"version is rubbish":  func(c []byte) []byte { return replace(c, "schema_version1", "schema_versionx") },
-		"version name lost":   func(c []byte) []byte { return replace(c, "schema_version1", "schema_versiom1") },
+		"version is rubbish":  func(c []byte) []byte { return replace(c, "schema_version2", "schema_versionx") },
+		"version name lost":   func(c []byte) []byte { return replace(c, "schema_version2", "schema_versiom1") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := written(t)

@@ -13,12 +13,12 @@ import (
 	"github.com/dotsgate/dotsgate/store/storetest"
 )
 
-// TestFailedBatchLeavesNothing makes the database refuse one record in the middle of a batch.
+// TestFailedBatchLeavesNothing makes the database refuse the row of a batch with a certain record.
 func TestFailedBatchLeavesNothing(t *testing.T) {
 	s, _ := open(t, Config{Path: filepath.Join(t.TempDir(), "gate.db")})
 	put(t, s, "a", "b")
-	_, err := s.conn.ExecContext(context.Background(), `CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.records
-		WHEN NEW.key = x'626164' BEGIN SELECT RAISE(ABORT, 'refused by the test'); END`)
+	_, err := s.conn.ExecContext(context.Background(), `CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.journal
+		WHEN instr(NEW.entries, x'626164') BEGIN SELECT RAISE(ABORT, 'refused by the test'); END`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +52,10 @@ func TestDamageWhileOpen(t *testing.T) {
 		if err := s.Commit(context.Background(), b); err != nil {
 			t.Fatal(err)
 		}
+	}
+	rows, entries := s.journal.all()
+	if err := s.write(context.Background(), nil, merge{rows, entries}); err != nil {
+		t.Fatal(err)
 	}
 	s.checkpoint(context.Background())
 	content, err := os.ReadFile(file)

@@ -52,6 +52,7 @@ func writeUntilKilled(file string) {
 	if err != nil || recovery.Cause != nil {
 		panic(fmt.Sprint(err, recovery))
 	}
+	s.journal.limit = 64 << 10 // so that rows are merged all the time
 	next := killBatches(seed)
 	for n := 1; ; n++ {
 		if err := s.Commit(context.Background(), next()); err != nil {

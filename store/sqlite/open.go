@@ -15,6 +15,8 @@ const (
 	putSQL = `INSERT INTO records (kind, key, value) VALUES (?, ?, ?)
 		ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value`
 	delSQL  = `DELETE FROM records WHERE kind = ? AND key = ?`
+	addSQL  = `INSERT INTO journal (number, entries) VALUES (?, ?)`
+	trimSQL = `DELETE FROM journal WHERE number <= ?`
 	pageSQL = `SELECT kind, key, value FROM records WHERE (kind, key) > (?, ?) ORDER BY kind, key LIMIT ?`
 )
 
@@ -60,7 +62,7 @@ func connect(ctx context.Context, path string, reserve int64) (*Store, error) {
 		return nil, classifyOpening(err)
 	}
 	db.SetMaxOpenConns(1)
-	s := &Store{db: db}
+	s := &Store{db: db, journal: newJournal()}
 	if err := s.setUp(ctx, logPages(reserve)); err != nil {
 		return nil, errors.Join(classifyOpening(err), s.closeDatabase())
 	}
@@ -89,7 +91,33 @@ func (s *Store) setUp(ctx context.Context, logPages int64) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	return s.probe(ctx)
+	if err := s.probe(ctx); err != nil {
+		return err
+	}
+	return s.readJournal(ctx)
+}
+
+// readJournal reads what was committed and not merged yet. Its rows follow each other without a gap.
+func (s *Store) readJournal(ctx context.Context) error {
+	rows, err := s.conn.QueryContext(ctx, "SELECT number, entries FROM journal ORDER BY number")
+	if err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err has told what there is to tell
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.number, &r.blob); err != nil {
+			return fmt.Errorf("reading the journal: %w", err)
+		}
+		if len(s.journal.rows) > 0 && r.number != s.journal.next {
+			return fmt.Errorf("reading the journal: %w: row %d is missing", store.ErrCorrupt, s.journal.next)
+		}
+		if err := r.check(); err != nil {
+			return fmt.Errorf("reading the journal: %w: %w", store.ErrCorrupt, err)
+		}
+		s.journal.add([]row{r})
+	}
+	return rows.Err()
 }
 
 func (s *Store) startLog(ctx context.Context) error {
@@ -134,7 +162,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	for _, p := range []struct {
 		stmt  **sql.Stmt
 		query string
-	}{{&s.put, putSQL}, {&s.del, delSQL}, {&s.page, pageSQL}} {
+	}{{&s.put, putSQL}, {&s.del, delSQL}, {&s.add, addSQL}, {&s.trim, trimSQL}, {&s.page, pageSQL}} {
 		stmt, err := s.conn.PrepareContext(ctx, p.query)
 		if err != nil {
 			return fmt.Errorf("preparing statements: %w", err)
@@ -147,7 +175,7 @@ func (s *Store) prepare(ctx context.Context) error {
 // closeDatabase closes what setUp has opened so far.
 func (s *Store) closeDatabase() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{s.put, s.del, s.page} {
+	for _, stmt := range []*sql.Stmt{s.put, s.del, s.add, s.trim, s.page} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}

@@ -27,6 +27,9 @@ func migrations() [][]string {
 				kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
 			) STRICT`,
 		},
+		{
+			`CREATE TABLE journal (number INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT`,
+		},
 	}
 }
 

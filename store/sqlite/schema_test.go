@@ -36,7 +36,7 @@ func TestUnknownFormatIsLeftAlone(t *testing.T) {
 	}{
 		"newer schema": {
 			[]string{`UPDATE meta SET value = '7' WHERE name = 'schema_version'`},
-			"schema version 7, this program knows versions up to 1",
+			"schema version 7, this program knows versions up to 2",
 		},
 		"other program": {
 			[]string{`DROP TABLE meta`, `DROP TABLE records`, `CREATE TABLE bookmarks (x)`, `PRAGMA application_id = 5`},
@@ -92,8 +92,11 @@ func TestMigrationRunsTheMissingSteps(t *testing.T) {
 		[]string{`ALTER TABLE records ADD COLUMN written INTEGER`, `UPDATE records SET written = 5`},
 		[]string{`CREATE TABLE other (x)`, `this is no SQL`},
 	)
-	if err := migrate(ctx, conn, steps); err == nil || !strings.Contains(err.Error(), "schema version 3") {
-		t.Fatalf("got %v, want the failure of the third step", err)
+	if _, err := conn.ExecContext(ctx, `INSERT INTO records VALUES ('leg', x'61', x''), ('leg', x'62', x'')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(ctx, conn, steps); err == nil || !strings.Contains(err.Error(), "schema version 4") {
+		t.Fatalf("got %v, want the failure of the last step", err)
 	}
 	var version, written, others int
 	err = conn.QueryRowContext(ctx, `SELECT
@@ -103,9 +106,25 @@ func TestMigrationRunsTheMissingSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The second step is done, the third has left nothing.
-	if version != 2 || written != 200*5 || others != 0 {
-		t.Errorf("version %d, sum %d, others %d; want 2, 1000, 0", version, written, others)
+	// The step before it is done, the last has left nothing.
+	if version != 3 || written != 2*5 || others != 0 {
+		t.Errorf("version %d, sum %d, others %d; want 3, 10, 0", version, written, others)
+	}
+}
+
+// TestOlderStoreIsBroughtUpToDate: one of the first version, without a journal, keeps what it holds.
+func TestOlderStoreIsBroughtUpToDate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gate.db")
+	statements := append(migrations()[0], `UPDATE meta SET value = '1'`,
+		`INSERT INTO records VALUES ('leg', CAST('a' AS BLOB), CAST('1' AS BLOB)), ('leg', CAST('b' AS BLOB), CAST('1' AS BLOB))`)
+	execute(t, file, statements...)
+	s, recovery := open(t, Config{Path: file})
+	if recovery.Cause != nil {
+		t.Fatal(recovery.Cause)
+	}
+	put(t, s, "b", "c")
+	if got := keys(t, s); got != "a b c" {
+		t.Errorf("records %q, want a b c", got)
 	}
 }
 

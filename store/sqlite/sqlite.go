@@ -1,5 +1,7 @@
 // Package sqlite is the embedded durable store of the gateway: one SQLite file with a write-ahead log.
 //
+// What is committed is added to a table that is a journal, in one row, and merged into the table of records later (journal.go).
+//
 // Every commit is one transaction that is on the disk when it returns. The database is held in exclusive locking
 // mode, so that no shared-memory file is needed: on a full disk a write into such a mapping would kill the process.
 package sqlite
@@ -17,9 +19,6 @@ import (
 
 // DefaultReserve is the space in bytes that is kept back for withdrawals unless the configuration says otherwise.
 const DefaultReserve = 1 << 20
-
-// loadPage is how many records Load holds in memory at a time.
-const loadPage = 128
 
 // Config says where a store is and how it behaves.
 type Config struct {
@@ -41,9 +40,12 @@ type Store struct {
 	conn    *sql.Conn
 	put     *sql.Stmt
 	del     *sql.Stmt
+	add     *sql.Stmt
+	trim    *sql.Stmt
 	page    *sql.Stmt
 	lock    *os.File
 	reserve reserve
+	journal journal
 }
 
 // Open opens or creates the store. A damaged file does not stop it: the file is moved aside, the store that is
@@ -88,66 +90,6 @@ func openLocked(ctx context.Context, cfg Config) (*Store, Recovery, error) {
 		return nil, Recovery{}, err
 	}
 	return s, recovery, nil
-}
-
-// Load implements store.Store. It reads page by page and holds no lock while it visits.
-func (s *Store) Load(ctx context.Context, visit func(store.Record) error) error {
-	last := store.Record{}
-	for {
-		records, err := s.loadAfter(ctx, last)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if err := visit(r); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		if len(records) < loadPage {
-			return nil
-		}
-		last = records[len(records)-1]
-	}
-}
-
-func (s *Store) loadAfter(ctx context.Context, last store.Record) ([]store.Record, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	rows, err := s.page.QueryContext(context.WithoutCancel(ctx), string(last.Kind), []byte(last.Key), loadPage)
-	if err != nil {
-		return nil, fmt.Errorf("loading records: %w", classify(err))
-	}
-	records, err := scanRecords(rows)
-	if err != nil {
-		return nil, fmt.Errorf("loading records: %w", classify(err))
-	}
-	return records, nil
-}
-
-func scanRecords(rows *sql.Rows) ([]store.Record, error) {
-	defer func() { _ = rows.Close() }() // rows.Err has told what there is to tell
-	var records []store.Record
-	for rows.Next() {
-		var kind string
-		var key, value []byte
-		if err := rows.Scan(&kind, &key, &value); err != nil {
-			return nil, err
-		}
-		if value == nil { // the driver's form of an empty blob
-			value = []byte{}
-		}
-		records = append(records, store.Record{Kind: store.Kind(kind), Key: string(key), Value: value})
-	}
-	return records, rows.Err()
 }
 
 // Close implements store.Store. The log is written back into the database file.
