@@ -58,6 +58,9 @@ type Config struct {
 	MinNotifyGap time.Duration
 	// TrustedGateway tells whether a client entry is a gateway that may supply a cdid; it does not block. Nil: none is.
 	TrustedGateway func(client string) bool
+	// Believed says whether what a session's peer has proven is believed still: nil, or why not; it does not block. It is asked when a session
+	// begins and after a change of the configuration. Nil: everything is.
+	Believed func(coap.Identity) error
 	// Logger takes one line per refusal and per change of a session. Nil: nothing is logged.
 	Logger *slog.Logger
 	// Meter counts. Nil: nothing is counted.
@@ -81,6 +84,9 @@ func (c Config) withDefaults() Config {
 	c.Session.Idle = fillSet(c.Session.Idle)
 	if c.TrustedGateway == nil {
 		c.TrustedGateway = func(string) bool { return false }
+	}
+	if c.Believed == nil {
+		c.Believed = func(coap.Identity) error { return nil }
 	}
 	if c.MaxObservers == nil {
 		c.MaxObservers = func(string) int { return 0 }

@@ -10,11 +10,11 @@ import (
 
 // countingMeter counts in plain numbers.
 type countingMeter struct {
-	mu                 sync.Mutex
-	up, down, lost     int
-	missed, observers  int
-	refused            int // observations
-	requests, notified map[string]int
+	mu                       sync.Mutex
+	up, down, lost, disowned int
+	missed, observers        int
+	refused                  int // observations
+	requests, notified       map[string]int
 }
 
 func newCountingMeter() *countingMeter {
@@ -29,11 +29,14 @@ func (m *countingMeter) count(change func()) {
 
 func (m *countingMeter) SessionUp(bool) { m.count(func() { m.up++ }) }
 
-func (m *countingMeter) SessionDown(_, lost bool) {
+func (m *countingMeter) SessionDown(_ bool, why Ending) {
 	m.count(func() {
 		m.down++
-		if lost {
+		switch why {
+		case Lost:
 			m.lost++
+		case Disowned:
+			m.disowned++
 		}
 	})
 }

@@ -65,7 +65,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Attach takes a new session, made with SessionLimits, before its first request is served, and keeps it until that is done.
-// The error is ErrProfile, ErrNoUnicast, or that the session has ended already.
+// The error is ErrProfile, ErrNoUnicast, what Config.Believed says, or that the session has ended already.
 func (s *Server) Attach(sess *coap.Session, from Listener) error {
 	spoken, err := s.spoken(from.Profiles)
 	if err != nil {
@@ -92,6 +92,9 @@ func (s *Server) Attach(sess *coap.Session, from Listener) error {
 	}
 	s.cfg.Meter.SessionUp(sess.Reliable())
 	entry, _ := s.identify(p)
+	if err := s.distrusts(p); err != nil { // what it proved a moment ago was replaced meanwhile
+		return fmt.Errorf("attaching a session: %w", err)
+	}
 	p.begin()
 	s.cfg.Logger.Info("session up", "session", sess.ID(), "client", entry, "peer", sess.RemoteAddr().String())
 	return nil
@@ -172,7 +175,7 @@ func (s *Server) sweep() {
 	}
 	s.mu.RUnlock()
 	for _, p := range ended {
-		s.detach(p, false)
+		s.detach(p, Closed)
 	}
 }
 
@@ -182,11 +185,11 @@ func (s *Server) lost(p *peer) {
 	if err := p.sess.Close(); err != nil {
 		s.cfg.Logger.Debug("closing a lost session failed", "session", p.sess.ID(), "error", err)
 	}
-	s.detach(p, true)
+	s.detach(p, Lost)
 }
 
 // detach forgets a session; whoever comes second does nothing.
-func (s *Server) detach(p *peer, lost bool) {
+func (s *Server) detach(p *peer, why Ending) {
 	s.mu.Lock()
 	_, known := s.peers[p.sess]
 	delete(s.peers, p.sess)
@@ -197,9 +200,9 @@ func (s *Server) detach(p *peer, lost bool) {
 	p.telling.Lock()
 	defer p.telling.Unlock()
 	entry := p.end()
-	s.cfg.Meter.SessionDown(p.sess.Reliable(), lost)
-	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", lost, "reason", p.sess.Err())
+	s.cfg.Meter.SessionDown(p.sess.Reliable(), why)
+	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", why == Lost, "reason", p.sess.Err())
 	if entry != "" && !p.from.Anycast {
-		s.presence.leave(entry, lost)
+		s.presence.leave(entry, why == Lost)
 	}
 }

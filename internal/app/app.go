@@ -190,6 +190,7 @@ func (a *App) makeDownstream(context.Context) error {
 		Unicast: a.cfg.Unicast, UnicastName: a.cfg.UnicastName,
 		TrustedGateway: func(client string) bool { return a.policy().TrustsCDID(client) },
 		MaxObservers:   func(client string) int { return a.policy().MaxObservers(client) },
+		Believed:       func(id coap.Identity) error { return a.now.Load().listeners.Still(id) },
 		Logger:         a.log, Meter: downstreamMeter{a.metrics},
 	})
 	if err != nil {

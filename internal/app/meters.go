@@ -33,10 +33,14 @@ func (d downstreamMeter) SessionUp(reliable bool) {
 	d.m.SessionOpened(metrics.Downstream, transport(reliable))
 }
 
-func (d downstreamMeter) SessionDown(reliable, lost bool) {
+func (d downstreamMeter) SessionDown(reliable bool, why downstream.Ending) {
 	d.m.SessionClosed(metrics.Downstream, transport(reliable))
-	if lost {
+	switch why {
+	case downstream.Lost:
 		d.m.SessionLost(metrics.Downstream)
+	case downstream.Disowned:
+		d.m.SessionDisowned()
+	case downstream.Closed:
 	}
 }
 

@@ -78,7 +78,11 @@ func TestDownstreamMeter(t *testing.T) {
 	d.SessionUp(true)
 	d.SessionUp(false)
 	d.SessionUp(false)
-	d.SessionDown(false, true)
+	d.SessionUp(false)
+	d.SessionUp(true)
+	d.SessionDown(false, downstream.Lost)
+	d.SessionDown(false, downstream.Disowned)
+	d.SessionDown(true, downstream.Closed)
 	d.Request(wire.GET, dots.CodeContent)
 	d.HeartbeatMissed()
 	d.Observers(downstream.ObserverBegan)
@@ -87,7 +91,7 @@ func TestDownstreamMeter(t *testing.T) {
 	d.Observers(downstream.ObserverRefused)
 	d.Notified(dots.CodeContent)
 	wantLines(t, m, `dotsgate_sessions{side="downstream",transport="tls"} 1`, `dotsgate_sessions{side="downstream",transport="dtls"} 1`,
-		`dotsgate_sessions_lost_total{side="downstream"} 1`, `dotsgate_requests_total{code="2.05",method="get",side="downstream"} 1`,
+		`dotsgate_sessions_lost_total{side="downstream"} 1`, `dotsgate_sessions_disowned_total 1`, `dotsgate_requests_total{code="2.05",method="get",side="downstream"} 1`,
 		`dotsgate_heartbeats_missed_total{side="downstream"} 1`, `dotsgate_observers 1`, `dotsgate_observers_refused_total 1`, `dotsgate_notifications_total{code="2.05"} 1`)
 }
 

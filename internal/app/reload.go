@@ -27,7 +27,7 @@ func (a *App) SetLevel(level *slog.LevelVar) { a.level = level }
 //  2. take over what is made alike, so that its sessions live on, and what is not configured any more, so that it can be emptied;
 //  3. start what is new, so that the core finds it when it wants something there;
 //  4. let the core take the new policy: mitigations that are no longer allowed end, the others go where they belong now;
-//  5. use the credentials that were read, and close the sessions of clients that are gone;
+//  5. use the credentials that were read, and close the sessions of clients that are gone, or whose credentials are no longer good;
 //  6. end what is no longer used, and what is not configured any more once nothing stands there (see watchLeaving).
 //
 // What the core refuses, because it is busy, is undone: then nothing has changed. What it took is in force, even where the store fails.

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/lab"
+	"github.com/dotsgate/dotsgate/internal/testpki"
 )
 
 // TestReload renews everybody's certificates under an authority of their own while sessions live.
@@ -85,7 +87,7 @@ func TestReloadKeys(t *testing.T) {
 	change(t, file, "credentials: {cert:", "credentials: {psk_file: "+keys+", cert:")
 	change(t, file, "cert_names: [client2.lab.example]", "psk_identities: [one, two]")
 	gw := startGateway(t, file)
-	try := func(identity, key string) error {
+	dialPSK := func(identity, key string) (*testClient, error) {
 		cred, err := coap.LoadCredentials(coap.CredentialsConfig{
 			PSKIdentity: identity, PSKs: func(string) ([]byte, bool) { return unhex(key), true },
 		})
@@ -94,7 +96,10 @@ func TestReloadKeys(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		c, err := dial(ctx, cred, gw.Addrs()[0])
+		return dial(ctx, cred, gw.Addrs()[0])
+	}
+	try := func(identity, key string) error {
+		c, err := dialPSK(identity, key)
 		if err != nil {
 			return err
 		}
@@ -106,10 +111,16 @@ func TestReloadKeys(t *testing.T) {
 	if err := try("one", "00"); err != nil {
 		t.Errorf("with the first key: %v", err)
 	}
+	live, err := dialPSK("one", "00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.close()
 	write(second)
 	if err := gw.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	ended(t, live)
 	if err := try("two", "10"); err != nil {
 		t.Errorf("with the second key: %v", err)
 	}
@@ -123,6 +134,69 @@ func TestReloadKeys(t *testing.T) {
 	if err := try("two", "10"); err != nil {
 		t.Errorf("with the second key, after a bad file: %v", err)
 	}
+}
+
+// ended waits until the gateway has closed a client's session.
+func ended(t *testing.T, c *testClient) {
+	t.Helper()
+	select {
+	case <-c.session.Done():
+	case <-time.After(patience):
+		t.Fatal("the session lives")
+	}
+}
+
+// TestReloadRevoked ends the sessions, over UDP and TCP, of a client whose certificate is on a new revocation list, and nobody else's. What it asked for
+// stands: it is the client's, and not the session's.
+//
+// RFC 9132, Section 8: only those are served who are authenticated.
+func TestReloadRevoked(t *testing.T) {
+	t.Parallel()
+	pki, ca, leaves := revocablePKI(t)
+	up := startUpstream(t, pki, coap.NetworkUDP, "127.0.0.1:0")
+	list := filepath.Join(pki, "revoked.pem")
+	testpki.WriteFile(t, list, ca.CRL())
+	file := writeGatewayFile(t, pki, up.address(), config.TransportDTLS, "")
+	change(t, file, "ca: "+pki+"/ca.pem}\nuplinks:", "ca: "+pki+"/ca.pem, crl: "+list+"}\nuplinks:")
+	gw := startGateway(t, file)
+	gw.awaitUplink(t, true)
+	var goes, stays []*testClient
+	for _, at := range gw.Addrs() {
+		goes, stays = append(goes, connect(t, pki, "client1", at)), append(stays, connect(t, pki, "client2", at))
+	}
+	goes[0].must(t, dots.CodeCreated, put(1, 300, "192.0.2.1/32"))
+	if err := gw.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	goes[0].must(t, dots.CodeContent, get(1))
+	testpki.WriteFile(t, list, ca.CRL(leaves["client1"]))
+	if err := gw.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range goes {
+		ended(t, goes[i])
+		stays[i].must(t, dots.CodeNotFound, get(1))
+	}
+	if err := gw.log.has(`msg="credentials of a client are no longer believed, closing its session"`); err != nil {
+		t.Error(err)
+	}
+	wantLines(t, gw.metrics, `dotsgate_sessions_disowned_total 2`, `dotsgate_sessions_lost_total{side="downstream"} 0`)
+	if got := up.prefixes(); len(got) != 1 {
+		t.Errorf("upstream stands %v", got)
+	}
+}
+
+// revocablePKI is a folder with the lab's names, of an authority that can revoke.
+func revocablePKI(t *testing.T) (dir string, ca *testpki.Authority, leaves map[string]*testpki.Leaf) {
+	t.Helper()
+	dir, ca, leaves = t.TempDir(), testpki.New(t, "revoking"), map[string]*testpki.Leaf{}
+	testpki.WriteFile(t, filepath.Join(dir, "ca.pem"), ca.PEM())
+	for _, name := range []string{"gateway", "upstream", "client1", "client2"} {
+		leaves[name] = ca.Client(name + ".lab.example")
+		testpki.WriteFile(t, filepath.Join(dir, name+".pem"), leaves[name].CertPEM())
+		testpki.WriteFile(t, filepath.Join(dir, name+".key"), leaves[name].KeyPEM())
+	}
+	return dir, ca, leaves
 }
 
 // unhex makes the key whose first byte is given and whose others count on.

@@ -210,7 +210,7 @@ func TestSeveralCRLs(t *testing.T) {
 		{[]*x509.Certificate{one.Client("c.example").Cert, one.Cert}, false},
 	}
 	for i, tt := range tests {
-		if got := r.revokes(tt.chain); got != tt.want {
+		if got := r.revokes(marksOf(tt.chain)); got != tt.want {
 			t.Errorf("chain %d: revokes() = %v", i, got)
 		}
 	}

@@ -1,12 +1,14 @@
 package coap
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,7 +22,7 @@ var (
 
 // revocations are the revoked serial numbers of each issuer. The nil value revokes nothing.
 type revocations struct {
-	issuers map[string]map[string]struct{} // issuer's subject and key, then serial number
+	issuers map[[sha256.Size]byte]map[string]struct{} // as in a Mark
 	update  time.Time
 }
 
@@ -30,7 +32,7 @@ func parseRevocations(raw []byte, authorities []*x509.Certificate) (*revocations
 	if len(lists) == 0 {
 		lists = [][]byte{raw}
 	}
-	r := &revocations{issuers: make(map[string]map[string]struct{})}
+	r := &revocations{issuers: make(map[[sha256.Size]byte]map[string]struct{})}
 	for _, der := range lists {
 		list, err := x509.ParseRevocationList(der)
 		if err != nil {
@@ -78,13 +80,13 @@ func (r *revocations) next() time.Time {
 	return r.update
 }
 
-// revokes tells whether a certificate of the chain, leaf first, is revoked by the one above it.
-func (r *revocations) revokes(chain []*x509.Certificate) bool {
+// revokes tells whether a certificate of a chain is revoked by the one above it.
+func (r *revocations) revokes(chain []Mark) bool {
 	if r == nil {
 		return false
 	}
-	for i := 0; i+1 < len(chain); i++ {
-		if _, ok := r.issuers[issuerKey(chain[i+1])][serialKey(chain[i].SerialNumber)]; ok {
+	for _, m := range chain {
+		if _, ok := r.issuers[m.Issuer][m.Serial]; ok {
 			return true
 		}
 	}
@@ -103,12 +105,10 @@ func (s *credentialSet) checkChains(chains [][]*x509.Certificate, serverName str
 			return err
 		}
 	}
-	for _, chain := range chains {
-		if !s.revoked.revokes(chain) {
-			return nil
-		}
+	if _, ok := s.believed(chains); !ok {
+		return ErrRevoked
 	}
-	return ErrRevoked
+	return nil
 }
 
 // checkServerName checks the server's certificate against the configured name or address.
@@ -128,8 +128,8 @@ func checkServerName(leaf *x509.Certificate, name string) error {
 	return ErrWildcard
 }
 
-func issuerKey(a *x509.Certificate) string {
-	return string(a.RawSubject) + string(a.RawSubjectPublicKeyInfo)
+func issuerKey(a *x509.Certificate) [sha256.Size]byte {
+	return sha256.Sum256(slices.Concat(a.RawSubject, a.RawSubjectPublicKeyInfo))
 }
 
 func serialKey(n *big.Int) string { return n.Text(62) }

@@ -41,8 +41,9 @@ func pskSuites(allowPlain bool) []dtls.CipherSuiteID {
 	return suites
 }
 
-// dtlsServerOptions are the options of one handshake as a server. cid makes this association's connection ID.
-func (s *credentialSet) dtlsServerOptions(cid func() []byte) []dtls.ServerOption {
+// dtlsServerOptions are the options of one handshake as a server. cid makes this association's connection ID; by is set to what the peer's certificate
+// is believed by.
+func (s *credentialSet) dtlsServerOptions(cid func() []byte, by *[]Mark) []dtls.ServerOption {
 	var suites []dtls.CipherSuiteID
 	opts := []dtls.ServerOption{
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
@@ -61,6 +62,7 @@ func (s *credentialSet) dtlsServerOptions(cid func() []byte) []dtls.ServerOption
 			dtls.WithClientAuth(dtls.RequireAndVerifyClientCert),
 			dtls.WithClientCAs(s.authorities),
 			dtls.WithVerifyPeerCertificate(func(_ [][]byte, chains [][]*x509.Certificate) error {
+				*by, _ = s.believed(chains)
 				return s.checkChains(chains, "")
 			}),
 		)

@@ -29,11 +29,12 @@ type dtlsIncoming struct{ association *dtlsAssociation }
 // secure does the handshake as a server. It closes the association when it fails.
 func (i dtlsIncoming) secure(ctx context.Context, s *credentialSet) (securedConn, error) {
 	a := i.association
-	conn, err := dtls.ServerWithOptions(a, a.remote, s.dtlsServerOptions(a.newCID)...)
+	var by []Mark
+	conn, err := dtls.ServerWithOptions(a, a.remote, s.dtlsServerOptions(a.newCID, &by)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), a.Close())
 	}
-	return shakeDTLS(ctx, conn, dtlsEnd{settle: a.settle, counters: a.demux.counters})
+	return shakeDTLS(ctx, conn, dtlsEnd{settle: a.settle, counters: a.demux.counters, attest: func(id *Identity) { s.attest(id, by) }})
 }
 
 // discard forgets the peer without an answer.
@@ -43,7 +44,8 @@ func (i dtlsIncoming) discard() { _ = i.association.Close() } // it cannot fail
 type dtlsEnd struct {
 	settle   func()
 	counters *Counters
-	identity string // the pre-shared key identity that a dialer shows
+	identity string          // the pre-shared key identity that a dialer shows
+	attest   func(*Identity) // adds what the peer was believed by; nil: nobody asks
 }
 
 func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, error) {
@@ -58,6 +60,9 @@ func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, 
 	peer, err := dtlsIdentity(&state, end.identity)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
+	}
+	if end.attest != nil {
+		end.attest(&peer)
 	}
 	return &dtlsLink{conn: conn, peer: peer, counters: end.counters}, nil
 }

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"slices"
 	"time"
@@ -17,6 +18,10 @@ type Identity struct {
 	PSKIdentity string
 	// NotAfter is the end of the leaf's validity; zero for a pre-shared key.
 	NotAfter time.Time
+	// Chain names the certificates by which the leaf was believed, itself first, and Key tells the pre-shared key from another one of the same
+	// identity: both are for Credentials.Still alone.
+	Chain []Mark
+	Key   [sha256.Size]byte
 }
 
 // certificateIdentity makes the identity of a verified leaf certificate.

@@ -32,7 +32,7 @@ func (i tlsIncoming) secure(ctx context.Context, s *credentialSet) (securedConn,
 	}
 	i.wire.common.enter()
 	defer i.wire.common.leave()
-	return shakeTLS(ctx, tls.Server(i.wire, s.tlsServer), i.requireALPN)
+	return s.shakeTLS(ctx, tls.Server(i.wire, s.tlsServer), i.requireALPN)
 }
 
 // discard closes the connection.
@@ -48,7 +48,7 @@ func (i tlsIncoming) leave() {
 }
 
 // shakeTLS does the handshake over a wire. It closes the connection when it fails.
-func shakeTLS(ctx context.Context, conn *tls.Conn, requireALPN bool) (securedConn, error) {
+func (s *credentialSet) shakeTLS(ctx context.Context, conn *tls.Conn, requireALPN bool) (securedConn, error) {
 	wire := conn.NetConn().(*tlsWire)
 	// Not HandshakeContext: it keeps a goroutine for each handshake.
 	stop := context.AfterFunc(ctx, func() { wire.abandon(context.Cause(ctx)) })
@@ -71,6 +71,8 @@ func shakeTLS(ctx context.Context, conn *tls.Conn, requireALPN bool) (securedCon
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	by, _ := s.believed(state.VerifiedChains)
+	s.attest(&peer, by)
 	wire.settle()
 	return &tlsLink{conn: conn, wire: wire, peer: peer}, nil
 }
@@ -85,5 +87,5 @@ func (d *Dialer) dialTLS(ctx context.Context, s *credentialSet) (securedConn, er
 	if err != nil {
 		return nil, err
 	}
-	return shakeTLS(ctx, tls.Client(newTLSWire(raw, d.tls), c), d.cfg.RequireALPN)
+	return s.shakeTLS(ctx, tls.Client(newTLSWire(raw, d.tls), c), d.cfg.RequireALPN)
 }

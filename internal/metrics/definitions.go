@@ -6,6 +6,7 @@ import "slices"
 const (
 	NameSessions           = "dotsgate_sessions"
 	NameSessionsLost       = "dotsgate_sessions_lost_total"
+	NameSessionsDisowned   = "dotsgate_sessions_disowned_total"
 	NameObservers          = "dotsgate_observers"
 	NameObserversRefused   = "dotsgate_observers_refused_total"
 	NameNotifications      = "dotsgate_notifications_total"
@@ -103,6 +104,7 @@ func stateDefinitions() []definition {
 	return []definition{
 		{NameSessions, gauge, []string{labelSide, labelTransport}, "Open CoAP sessions."},
 		{NameSessionsLost, counter, []string{labelSide}, "Sessions given up for missed heartbeats."},
+		{NameSessionsDisowned, counter, nil, "Clients' sessions ended by a reload: the client is not configured any more, or its credentials are not good any more."},
 		{NameObservers, gauge, nil, "Observations that clients have open."},
 		{NameObserversRefused, counter, nil, "Observations answered as a plain GET because their client has too many."},
 		{NameNotifications, counter, []string{labelCode}, "Notifications handed to clients' sessions, by code."},

@@ -32,6 +32,7 @@ type Metrics struct {
 	uplinks  atomic.Pointer[map[string]bool] // the names that may be labels
 
 	sessions    *prometheus.GaugeVec
+	disowned    prometheus.Counter
 	lost        *prometheus.CounterVec
 	observers   prometheus.Gauge
 	unobserved  prometheus.Counter
@@ -72,6 +73,7 @@ func (m *Metrics) makeState(cfg Config) {
 	m.sessions = m.gaugeVec(def[NameSessions])
 	m.lost = m.counterVec(def[NameSessionsLost])
 	m.observers = m.gaugeVec(def[NameObservers]).WithLabelValues()
+	m.disowned = m.counterVec(def[NameSessionsDisowned]).WithLabelValues()
 	m.unobserved = m.counterVec(def[NameObserversRefused]).WithLabelValues()
 	m.notified = m.counterVec(def[NameNotifications])
 	m.requests.vec = m.counterVec(def[NameRequests])
@@ -195,6 +197,9 @@ func (m *Metrics) HeartbeatMissed(side Side) { m.missed.WithLabelValues(side.Str
 
 // SessionLost counts a session that was given up for missed heartbeats; it is also closed.
 func (m *Metrics) SessionLost(side Side) { m.lost.WithLabelValues(side.String()).Inc() }
+
+// SessionDisowned counts a client's session that a change of the configuration ended; it is also closed.
+func (m *Metrics) SessionDisowned() { m.disowned.Inc() }
 
 // Observers counts observations of clients: 1 for one that began, -1 for one that ended.
 func (m *Metrics) Observers(delta int) { m.observers.Add(float64(delta)) }

@@ -180,6 +180,8 @@ func TestNotifications(t *testing.T) {
 	m.Notified(dots.CodeContent)
 	m.Notified(dots.CodeNotFound)
 	m.SessionLost(Downstream)
+	m.SessionDisowned()
+	expect(t, m, NameSessionsDisowned, map[string]float64{"": 1})
 	expect(t, m, NameObservers, map[string]float64{"": 1})
 	expect(t, m, NameObserversRefused, map[string]float64{"": 1})
 	expect(t, m, NameNotifications, map[string]float64{"code=2.05": 2, "code=4.04": 1})
