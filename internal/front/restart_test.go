@@ -87,6 +87,7 @@ func TestOldOneEndsFirst(t *testing.T) {
 		h := newHouse(t)
 		defer h.close(t)
 		c, _ := h.client(t, clientAddr(1))
+		echo(t, c, "ping") // the server knows too that the handshake is over
 		h.inject(provenHello(h.front, clientAddr(1)), clientAddr(1))
 		synctest.Wait()
 		_ = c.Close()
