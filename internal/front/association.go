@@ -61,6 +61,7 @@ type association struct {
 	finishing bool // our Finished is on its way: what comes waits for over
 	settled   bool // the handshake is over
 	holding   bool // the library gets what is queued, then its end
+	emptied   bool // the library has got its end: it opens nothing any more
 	released  bool // nothing is queued here any more
 	kept      []datagram
 	flight    []byte    // our Finished as it left, while the peer may not have it
@@ -224,6 +225,7 @@ func (a *association) next() (datagram, readState) {
 		a.bytes -= len(d.data)
 		return d, readData
 	case a.holding:
+		a.emptied = true
 		return datagram{}, readEnd
 	}
 	a.queue = nil // an idle association keeps no buffer
@@ -305,6 +307,13 @@ func (a *association) hold() {
 	a.holding = true
 	a.mu.Unlock()
 	a.signal()
+}
+
+// isEmptied reports whether the library has come to the end that hold has set, and not to one of its own before.
+func (a *association) isEmptied() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.emptied
 }
 
 // release returns what was held. deliver returns false from then on.

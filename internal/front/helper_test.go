@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,7 @@ type house struct {
 	failures chan error // of handshakes
 	conns    chan *Conn
 	stop     context.CancelFunc
+	input    func(c *Conn, b []byte) // nil: answers with b; set before the first client
 }
 
 // newHouse makes a house with certificates. The test must call close.
@@ -46,6 +48,9 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 		}
 	}
 	cfg := Config{Network: h.memNet, Options: h.options, Counters: h.counters, RecordPath: Pion}
+	if strings.HasPrefix(t.Name(), ownSuite+"/") {
+		cfg.RecordPath = Own
+	}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -78,7 +83,11 @@ func (h *house) welcome(ctx context.Context, c *Conn) {
 		return
 	}
 	h.running.Add(1)
-	c.Serve(func(b []byte) { _ = c.Write(b) }, func(err error) {
+	input := h.input
+	if input == nil {
+		input = func(c *Conn, b []byte) { _ = c.Write(b) }
+	}
+	c.Serve(func(b []byte) { input(c, b) }, func(err error) {
 		h.ended <- err
 		h.running.Done()
 	})

@@ -79,10 +79,8 @@ func drained(library *dtls.Conn) (data [][]byte) {
 // succeed puts a record layer of ours in the library's place. On an error the session is over: with io.EOF when the peer has
 // ended it. Conn.out is held.
 func (c *Conn) succeed(a *association) (*own, error) {
-	select {
-	case <-a.closed:
+	if !a.isEmptied() {
 		return nil, io.EOF
-	default:
 	}
 	a.mute()
 	library := a.library.Load()
