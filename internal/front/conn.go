@@ -245,7 +245,7 @@ func (c *Conn) LocalAddr() net.Addr {
 	addr := c.front.Addr()
 	local := c.route.Load().to.Local
 	if u, ok := addr.(*net.UDPAddr); ok && local.IsValid() {
-		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, uint16(u.Port))) //nolint:gosec // it is a port
+		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, uint16(u.Port)))
 	}
 	return addr
 }

@@ -35,15 +35,16 @@ func paths() map[string]struct{ toServer, toClient func([]byte) int } {
 
 // TestHandshake: with a certificate, whatever the network loses; and no plaintext record of ours has a number that another had.
 func TestHandshake(t *testing.T) {
-	for name, path := range paths() {
+	for name, network := range paths() {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t)
+			withBoth(t, func(t *testing.T, path func(*Config)) {
+				h := newHouse(t, path)
 				defer h.close(t)
-				h.lose(path.toServer, path.toClient)
+				h.lose(network.toServer, network.toClient)
 				c, _ := h.client(t, clientAddr(1))
 				echo(t, c, "ping")
 				wantNumbersOnce(t, h.sentSince(0))
+				h.wantTakenOver(t, 1)
 				_ = c.Close()
 				if err := <-h.ended; !errors.Is(err, io.EOF) {
 					t.Errorf("the session ended with %v, want EOF", err)
@@ -106,8 +107,8 @@ func TestHandshakePSK(t *testing.T) {
 
 // TestClose: the server ends the session, from under its input too, with close_notify.
 func TestClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
 		defer h.close(t)
 		c, _ := h.client(t, clientAddr(1))
 		conn := <-h.conns
@@ -152,8 +153,8 @@ func TestWrongAuthority(t *testing.T) {
 
 // TestStopAccepting: nobody new is let in, and sessions live on.
 func TestStopAccepting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
 		defer h.close(t)
 		c, _ := h.client(t, clientAddr(1))
 		h.front.StopAccepting()

@@ -87,10 +87,10 @@ func (c *cookies) of(h *hello, from netip.AddrPort, period int64) (cookie [cooki
 
 // key returns the hash that is keyed for the period.
 func (m *cookieMAC) key(secret []byte, period int64) hash.Hash {
-	k := &m.keys[uint64(period)%cookieKeys] //nolint:gosec // only its remainder counts
+	k := &m.keys[uint64(period)%cookieKeys]
 	if k.hash == nil || k.period != period {
 		derive := hmac.New(sha256.New, secret)
-		_, _ = derive.Write(binary.BigEndian.AppendUint64([]byte("dotsgate DTLS cookie"), uint64(period))) //nolint:gosec // any 64 bits do
+		_, _ = derive.Write(binary.BigEndian.AppendUint64([]byte("dotsgate DTLS cookie"), uint64(period)))
 		k.period, k.hash = period, hmac.New(sha256.New, derive.Sum(nil))
 	}
 	return k.hash

@@ -102,7 +102,7 @@ func (h *hello) first() []byte {
 	out = append(out, 0)
 	out = append(out, h.datagram[h.cookieAt+1+len(h.cookie):]...)
 	binary.BigEndian.PutUint64(out[recordNumberAt:], h.number-1)
-	binary.BigEndian.PutUint16(out[recordLengthAt:], uint16(len(out)-recordHeader)) //nolint:gosec // it was a record before
+	binary.BigEndian.PutUint16(out[recordLengthAt:], uint16(len(out)-recordHeader))
 	putUint24(out[messageLengthAt:], len(out)-recordHeader-handshakeHeader)
 	binary.BigEndian.PutUint16(out[messageNumberAt:], 0)
 	putUint24(out[fragmentLengthAt:], len(out)-recordHeader-handshakeHeader)

@@ -65,6 +65,16 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	return h
 }
 
+// withBoth runs a test with each of the record paths, in a bubble with virtual time.
+func withBoth(t *testing.T, test func(t *testing.T, path func(*Config))) {
+	t.Helper()
+	for name, path := range map[string]RecordPath{"own": Own, "pion": Pion} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, func(c *Config) { c.RecordPath = path }) })
+		})
+	}
+}
+
 func (h *house) accept(ctx context.Context) {
 	for {
 		c, err := h.front.Accept()
@@ -192,3 +202,14 @@ type discard struct{}
 func (discard) Send([]byte, udp.Path) {}
 
 func udpPath(port uint16) udp.Path { return udp.Path{Peer: clientAddr(port)} }
+
+// wantTakenOver wants so many sessions to be taken over, if any are.
+func (h *house) wantTakenOver(t *testing.T, want uint64) {
+	t.Helper()
+	if h.front.cfg.RecordPath == Pion {
+		want = 0
+	}
+	if got := h.counters.TakenOver.Load(); got != want {
+		t.Errorf("%d sessions were taken over, want %d", got, want)
+	}
+}

@@ -12,7 +12,7 @@ import (
 // prove brings proven hellos of so many ports of one address.
 func prove(f *Front, n *memNet, first, count int) {
 	for i := range count {
-		at := clientAddr(uint16(first + i)) //nolint:gosec // small
+		at := clientAddr(uint16(first + i))
 		f.route(n, provenHello(f, at), udpPath(at.Port()))
 	}
 }

@@ -3,7 +3,6 @@ package front
 import (
 	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -25,12 +24,12 @@ func movedHouse(t *testing.T, change ...func(*Config)) (*house, <-chan netip.Add
 
 // TestClientMoves: RFC 9146, Section 6: a peer with a connection ID may change its address, and needs none in the table.
 func TestClientMoves(t *testing.T) {
-	for name, path := range paths() {
+	for name, network := range paths() {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h, moves := movedHouse(t)
+			withBoth(t, func(t *testing.T, path func(*Config)) {
+				h, moves := movedHouse(t, path)
 				defer h.close(t)
-				h.lose(path.toServer, path.toClient)
+				h.lose(network.toServer, network.toClient)
 				c, s := h.client(t, clientAddr(1), moving())
 				h.wantKnown(t, 0, 1)
 				echo(t, c, "before")
@@ -40,7 +39,7 @@ func TestClientMoves(t *testing.T) {
 					if to := <-moves; to != clientAddr(10+port) {
 						t.Errorf("moved to %v", to)
 					}
-					conn := h.front.table.only(t)
+					conn := h.only(t)
 					if got := conn.RemoteAddr().String(); got != clientAddr(10+port).String() {
 						t.Errorf("the peer is at %s", got)
 					}
@@ -72,14 +71,15 @@ func echoAgain(t *testing.T, c *dtls.Conn) {
 }
 
 // only is the only connection that has a connection ID.
-func (tb *table) only(t *testing.T) (c *Conn) {
+func (h *house) only(t *testing.T) (c *Conn) {
 	t.Helper()
-	for i := range tb.byID {
-		tb.byID[i].mu.Lock()
-		for _, c = range tb.byID[i].conns {
+	for i := range h.front.table.byID {
+		shard := &h.front.table.byID[i]
+		shard.mu.Lock()
+		for _, c = range shard.conns {
 			break
 		}
-		tb.byID[i].mu.Unlock()
+		shard.mu.Unlock()
 	}
 	if c == nil {
 		t.Fatal("no connection ID is known")
@@ -89,8 +89,8 @@ func (tb *table) only(t *testing.T) (c *Conn) {
 
 // TestForgedMove: a record that is forged, or replayed from elsewhere, moves nobody.
 func TestForgedMove(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, moves := movedHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h, moves := movedHouse(t, path)
 		defer h.close(t)
 		var last []byte
 		h.lose(func(b []byte) int {
@@ -116,12 +116,12 @@ func TestForgedMove(t *testing.T) {
 
 // TestUnconfirmed: to an address that has not been confirmed at most three times as much is sent as came from there.
 func TestUnconfirmed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, moves := movedHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h, moves := movedHouse(t, path)
 		defer h.close(t)
 		c, s := h.client(t, clientAddr(1), moving())
 		echo(t, c, "before")
-		conn := h.front.table.only(t)
+		conn := h.only(t)
 		s.move(clientAddr(2))
 		echoAgain(t, c)
 		to := <-moves

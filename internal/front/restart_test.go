@@ -19,15 +19,15 @@ func vanish(c *dtls.Conn, s *memSocket) {
 // TestClientRestarts: RFC 6347, Section 4.2.8: a client that lost its state comes back from the same address. Its old session
 // ends without a word, and only when the new handshake is over.
 func TestClientRestarts(t *testing.T) {
-	for name, path := range paths() {
+	for name, network := range paths() {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t)
+			withBoth(t, func(t *testing.T, path func(*Config)) {
+				h := newHouse(t, path)
 				defer h.close(t)
 				first, s := h.client(t, clientAddr(1))
 				echo(t, first, "ping")
 				vanish(first, s)
-				h.lose(path.toServer, path.toClient)
+				h.lose(network.toServer, network.toClient)
 				before := len(h.sentSince(0))
 				second, _ := h.client(t, clientAddr(1))
 				if err := <-h.ended; !errors.Is(err, io.EOF) {
@@ -46,8 +46,8 @@ func TestClientRestarts(t *testing.T) {
 
 // TestForgedRestart: hellos that prove nothing never touch a session, and a proven one ends nothing by itself.
 func TestForgedRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
 		defer h.close(t)
 		c, _ := h.client(t, clientAddr(1))
 		echo(t, c, "before")
@@ -83,8 +83,8 @@ func TestForgedRestart(t *testing.T) {
 
 // TestOldOneEndsFirst: the attempt keeps the address when the session there ends.
 func TestOldOneEndsFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
 		defer h.close(t)
 		c, _ := h.client(t, clientAddr(1))
 		echo(t, c, "ping") // the server knows too that the handshake is over
@@ -100,8 +100,8 @@ func TestOldOneEndsFirst(t *testing.T) {
 
 // TestLateHello: the hello that a session began with, once more, opens nothing; and none does whose handshake is under way.
 func TestLateHello(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
 		defer h.close(t)
 		var late []byte
 		h.lose(func(b []byte) int {
@@ -124,8 +124,8 @@ func TestLateHello(t *testing.T) {
 
 // TestHelloOutlivesItsCookie: a repeated hello belongs to its handshake, though its cookie is too old by then.
 func TestHelloOutlivesItsCookie(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
 		defer h.close(t)
 		hello := provenHello(h.front, clientAddr(1))
 		h.inject(hello, clientAddr(1))

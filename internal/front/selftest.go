@@ -119,7 +119,7 @@ func clientHello(number uint64, message uint16, random [randomSize]byte, cookie 
 
 	out := []byte{recordTypeHello, 0xfe, 0xff}
 	out = binary.BigEndian.AppendUint64(out, number)
-	out = binary.BigEndian.AppendUint16(out, uint16(handshakeHeader+len(body))) //nolint:gosec // some 200 bytes
+	out = binary.BigEndian.AppendUint16(out, uint16(handshakeHeader+len(body)))
 	out = append(out, typeClientHello, 0, 0, 0)
 	putUint24(out[len(out)-3:], len(body))
 	out = binary.BigEndian.AppendUint16(out, message)
