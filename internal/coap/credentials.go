@@ -67,6 +67,7 @@ type credentialSet struct {
 	certificate *tls.Certificate // nil without CertFile
 	authorities *x509.CertPool
 	revoked     *revocations
+	proven      *provenChains
 	tlsServer   *tls.Config // nil without a certificate
 	tlsClient   *tls.Config // template without ServerName; nil without a certificate
 }
@@ -127,6 +128,9 @@ func loadCredentialSet(cfg CredentialsConfig) (*credentialSet, error) {
 	}
 	authorities, err := loadAuthorities(cfg.CAFile)
 	if err != nil {
+		return nil, err
+	}
+	if s.proven, err = newProvenChains(); err != nil {
 		return nil, err
 	}
 	s.certificate, s.authorities = cert, x509.NewCertPool()

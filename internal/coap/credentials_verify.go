@@ -93,9 +93,9 @@ func (r *revocations) revokes(chain []Mark) bool {
 	return false
 }
 
-// checkChains is the part of a peer's verification that the libraries lack. They have built the chains by
+// checkChains is the part of a server's verification that the libraries lack. They have built the chains by
 // RFC 5280 with the right extended key usage; at least one must be free of revoked certificates.
-// serverName is empty for a client's certificate.
+// An empty serverName is not checked.
 func (s *credentialSet) checkChains(chains [][]*x509.Certificate, serverName string) error {
 	if len(chains) == 0 {
 		return errors.New("certificate is not verified")

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pion/dtls/v3"
 )
@@ -59,11 +60,13 @@ func (s *credentialSet) dtlsServerOptions(cid func() []byte, by *[]Mark) []dtls.
 		suites = append(suites, certificateSuites()...)
 		opts = append(opts,
 			dtls.WithCertificates(*s.certificate),
-			dtls.WithClientAuth(dtls.RequireAndVerifyClientCert),
-			dtls.WithClientCAs(s.authorities),
-			dtls.WithVerifyPeerCertificate(func(_ [][]byte, chains [][]*x509.Certificate) error {
-				*by, _ = s.believed(chains)
-				return s.checkChains(chains, "")
+			// Any certificate for the library, since verifyClient verifies it. The library calls it once the client has
+			// proven that it has the key, and goes on with no client that shows a certificate and does not.
+			dtls.WithClientAuth(dtls.RequireAnyClientCert),
+			dtls.WithClientCAs(s.authorities), // told to the client
+			dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) (err error) {
+				*by, err = s.verifyClient(raw, time.Now())
+				return err
 			}),
 		)
 	}

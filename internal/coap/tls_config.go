@@ -17,10 +17,12 @@ const tlsSessionCache = 64
 // tickets: after a reload nobody resumes what the old credentials allowed.
 func tlsServerConfig(s *credentialSet) *tls.Config {
 	c := tlsBaseConfig(s)
-	c.ClientAuth = tls.RequireAndVerifyClientCert
-	c.ClientCAs = s.authorities
+	// Any certificate for the library, since verifyClient verifies it, on every connection: on those that resume a session as well.
+	c.ClientAuth = tls.RequireAnyClientCert
+	c.ClientCAs = s.authorities // told to the client
 	c.VerifyConnection = func(state tls.ConnectionState) error {
-		return s.checkChains(state.VerifiedChains, "")
+		_, err := s.tlsBelievedBy(state)
+		return err
 	}
 	return c
 }

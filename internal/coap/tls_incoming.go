@@ -71,7 +71,10 @@ func (s *credentialSet) shakeTLS(ctx context.Context, conn *tls.Conn, requireALP
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	by, _ := s.believed(state.VerifiedChains)
+	by, err := s.tlsBelievedBy(state)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	s.attest(&peer, by)
 	wire.settle()
 	return &tlsLink{conn: conn, wire: wire, peer: peer}, nil

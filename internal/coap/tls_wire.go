@@ -87,7 +87,8 @@ type tlsWire struct {
 	received int // bytes in lent
 
 	mu       sync.Mutex
-	out      []byte // sealed, and not yet taken by the system
+	out      []byte // sealed, and not yet given to the pump
+	unsent   int    // bytes of that, and of what the pump has
 	pumping  bool   // a goroutine sends it
 	closing  bool
 	cause    error         // why the connection was given up
@@ -262,7 +263,7 @@ func (w *tlsWire) Write(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	rest := b
-	if len(w.out) == 0 && !w.pumping && w.raw != nil {
+	if !w.pumping && w.raw != nil {
 		w.writing, w.written, w.writeErr = b, 0, nil
 		err := w.raw.Write(w.tryWrite)
 		w.writing = nil
@@ -275,11 +276,12 @@ func (w *tlsWire) Write(b []byte) (int, error) {
 	if len(rest) == 0 {
 		return len(b), nil
 	}
-	if len(w.out)+len(rest) > 2*maxSendQueue {
+	if w.unsent+len(rest) > 2*maxSendQueue {
 		w.giveUp(ErrSendQueueFull)
 		return 0, ErrSendQueueFull
 	}
 	w.out = append(w.out, rest...)
+	w.unsent += len(rest)
 	if !w.pumping {
 		w.pumping = true
 		go w.pump() // over tells its end
@@ -326,6 +328,9 @@ func (w *tlsWire) push(part []byte) error {
 	}
 	w.mu.Unlock()
 	_, err := w.Conn.Write(part)
+	w.mu.Lock()
+	w.unsent -= len(part)
+	w.mu.Unlock()
 	return err
 }
 
@@ -336,7 +341,7 @@ func (w *tlsWire) backlog() (int, error) {
 	if w.closing {
 		return 0, net.ErrClosed
 	}
-	return len(w.out), nil
+	return w.unsent, nil
 }
 
 // Close closes the connection once what waits was sent, or could not be in tlsDrainTimeout. It does not wait for that.
