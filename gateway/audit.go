@@ -10,7 +10,7 @@ import (
 
 // audit says who asked for what and what became of it: one line of the log for each decision. A refusal by the rate or by the load is one, too.
 func (c *Core) audit(a *asking, code dots.Code, more ...slog.Attr) []slog.Attr {
-	attrs := keyAttrs(a.key(), slog.String("domain", c.policy.Domain(a.ask.Client.Name)), slog.Any("targets", targets(a.ask.Request.Target)),
+	attrs := append(keyAttrs(a.key()), slog.String("domain", c.policy.Domain(a.ask.Client.Name)), slog.Any("targets", (*targets)(&a.ask.Request.Target)),
 		slog.String("code", code.String()))
 	if r := a.ruling.Value; a.ruling.Set {
 		attrs = append(attrs, slog.String("aaa", rulingWord(r.Allow, r.Failed)), slog.String("aaa_reason", r.Reason))
@@ -77,9 +77,12 @@ func portsText(p dots.PortRange) string {
 	return fmt.Sprintf("port:%d-%d", p.Lower, p.Upper)
 }
 
+// usualAttrs is room for what is usually said of a mitigation.
+const usualAttrs = 10
+
 // keyAttrs names a mitigation in a log line.
 func keyAttrs(k dots.MitigationKey, more ...slog.Attr) []slog.Attr {
-	attrs := []slog.Attr{slog.String("client", k.Client.Name), slog.String("cuid", k.Client.CUID)}
+	attrs := append(make([]slog.Attr, 0, usualAttrs), slog.String("client", k.Client.Name), slog.String("cuid", k.Client.CUID))
 	if k.Client.CDID != "" {
 		attrs = append(attrs, slog.String("cdid", k.Client.CDID))
 	}

@@ -24,12 +24,8 @@ func (g *Gateway) Identify(cred dots.Credential) (client string, ok bool) {
 // Mitigate hands in a mitigation request. done is called exactly once, possibly before Mitigate returns; it must not block.
 // Errors are *dots.Error. When the mailbox is full a new request is refused with 5.03 at once; a refresh still finds room.
 func (g *Gateway) Mitigate(ask dots.Ask, done func(dots.Answer, error)) {
-	_, refresh := g.known.Load(dots.MitigationKey{Client: ask.Client, MID: ask.Request.MID})
-	c := call{
-		event:  func(t Ticket) Event { return Mitigate{Ticket: t, Ask: ask} },
-		who:    waiting{mitigate: done},
-		putNew: !refresh,
-	}
+	refresh := g.known.has(dots.MitigationKey{Client: ask.Client, MID: ask.Request.MID})
+	c := &call{ask: Mitigate{Ask: ask}, who: waiting{mitigate: done}, putNew: !refresh}
 	if !g.box.offer(c, !refresh) {
 		g.cfg.Meter.Refused("mitigate")
 		done(dots.Answer{}, ErrBusy)
@@ -38,7 +34,7 @@ func (g *Gateway) Mitigate(ask dots.Ask, done func(dots.Answer, error)) {
 
 // Withdraw ends a mitigation; an unknown one is no error (RFC 9132, Section 4.4.4). done as for Mitigate.
 func (g *Gateway) Withdraw(key dots.MitigationKey, done func(error)) {
-	c := call{
+	c := &call{
 		event: func(t Ticket) Event { return Withdraw{Ticket: t, Key: key} },
 		who:   waiting{withdraw: done},
 	}
@@ -50,7 +46,7 @@ func (g *Gateway) Withdraw(key dots.MitigationKey, done func(error)) {
 
 // Reports tells the state of one (mid set) or of all mitigations of a client; 4.04 when there is none. done as for Mitigate.
 func (g *Gateway) Reports(cl dots.Client, mid dots.Maybe[uint32], done func([]dots.Report, error)) {
-	c := call{
+	c := &call{
 		event: func(t Ticket) Event { return Inspect{Ticket: t, Client: cl, MID: mid} },
 		who:   waiting{inspect: done},
 	}
@@ -105,7 +101,7 @@ func (g *Gateway) Recurse(ctx context.Context, o RecurseOrder) error {
 // order hands in an operator's command and waits until it is done and durable.
 func (g *Gateway) order(ctx context.Context, event func(Ticket) Event) error {
 	done := make(chan error, 1)
-	if !g.box.offer(call{event: event, who: waiting{order: func(err error) { done <- err }}}, false) {
+	if !g.box.offer(&call{event: event, who: waiting{order: func(err error) { done <- err }}}, false) {
 		return ErrBusy
 	}
 	select {

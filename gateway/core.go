@@ -59,7 +59,8 @@ type Core struct {
 
 	// of the step in progress
 	now      time.Time
-	out      *Ready
+	out      *Ready // nil between steps, else &ready
+	ready    Ready
 	undo     []func(*Ready)
 	unhushed []*leg // legs that are asked for again
 	grew     bool   // the step records something that is not a withdrawal
@@ -115,12 +116,12 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 // Step takes an event at a time and says what is to be done. now must not go back; its wall clock is used for
 // mitigation-start and for records only.
 func (c *Core) Step(now time.Time, ev Event) Ready {
-	var out Ready
-	c.now, c.out, c.undo, c.grew, c.frugal = now, &out, nil, false, false
+	c.now, c.out, c.undo, c.grew, c.frugal = now, &c.ready, nil, false, false
 	c.dispatch(ev)
 	c.settle(maxRounds)
 	c.close()
-	c.out = nil
+	out := c.ready
+	c.out, c.ready = nil, Ready{}
 	return out
 }
 
@@ -130,6 +131,8 @@ func (c *Core) Deadline() time.Time { return c.due.next() }
 // dispatch hands an event to what deals with it: those of clients here, all others in dispatchInner.
 func (c *Core) dispatch(ev Event) {
 	switch ev := ev.(type) {
+	case *Mitigate:
+		c.mitigate(*ev)
 	case Mitigate:
 		c.mitigate(ev)
 	case Withdraw:

@@ -87,7 +87,7 @@ type Gateway struct {
 	uplinks  Uplinks
 	watchers Watchers
 
-	known sync.Map // dots.MitigationKey of live mitigations: their PUTs are refreshes
+	known liveKeys
 
 	// of the loop
 	tickets map[Ticket]waiting
@@ -106,6 +106,7 @@ type waiting struct {
 
 // call is an event with its caller.
 type call struct {
+	ask   Mitigate // where event is nil: the most frequent one, which costs no allocation of its own
 	event func(Ticket) Event
 	who   waiting
 	// putNew says that it is refused while too much waits for the disk.
@@ -252,7 +253,7 @@ func (g *Gateway) finish(committed <-chan struct{}) {
 // handle takes one item of the mailbox.
 func (g *Gateway) handle(item any) {
 	switch item := item.(type) {
-	case call:
+	case *call:
 		if what := g.tooMuch(item); what != "" {
 			g.cfg.Meter.Refused(what)
 			item.who.end(Reply{Err: ErrBusy})
@@ -260,6 +261,11 @@ func (g *Gateway) handle(item any) {
 		}
 		g.last++
 		g.tickets[g.last] = item.who
+		if item.event == nil {
+			item.ask.Ticket = g.last
+			g.step(&item.ask)
+			return
+		}
 		g.step(item.event(g.last))
 	case query:
 		item(g.core)
@@ -270,7 +276,7 @@ func (g *Gateway) handle(item any) {
 
 // tooMuch bounds what waits for a disk that is slow or hangs: new requests first, then refreshes and GETs, withdrawals last.
 // It names what is refused.
-func (g *Gateway) tooMuch(c call) string {
+func (g *Gateway) tooMuch(c *call) string {
 	waiting := max(len(g.core.flights), len(g.outbox.held))
 	switch {
 	case c.putNew && waiting >= g.cfg.InFlight:
@@ -297,10 +303,10 @@ func (g *Gateway) step(ev Event) {
 		g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, n.Attrs...)
 	}
 	for _, k := range r.Live {
-		g.known.Store(k, true)
+		g.known.put(k)
 	}
 	for _, k := range r.Over {
-		g.known.Delete(k)
+		g.known.drop(k)
 	}
 	for _, q := range r.Questions {
 		if !g.ask(q) {

@@ -104,7 +104,7 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Every new request of before, be it known or not, is none of these by now.
-		if _, known := w.gate.known.Load(dots.MitigationKey{Client: me, MID: 2}); known {
+		if w.gate.known.has(dots.MitigationKey{Client: me, MID: 2}) {
 			t.Error("what ended is taken for a refresh")
 		}
 	})

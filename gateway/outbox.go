@@ -1,22 +1,29 @@
 package gateway
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"slices"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // outbox holds back what must not be visible before its commit. Wants and forgets keep their order leg by leg, because a
 // later one replaces an earlier one; nothing else waits for more than it rests on.
 type outbox struct {
-	held []Ready
-	legs map[dots.LegKey]uint64 // the batch that the newest thing held of a leg waits for
+	held  []Ready
+	spare []Ready                // empty; takes the place of held when all of that is released
+	one   [1]Ready               // what was returned last
+	legs  map[dots.LegKey]uint64 // the batch that the newest thing held of a leg waits for
 }
 
-// hold takes a Ready in and returns those parts of it that may be seen now.
+// hold takes a Ready in and returns those parts of it that may be seen now. What it returns is good until the next call.
 func (o *outbox) hold(r Ready, durable uint64) []Ready {
 	r.Seq, r.Records, r.Notes, r.Questions, r.Live, r.Over = 0, nil, nil, nil, nil, nil
 	if r.empty() {
 		return nil
 	}
 	if r.After <= durable && len(o.legs) == 0 {
-		return []Ready{r}
+		o.one[0] = r
+		return o.one[:]
 	}
 	var seen []Ready
 	legs := Ready{Wants: r.Wants, Forgets: r.Forgets, Stated: r.Stated, After: o.legsAfter(r)}
@@ -60,8 +67,14 @@ func (o *outbox) remember(r Ready) {
 	}
 }
 
-// release returns what may be seen now that everything up to durable is durable, in order.
+// release returns what may be seen now that everything up to durable is durable, in order. What it returns is good until the next call.
 func (o *outbox) release(durable uint64) []Ready {
+	if !slices.ContainsFunc(o.held, func(r Ready) bool { return r.After > durable }) {
+		seen := o.held
+		clear(o.spare[:cap(o.spare)])
+		o.held, o.spare, o.legs = o.spare[:0], seen[:0], nil
+		return seen
+	}
 	var seen []Ready
 	kept := o.held[:0]
 	for _, r := range o.held {

@@ -91,7 +91,8 @@ func recordRequest(r dots.Request) requestRecord {
 		OnSignalLoss: r.OnSignalLoss, ACLs: r.ACLs, Optional: r.Optional,
 	}
 	if r.Lifetime.Set {
-		rec.Lifetime = &r.Lifetime.Value
+		lifetime := r.Lifetime.Value // of its own: r would be made to last as long as the record
+		rec.Lifetime = &lifetime
 	}
 	if s := r.Source; len(s.Prefixes)+len(s.Ports)+len(s.ICMPTypes) > 0 {
 		rec.Source = &s
@@ -126,7 +127,8 @@ func recordGrant(g policy.Grant, asked dots.Request) grantRecord {
 		rec.Request = &r
 	}
 	if !g.Outside.Target.Equal(g.Request.Target) || !slices.Equal(g.Outside.Expanded.Prefixes, g.Expanded.Prefixes) {
-		rec.Outside = &g.Outside
+		outside := g.Outside
+		rec.Outside = &outside
 	}
 	return rec
 }

@@ -11,7 +11,7 @@ import (
 // Section 4.4.1.3). An efficacy update is a refresh that carries the client's view of the attack (RFC 9132, Section 4.4.3).
 func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	ask := a.ask
-	before := *m
+	undo := c.undoRefresh(m)
 	if passed(m.expires, c.now) { // it was let alone until now
 		c.touch(m)
 	}
@@ -22,7 +22,7 @@ func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	}
 	m.hopLimit = ask.HopLimit
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
-	c.recordMitigation(m, c.undoRefresh(m, &before))
+	c.recordMitigation(m, undo)
 	c.out.note(slog.LevelInfo, "mitigation refreshed", c.audit(a, dots.CodeChanged, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
 	for _, k := range m.legs {
 		c.refreshLeg(m, c.leg(k), ask)
@@ -30,11 +30,11 @@ func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	c.await(m, a.tickets, dots.CodeChanged)
 }
 
-// undoRefresh takes a refresh back that could not be stored; who waits for something older waits on.
-func (c *Core) undoRefresh(m *mitigation, before *mitigation) func(*Ready) {
+// undoRefresh takes a refresh, which is to be made now, back should it not be stored; who waits for something older waits on.
+func (c *Core) undoRefresh(m *mitigation) func(*Ready) {
 	seq := c.pending()
-	lifetime, asked, expires, answerBy := before.lifetime, before.asked.Lifetime, before.expires, before.answerBy
-	hopLimit, own := before.hopLimit, before.own
+	lifetime, asked, expires, answerBy := m.lifetime, m.asked.Lifetime, m.expires, m.answerBy
+	hopLimit, own := m.hopLimit, m.own
 	return func(out *Ready) {
 		m.lifetime, m.asked.Lifetime, m.expires = lifetime, asked, expires
 		m.hopLimit, m.own = hopLimit, own
