@@ -19,12 +19,13 @@ FUZZ_TIME     ?= 20s
 BENCH_TIME    ?= 0.3s
 DEPLOYMENT    ?=
 PROFILE       ?=
+ONLY          ?=
 
 # Requests of the model of the whole.
 N             ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo demo-deployments test model kill interop bench fuzz check tools fmt docs clean \
+.PHONY: help build run demo demo-deployments test model kill interop bench resilience fuzz check tools fmt docs clean \
 	check-format check-vet check-lint check-budgets check-tidy check-imports check-conformance check-docs check-vulnerabilities
 
 help: ## list the targets
@@ -69,6 +70,12 @@ bench: build ## measure the whole gateway and its parts, in one run
 	$(GO) test -c -o $(BUILD)/bench.test ./internal/bench
 	cd internal/bench && DOTSGATE_BENCH=1 DOTSGATE_BENCH_PROFILE=$(abspath $(PROFILE)) ../../$(BUILD)/bench.test -test.run '^TestBench$$' -test.timeout 5m
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 5m ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
+
+# Counts come from variables of the environment: DOTSGATE_RESILIENCE_SESSIONS, _HELLOS, _RATE, _SECONDS, _SOURCES, _STREAMS,
+# _RECORDS, _IDLE; ONLY is a pattern of rows.
+resilience: build ## attack the gateway over loopback, and look at what becomes of its sessions
+	$(GO) test -c -o $(BUILD)/resilience.test ./internal/resilience
+	cd internal/resilience && DOTSGATE_RESILIENCE=1 DOTSGATE_RESILIENCE_ONLY='$(ONLY)' ../../$(BUILD)/resilience.test -test.run '^TestResilience$$' -test.timeout 20m
 
 fuzz: ## run every fuzz target for FUZZ_TIME
 	@for pkg in $$($(GO) list ./...); do \

@@ -19,7 +19,7 @@ func modules() []module {
 
 func protocolModules() []module {
 	// The bench measures a bare echo beside ours, and interop sends what no client of ours would.
-	sessions := []string{"internal/coap", "internal/front", "internal/record", "internal/bench", "internal/interop"}
+	sessions := []string{"internal/coap", "internal/front", "internal/record", "internal/bench", "internal/interop", "internal/resilience"}
 	coap := []string{"internal/coap"}
 	return []module{
 		{path: "github.com/pion", rooms: sessions, why: "the DTLS stack can be exchanged only while one room knows it"},
@@ -50,8 +50,8 @@ func otherModules() []module {
 		{path: "google.golang.org/protobuf", rooms: []string{"upstream/bgp"}, tests: true, why: "the messages of gobgpd's API"},
 		{path: "golang.org/x/sync", rooms: concurrent, why: "the vocabulary and policy start nothing"},
 		{path: "golang.org/x/time", rooms: concurrent, why: "the vocabulary and policy read no clock"},
-		{path: "golang.org/x/sys", rooms: []string{"store/sqlite", "internal/coap", "internal/udp", "internal/pressure", "internal/app"}, why: "system calls stay at the edges"},
-		{path: "golang.org/x/net", rooms: []string{"internal/udp"}, why: "batches of datagrams and packet filters belong to the sockets"},
+		{path: "golang.org/x/sys", rooms: []string{"store/sqlite", "internal/coap", "internal/udp", "internal/pressure", "internal/app", "internal/resilience"}, why: "system calls stay at the edges"},
+		{path: "golang.org/x/net", rooms: []string{"internal/udp", "internal/resilience"}, why: "batches of datagrams and packet filters belong to the sockets"},
 	}
 }
 

@@ -8,6 +8,7 @@ type Counters struct {
 	Failed   uint64 // datagrams that the system refused to send
 	Cut      uint64 // datagrams received that were longer than MaxDatagram; they are dropped
 	Lost     uint64 // datagrams that the system dropped because its receive buffer was full; 0 where it does not tell
+	Queued   int    // datagrams in the outbox now
 	Waiting  int    // what is in the system's receive buffer now, in bytes as it counts them
 	Room     int    // bytes that this buffer may hold; 0 where the system does not tell
 }
@@ -24,7 +25,7 @@ func (s *Sockets) Counters() []Counters {
 func (q *Queue) counters() Counters {
 	c := Counters{
 		Received: q.received.Load(), Sent: q.sent.Load(), Dropped: q.dropped.Load(),
-		Failed: q.failed.Load(), Cut: q.cut.Load(),
+		Failed: q.failed.Load(), Cut: q.cut.Load(), Queued: q.box.length(),
 	}
 	kernel(q.conn, &c)
 	return c

@@ -103,6 +103,13 @@ func (o *outbox) give(b bundle) (more bool) {
 	return false
 }
 
+// length is how many datagrams wait.
+func (o *outbox) length() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting.letters)
+}
+
 // close refuses everything from now on.
 func (o *outbox) close() {
 	o.mu.Lock()

@@ -69,8 +69,8 @@ func TestOutboxFull(t *testing.T) {
 	for i := range 25 {
 		q.Send([]byte{byte(i)}, to)
 	}
-	if got := sum(s); got.Dropped != 15 || got.Sent != 0 {
-		t.Errorf("counted %+v, wanted 15 dropped", got)
+	if got := s.Counters()[0]; got.Dropped != 15 || got.Sent != 0 || got.Queued != 10 {
+		t.Errorf("counted %+v, wanted 15 dropped and 10 queued", got)
 	}
 	run(t, s, echo)
 	for i := range 10 {
