@@ -15,8 +15,8 @@ import (
 	"github.com/pion/dtls/v3"
 )
 
-// fleet is many clients behind one socket: each has an address of its own in 127.0.0.0/8, by which the gateway and the socket's
-// reader tell it from the others. None has a goroutine.
+// fleet is many clients behind one socket: each has an address of its own in 127.0.0.0/8, by which the gateway and the
+// socket's reader tell it from the others. None has a goroutine.
 type fleet struct {
 	t       *testing.T
 	server  netip.AddrPort

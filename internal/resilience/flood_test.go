@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flood is datagrams from addresses that nobody has. Only addresses of 127.0.0.0/8 can be made up without a privilege, and nothing leaves
-// the machine.
+// flood is datagrams from addresses that nobody has. Only addresses of 127.0.0.0/8 can be made up without a privilege, and
+// nothing leaves the machine.
 type flood struct {
 	to       netip.AddrPort
 	datagram []byte
@@ -31,7 +31,8 @@ const (
 	sourceAt    = 4 // in a packet info of IPv4: the source, behind the interface's number
 )
 
-// run sends until all is sent or stop is closed, and returns how many it was and how long it took. What comes back is not read.
+// run sends until all is sent or stop is closed, and returns how many it was and how long it took. What comes back is not
+// read.
 func (f flood) run(t *testing.T, stop <-chan struct{}) (sent int, took time.Duration) {
 	t.Helper()
 	socket, err := net.ListenUDP("udp4", &net.UDPAddr{})

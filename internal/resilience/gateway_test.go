@@ -36,8 +36,8 @@ type gateway struct {
 // clientName is the name in the certificate of every client.
 const clientName = "client.resilience.example"
 
-// settings are as shipped but for the number of sessions that one identity may have: all of them have the same. What mitigates is a program
-// that does nothing.
+// settings are as shipped but for the number of sessions that one identity may have: all of them have the same. What
+// mitigates is a program that does nothing.
 const settings = `node: {id: resilience}
 listeners:
   - {address: "%[1]s", transport: dtls, max_sessions: 100000}
@@ -225,7 +225,8 @@ func (w *watch) end() []figures {
 	return w.seen
 }
 
-// lowest and highest are bounds of a figure. The lowest heap of some time is what is held, the rest being garbage that was not collected yet.
+// lowest and highest are bounds of a figure. The lowest heap of some time is what is held, the rest being garbage that was
+// not collected yet.
 func lowest(all []figures, of func(figures) float64) float64 {
 	least := of(all[0])
 	for _, f := range all {

@@ -29,7 +29,8 @@ func (m *member) shake(within time.Duration) error {
 	return err
 }
 
-// negotiate returns the record layer of a finished handshake. The library sends nothing after it: the last flight is the gateway's, and it has come.
+// negotiate returns the record layer of a finished handshake. The library sends nothing after it: the last flight is the
+// gateway's, and it has come.
 func (m *member) negotiate(p *pipe, within time.Duration) (*record.Layer, error) {
 	conn, err := dtls.ClientWithOptions(p, net.UDPAddrFromAddrPort(m.fleet.server), m.fleet.options...)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package resilience attacks the whole gateway and looks at what becomes of those who use it meanwhile: a process of its own, established
-// sessions that are measured, fresh handshakes, and a flood beside them. Everything stays on the loopback interface, and is bounded in count
-// and time. It holds no code outside test files; `make resilience` runs it.
+// Package resilience attacks the whole gateway and looks at what becomes of those who use it meanwhile: a process of its
+// own, established sessions that are measured, fresh handshakes, and a flood beside them. Everything stays on the loopback
+// interface, and is bounded in count and time. It holds no code outside test files; `make resilience` runs it.
 //
 // What must hold is asserted: no session lost, no wrong answer, no state that grows. Times are printed only: a test machine
 // has other things to do.

@@ -9,15 +9,15 @@ import (
 	"github.com/dotsgate/dotsgate/internal/record"
 )
 
-// recordSessions is how many sessions bad records are aimed at, and shuffled how many records are sent out of order at a time: within
-// the window of RFC 6347, Section 4.1.2.6.
+// recordSessions is how many sessions bad records are aimed at, and shuffled how many records are sent out of order at a
+// time: within the window of RFC 6347, Section 4.1.2.6.
 const (
 	recordSessions = 64
 	shuffled       = 32
 )
 
-// badRecords sends records that were seen before, flipped and forged, which nobody may accept or answer; then good ones out of order
-// and twice, of which each counts once.
+// badRecords sends records that were seen before, flipped and forged, which nobody may accept or answer; then good ones out
+// of order and twice, of which each counts once.
 func badRecords(t *testing.T) {
 	g := startGateway(t)
 	clients := newFleet(g)
@@ -27,13 +27,7 @@ func badRecords(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 
 	watch := g.watching()
-	captured := make([][][]byte, len(all))
-	for i, m := range all {
-		captured[i] = m.wanted(t, 100)
-	}
-	if lost := survivors(all); lost > 0 {
-		t.Fatalf("%d sessions lost before the attack", lost)
-	}
+	captured := clients.answered(all, 200)
 	answers := clients.answers.Load()
 	begin := time.Now()
 	for i := range n {
@@ -62,20 +56,55 @@ func badRecords(t *testing.T) {
 	must(t, lost == 0, "%d of %d sessions lost", lost, len(all))
 }
 
-// wanted sends some heartbeats, waits for the answers, and returns the records.
-func (m *member) wanted(t *testing.T, n int) [][]byte {
-	t.Helper()
-	records := make([][]byte, n)
-	for i := range records {
-		m.mu.Lock()
-		m.last++
-		records[i] = m.sealed(t, heartbeat(m.last))
-		m.mu.Unlock()
-		m.fleet.queue.Send(records[i], m.path)
+// answered makes every client send some heartbeats, and returns the records of those that were answered: each has been
+// accepted once.
+func (f *fleet) answered(all []*member, n int) [][][]byte {
+	f.t.Helper()
+	const pause = 2 * time.Millisecond
+	captured, numbers := make([][][]byte, len(all)), make([][]uint32, len(all))
+	for _, m := range all {
+		m.listen()
 	}
-	m.fleet.drained()
-	m.beat() // survivors will see that all has come
-	return records
+	for range n {
+		for i, m := range all {
+			m.mu.Lock()
+			m.last++
+			b := m.sealed(f.t, heartbeat(m.last))
+			captured[i], numbers[i] = append(captured[i], b), append(numbers[i], m.last)
+			m.mu.Unlock()
+			f.queue.Send(b, m.path)
+		}
+		f.drained()
+		time.Sleep(pause)
+	}
+	time.Sleep(500 * time.Millisecond)
+	for i, m := range all {
+		heard, kept := m.deaf(), captured[i][:0]
+		for j, number := range numbers[i] {
+			if heard[number] > 0 {
+				kept = append(kept, captured[i][j])
+			}
+		}
+		if captured[i] = kept; len(kept) == 0 {
+			f.t.Fatalf("no heartbeat of %v was answered", m.path.Local)
+		}
+	}
+	return captured
+}
+
+// listen begins to count the answers to each request; deaf ends it and returns them.
+func (m *member) listen() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = map[uint32]int{}
+}
+
+func (m *member) deaf() map[uint32]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	heard := m.heard
+	m.heard = nil
+	return heard
 }
 
 // sealed is a record of its own. The lock is held.
@@ -94,8 +123,8 @@ const (
 	recordHeader   = 13
 )
 
-// bad is the n-th bad record of a session: one it has sent before; one that nobody has seen, with one bit wrong; or a made-up one with the number
-// that is due, or one far ahead, which would move the window if it counted.
+// bad is the n-th bad record of a session: one it has sent before; one that nobody has seen, with one bit wrong; or a
+// made-up one with the number that is due, or one far ahead, which would move the window if it counted.
 func (m *member) bad(t *testing.T, n int, captured [][]byte, random *rand.Rand) []byte {
 	t.Helper()
 	switch n % 4 {
@@ -138,9 +167,7 @@ func outOfOrder(t *testing.T, clients *fleet, all []*member, random *rand.Rand) 
 	t.Helper()
 	const rounds = 20
 	for _, m := range all {
-		m.mu.Lock()
-		m.heard = map[uint32]int{}
-		m.mu.Unlock()
+		m.listen()
 	}
 	for range rounds {
 		for _, m := range all {
@@ -164,16 +191,13 @@ func outOfOrder(t *testing.T, clients *fleet, all []*member, random *rand.Rand) 
 	time.Sleep(500 * time.Millisecond)
 	sent, once, more := rounds*shuffled*len(all), 0, 0
 	for _, m := range all {
-		m.mu.Lock()
-		for _, times := range m.heard {
+		for _, times := range m.deaf() {
 			if times == 1 {
 				once++
 			} else {
 				more++
 			}
 		}
-		m.heard = nil
-		m.mu.Unlock()
 	}
 	// Some may be lost on the way: this machine does other things.
 	must(t, more == 0 && once > sent/2, "%d requests out of order and twice: %d answered once, %d more often", sent, once, more)

@@ -13,9 +13,9 @@ const (
 	sourceTime    = 20 * time.Second
 )
 
-// handshakesAtOnce: real sources with good credentials make handshakes at once, again and again from the same address and port,
-// each as if the one before had never been (RFC 6347, Section 4.2.8). Every third asks for something, and the others go when the
-// handshake is done.
+// handshakesAtOnce: real sources with good credentials make handshakes at once, again and again from the same address and
+// port, each as if the one before had never been (RFC 6347, Section 4.2.8). Every third asks for something, and the others
+// go when the handshake is done.
 func handshakesAtOnce(t *testing.T) {
 	g := startGateway(t)
 	clients, crowd := newFleet(g), newFleet(g)
@@ -51,7 +51,7 @@ func handshakesAtOnce(t *testing.T) {
 	say("%d established: %d heartbeats, %d answered at once, %s", len(all), asked, len(times), quantiles(times))
 	must(t, done.Load() > 0, "%.0f handshakes a second", float64(done.Load())/sourceTime.Seconds())
 	must(t, lost == 0, "%d of %d established sessions lost", lost, len(all))
-	open := highest(during, func(f figures) float64 { return f.metrics[`dotsgate_sessions{side="client",transport="dtls"}`] })
+	open := highest(during, func(f figures) float64 { return f.metrics[`dotsgate_sessions{side="downstream",transport="dtls"}`] })
 	must(t, int(open) <= len(all)+sources, "sessions: %.0f at most", open)
 	say("heap held: %.1f MB, before %.1f MB; resident %.0f MB at most, before %.0f MB; goroutines %.0f at most, before %.0f",
 		lowest(during, heap)/1e6, calm.heap/1e6, highest(during, resident)/1e6, calm.resident/1e6, highest(during, goroutines), calm.goroutines)

@@ -78,7 +78,8 @@ func calmly(g *gateway, clients *fleet, all []*member) calm {
 	return calm{lowest(seen, heap), highest(seen, stacks), highest(seen, goroutines), highest(seen, resident)}
 }
 
-// grown asserts that the gateway keeps no more than before. Its heap is what is left after collections; in half of a flood there are some.
+// grown asserts that the gateway keeps no more than before. Its heap is what is left after collections; in half of a flood
+// there are some.
 func (c calm) grown(t *testing.T, during []figures) {
 	t.Helper()
 	if len(during) < 4 {

@@ -25,8 +25,8 @@ const (
 	streamWait    = 10 * time.Second // for a handshake and an answer beside them
 )
 
-// silentStreams: connections that say nothing, and as many that say a byte a second. Whoever is cut off comes back. Beside them
-// clients come, ask and go.
+// silentStreams: connections that say nothing, and as many that say a byte a second. Whoever is cut off comes back. Beside
+// them clients come, ask and go.
 func silentStreams(t *testing.T) {
 	g := startGateway(t)
 	n := counts.streams.get(t)
@@ -138,7 +138,8 @@ func newCrowd(to string) *crowd {
 	return c
 }
 
-// come opens connections, several at a time, and returns when each has been open once or has failed. Every second one trickles.
+// come opens connections, several at a time, and returns when each has been open once or has failed. Every second one
+// trickles.
 func (c *crowd) come(n, atOnce int) {
 	slots := make(chan struct{}, atOnce)
 	for i := range n {
@@ -169,7 +170,9 @@ func (c *crowd) one(i int, tried func()) {
 			c.open.Add(-1)
 		}
 		tried()
-		c.again.Add(1)
+		if c.ctx.Err() == nil {
+			c.again.Add(1)
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-c.ctx.Done():
