@@ -264,7 +264,11 @@ func (p *farm) end(ctx context.Context) error {
 		}
 	}
 	p.tell("lab", "nothing is left at the servers that live")
-	return p.nothingAt(ctx, farmConfig)
+	if err := p.nothingAt(ctx, farmConfig); err != nil {
+		return err
+	}
+	p.tell("operator", "sees nothing any more: the servers have told that the active-but-terminating period is over")
+	return nil
 }
 
 // remaining is the error that something is left.
