@@ -154,8 +154,17 @@ func (c *Core) restateCUIDs() {
 	}
 }
 
-// bindingDue gives a cuid back that nothing is left under.
+// bindingDue gives a cuid back that nothing is left under, here or at an uplink, and our own cuids that were for it.
 func (c *Core) bindingDue(b *binding) {
+	cl := b.name.of(b.owner)
+	if c.holdsFor(cl) {
+		b.freeAt = c.now.Add(cuidKept)
+		c.due.arm(b)
+		return
+	}
 	c.dropCUID(b)
 	c.putLess(store.Record{Kind: kindCUID, Key: b.name.recordKey()})
+	for _, p := range c.ownOf(cl) {
+		c.freeOwn(p)
+	}
 }

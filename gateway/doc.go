@@ -13,7 +13,8 @@
 // events, too.
 //
 // What grows is bounded: mitigations, cuids and the rate of new ones by policy's limits, names and waiting requests by CoreConfig, for all and
-// for each client entry, everything that waits for the disk by Config. A client's cuid stays its own until a day after nothing was left under it.
+// for each client entry, everything that waits for the disk by Config. A client's cuid stays its own until a day after nothing was left under it;
+// so does a cuid of ours that is for that client alone.
 //
 // Durable before visible: what a Ready holds that others can see (wants, replies, changes) goes out only after the commit
 // that Ready.After names. Nothing that a client was told is lost by a kill or a power cut.

@@ -198,14 +198,19 @@ func (c *Core) climb(l *leg) {
 func (c *Core) scopeFor(p policy.Placement) scope {
 	cuid, ok := c.own[p]
 	if !ok {
-		id := c.cfg.Identities[p.Uplink]
-		cuid = dots.EncodeCUID(id)
-		if p.Scope != "" {
-			cuid = dots.EncodeCUID(sha256.Sum256(append(id[:], p.Scope...)))
-		}
+		cuid = c.computedCUID(p)
 		c.setOwn(p, cuid)
 	}
 	return scope{p.Uplink, cuid}
+}
+
+// computedCUID is our cuid as today's credential gives it.
+func (c *Core) computedCUID(p policy.Placement) string {
+	id := c.cfg.Identities[p.Uplink]
+	if p.Scope != "" {
+		return dots.EncodeCUID(sha256.Sum256(append(id[:], p.Scope...)))
+	}
+	return dots.EncodeCUID(id)
 }
 
 // settleScope writes what is owed to the store of a scope, so that no leg is asked for under a cuid or mid that is not durable.

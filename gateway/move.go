@@ -57,8 +57,10 @@ func (c *Core) placementsOf(s scope) []policy.Placement {
 			found = append(found, p)
 		}
 	}
-	slices.SortFunc(found, func(a, b policy.Placement) int {
-		return cmp.Or(strings.Compare(a.Uplink, b.Uplink), strings.Compare(a.Scope, b.Scope))
-	})
+	slices.SortFunc(found, comparePlacements)
 	return found
+}
+
+func comparePlacements(a, b policy.Placement) int {
+	return cmp.Or(strings.Compare(a.Uplink, b.Uplink), strings.Compare(a.Scope, b.Scope))
 }

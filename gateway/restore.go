@@ -119,6 +119,7 @@ func (c *Core) restoreCounter(key string, v counterRecord) error {
 // restate makes the restored state consistent with today's policy and states the whole wanted set.
 func (c *Core) restate() {
 	c.restateCUIDs()
+	c.restateOwn()
 	c.restateLinks()
 	c.restateTables()
 	c.restateMembers()
