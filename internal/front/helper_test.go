@@ -170,7 +170,7 @@ func echo(t *testing.T, c *dtls.Conn, text string) {
 	if _, err := c.Write([]byte(text)); err != nil {
 		t.Fatalf("writing %q: %v", text, err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buf := make([]byte, 8192)
 	n, err := c.Read(buf)
 	if err != nil || string(buf[:n]) != text {
