@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/dotsgate/dotsgate/internal/front"
 )
 
 // DialConfig says how sessions to one server are made.
@@ -41,6 +43,8 @@ type DialConfig struct {
 	Interface string
 	// RequireALPN refuses a TLS server that does not choose "coap". Zero means accept it. UDP does not use it.
 	RequireALPN bool
+	// RecordPath says whether sessions over UDP are taken over from the DTLS library after their handshake; the zero value is yes.
+	RecordPath front.RecordPath
 }
 
 // Dialer makes sessions to one server and owns the goroutines that feed them. Safe for concurrent use.
@@ -50,6 +54,7 @@ type Dialer struct {
 	keeper  *keeper
 	tls     *tlsCommon
 	timers  *Timers // nil when the template brings its own
+	records *clientRecords
 	started chan struct{}
 	life    context.Context // ends with Run; it spans calls, so it stands here
 	end     context.CancelFunc
@@ -88,6 +93,9 @@ func NewDialer(cfg DialConfig) (*Dialer, error) {
 	if cfg.Session.Timers == nil {
 		d.timers = NewTimers()
 		cfg.Session.Timers = d.timers
+	}
+	if cfg.RecordPath == front.Own {
+		d.records = new(clientRecords)
 	}
 	d.cfg = cfg
 	return d, nil

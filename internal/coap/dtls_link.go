@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -45,6 +44,7 @@ type dtlsEnd struct {
 	settle   func()
 	counters *Counters
 	identity string          // the pre-shared key identity that a dialer shows
+	own      *dtlsSocket     // a dialer's
 	attest   func(*Identity) // adds what the peer was believed by; nil: nobody asks
 }
 
@@ -55,7 +55,7 @@ func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, 
 	end.settle()
 	state, ok := conn.ConnectionState()
 	if !ok {
-		return nil, errors.Join(errors.New("reading the DTLS state"), conn.Close())
+		return nil, errors.Join(errNoDTLSState, conn.Close())
 	}
 	peer, err := dtlsIdentity(&state, end.identity)
 	if err != nil {
@@ -63,6 +63,9 @@ func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, 
 	}
 	if end.attest != nil {
 		end.attest(&peer)
+	}
+	if end.own != nil && end.own.suits(&state) {
+		return end.own.takeOver(conn, peer)
 	}
 	return &dtlsLink{conn: conn, peer: peer, counters: end.counters}, nil
 }
@@ -77,7 +80,7 @@ func (d *Dialer) dialDTLS(ctx context.Context, s *credentialSet) (securedConn, e
 	if err != nil {
 		return nil, err
 	}
-	own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters}
+	own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters, records: d.records}
 	return clientDTLS(ctx, s, own, d.cfg.ServerName)
 }
 
@@ -92,7 +95,7 @@ func clientDTLS(ctx context.Context, s *credentialSet, own *dtlsSocket, name str
 		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), own.Close())
 	}
 	settle := func() { own.settled.Store(true) }
-	return shakeDTLS(ctx, conn, dtlsEnd{settle: settle, counters: own.counters, identity: s.cfg.PSKIdentity})
+	return shakeDTLS(ctx, conn, dtlsEnd{settle: settle, counters: own.counters, identity: s.cfg.PSKIdentity, own: own})
 }
 
 // resolveUDP returns the first address of the server that can be reached from where the dialer is bound.
@@ -118,42 +121,6 @@ func resolveUDP(ctx context.Context, address string, from binding) (*net.UDPAddr
 		return nil, fmt.Errorf("resolving the server: no address of %s can be reached from the source %v", host, from.source)
 	}
 	return nil, fmt.Errorf("resolving the server: no address of %s", host)
-}
-
-// dtlsSocket is a dialer's socket. It is not connected, so that the system may choose another source address when
-// the old one goes away; datagrams of strangers are dropped here.
-type dtlsSocket struct {
-	net.PacketConn
-	server   *net.UDPAddr
-	settled  atomic.Bool
-	counters *Counters
-}
-
-// ReadFrom waits for the server's next datagram. Errors of the system that may pass are waited out.
-func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
-	want, _ := addrPort(s.server)
-	var pause backoff
-	for {
-		n, from, err := s.PacketConn.ReadFrom(b)
-		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, nil, err
-		}
-		if err != nil {
-			time.Sleep(pause.next())
-			continue
-		}
-		if got, ok := addrPort(from); !ok || got != want {
-			continue
-		}
-		if kept := filterRecords(b[:n], s.settled.Load()); len(kept) > 0 {
-			return len(kept), s.server, nil
-		}
-	}
-}
-
-// WriteTo sends one datagram.
-func (s *dtlsSocket) WriteTo(b []byte, to net.Addr) (int, error) {
-	return datagramWriter{s.PacketConn, s.settled.Load(), s.counters}.send(b, to)
 }
 
 // datagramWriter sends for an association. Once its handshake is over (settled) an error of the system counts as loss
@@ -210,7 +177,7 @@ func (l *dtlsLink) read(b []byte) (int, error) {
 		if err == nil {
 			return n, nil
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, dtls.ErrConnClosed) {
+		if isDTLSEnd(err) {
 			return 0, io.EOF
 		}
 		var timeout net.Error
