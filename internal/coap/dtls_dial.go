@@ -27,6 +27,9 @@ type clientRecords struct {
 	drops    record.Drops
 }
 
+// maxWaiting bounds the datagrams that come before the client's handshake is over and wait for that.
+const maxWaiting = 64
+
 // dtlsSocket is a dialer's socket. It is not connected, so that the system may choose another source address when
 // the old one goes away; datagrams of strangers are dropped here. It is the library's until the session is taken over.
 type dtlsSocket struct {
@@ -37,6 +40,7 @@ type dtlsSocket struct {
 	settled  atomic.Bool    // the handshake is over
 	held     atomic.Bool    // nothing more is the library's
 	emptied  atomic.Bool    // and it has been told so
+	waiting  [][]byte       // datagrams for when the handshake is over; whoever reads has them
 
 	out   sync.Mutex // around what the library sends, so that mute is for good
 	muted bool
@@ -45,21 +49,63 @@ type dtlsSocket struct {
 // ReadFrom waits, for the library, for the server's next datagram.
 func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
-		if s.held.Load() {
+		switch {
+		case s.held.Load():
 			s.emptied.Store(true)
 			return 0, nil, net.ErrClosed
+		case s.settled.Load() && len(s.waiting) > 0:
+			first := s.waiting[0]
+			s.waiting = s.waiting[1:]
+			return copy(b, first), s.server, nil
 		}
 		n, err := s.receive(b)
-		if err != nil && s.held.Load() {
-			continue
-		}
-		if err != nil {
+		if err != nil && !s.held.Load() {
 			return 0, nil, err
 		}
-		if kept := filterRecords(b[:n], s.settled.Load()); len(kept) > 0 {
-			return len(kept), s.server, nil
+		if rest := s.setAside(b[:n]); len(rest) > 0 {
+			return len(rest), s.server, nil
 		}
 	}
+}
+
+// setAside returns what of a datagram is for the library now, and lets the rest wait in its turn.
+//
+// A server may send data right behind its Finished. Before the library sees that the handshake is over it would keep one
+// record of it and drop the others, and each lost message costs its repetition's time.
+func (s *dtlsSocket) setAside(b []byte) []byte {
+	settled := s.settled.Load()
+	b = filterRecords(b, settled)
+	switch {
+	case !settled:
+		var data []byte
+		b, data = splitData(b)
+		s.wait(data)
+		return b
+	case s.held.Load() || len(s.waiting) > 0:
+		s.wait(b)
+		return nil
+	}
+	return b
+}
+
+// wait keeps a copy of what is to be read later; when too much is kept it is lost, as it may be on its way.
+func (s *dtlsSocket) wait(b []byte) {
+	if len(b) > 0 && len(s.waiting) < maxWaiting {
+		s.waiting = append(s.waiting, bytes.Clone(b))
+	}
+}
+
+// splitData takes the protected application data out of a datagram, in place.
+func splitData(b []byte) (rest, data []byte) {
+	kept := 0
+	for r, more := record.Next(b, 0); r != nil; r, more = record.Next(more, 0) {
+		if record.ContentType(r[0]) == record.ApplicationData && record.Epoch(r) > 0 {
+			data = append(data, r...)
+		} else {
+			kept += copy(b[kept:], r)
+		}
+	}
+	return b[:kept], data
 }
 
 // receive waits for the server's next datagram. Errors of the system that may pass are waited out.
@@ -186,8 +232,10 @@ func (s *dtlsSocket) mute() {
 	s.muted = true
 }
 
-// push begins to read the socket.
-func (l *recordLink) push(input func(b []byte), ended func(error)) {
+func (l *recordLink) push(input func(b []byte), ended func(error)) { l.serve(input, ended) }
+
+// serve begins to read the socket.
+func (l *recordLink) serve(input func(b []byte), ended func(error)) {
 	l.input = input
 	go func() {
 		for _, b := range l.early {
@@ -195,7 +243,10 @@ func (l *recordLink) push(input func(b []byte), ended func(error)) {
 				input(b)
 			}
 		}
-		l.early = nil
+		for _, b := range l.socket.waiting {
+			l.session.Receive(b, nil)
+		}
+		l.early, l.socket.waiting = nil, nil
 		l.read()
 		l.mu.Lock()
 		reason := l.reason
