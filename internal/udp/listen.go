@@ -54,20 +54,23 @@ func (c Config) withDefaults() Config {
 // Listen binds the sockets. Nothing is read before Run. Where the system does not allow steering there is one plain socket.
 func Listen(cfg Config) (*Sockets, error) {
 	cfg = cfg.withDefaults()
+	var refused error
 	if !cfg.Plain {
-		conns, err := group(cfg)
-		if err == nil {
+		var conns []*net.UDPConn
+		if conns, refused = group(cfg); refused == nil {
 			return fromConns(conns, cfg), nil
 		}
-		if errors.Is(err, syscall.EADDRINUSE) { // one socket would find the same
-			return nil, err
+		if errors.Is(refused, syscall.EADDRINUSE) { // one socket would find the same
+			return nil, refused
 		}
 	}
 	conn, err := bind(cfg.Address, nil)
 	if err != nil {
 		return nil, err
 	}
-	return fromConns([]*net.UDPConn{conn}, cfg), nil
+	s := fromConns([]*net.UDPConn{conn}, cfg)
+	s.refused = refused
+	return s, nil
 }
 
 // group binds one socket for ClientHellos and the others for the rest.

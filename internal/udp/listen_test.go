@@ -23,6 +23,9 @@ func TestFallback(t *testing.T) {
 			if s.Steered() || len(s.Queues()) != 1 {
 				t.Fatalf("steered: %v, %d queues; wanted one socket", s.Steered(), len(s.Queues()))
 			}
+			if err := s.Refused(); cfg.Plain != (err == nil) || !cfg.Plain && !errors.Is(err, syscall.EPERM) {
+				t.Errorf("the reason is %v", err)
+			}
 			c := peer(t, "", s.Addr())
 			for _, b := range [][]byte{record(22, 0, 1), record(23, 1, 0)} {
 				send(t, c, b)

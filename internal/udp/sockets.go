@@ -19,6 +19,7 @@ type Sockets struct {
 	queues  []*Queue
 	addr    net.Addr
 	steered bool
+	refused error // why it is not, though it was wanted
 
 	running sync.Mutex // held by Run
 
@@ -29,6 +30,9 @@ type Sockets struct {
 
 // Steered reports whether the kernel keeps ClientHellos apart: queue 0 has them, the others have the rest.
 func (s *Sockets) Steered() bool { return s.steered }
+
+// Refused is why the kernel does not steer, though it was asked to; nil when it does, or was not asked. It is for the log.
+func (s *Sockets) Refused() error { return s.refused }
 
 // Addr is the address that the sockets are bound to, a *net.UDPAddr.
 func (s *Sockets) Addr() net.Addr { return s.addr }
