@@ -61,6 +61,9 @@ type Config struct {
 	// Believed says whether what a session's peer has proven is believed still: nil, or why not; it does not block. It is asked when a session
 	// begins and after a change of the configuration. Nil: everything is.
 	Believed func(coap.Identity) error
+	// Shed says that GETs are to be refused for now, with 5.03; it counts what it refuses, and does not block. Heartbeats, requests for
+	// mitigations, withdrawals and notifications are none of its business. Nil: never.
+	Shed func() bool
 	// Logger takes one line per refusal and per change of a session. Nil: nothing is logged.
 	Logger *slog.Logger
 	// Meter counts. Nil: nothing is counted.
@@ -87,6 +90,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Believed == nil {
 		c.Believed = func(coap.Identity) error { return nil }
+	}
+	if c.Shed == nil {
+		c.Shed = func() bool { return false }
 	}
 	if c.MaxObservers == nil {
 		c.MaxObservers = func(string) int { return 0 }

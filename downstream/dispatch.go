@@ -1,10 +1,15 @@
 package downstream
 
 import (
+	"time"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
+
+// shedAge is when a GET that was refused under pressure may be tried again.
+const shedAge = 5 * time.Second
 
 // ServeCoAP answers a request of an attached session, now or when the core has decided. It does not block and never
 // ends the session.
@@ -28,7 +33,7 @@ func (s *Server) ServeCoAP(ex *coap.Exchange) {
 		c.refuse(err)
 		return
 	}
-	if c.redirected() {
+	if c.redirected() || c.shed() {
 		return
 	}
 	c.dispatch()
@@ -50,6 +55,16 @@ func (c *call) read(r wire.CoAPRequest, fault error) (err error) {
 	}
 	c.req, err = c.profile.DecodeRequest(r)
 	return err
+}
+
+// shed refuses what is given up first under pressure: GETs, whose answer can wait while attacks are fought.
+func (c *call) shed() bool {
+	if c.req.Op != wire.GetMitigations && c.req.Op != wire.GetConfig || !c.srv.cfg.Shed() {
+		return false
+	}
+	// RFC 9132, Section 4.4.1.3: 5.03 with Max-Age, which says when to try again.
+	c.refuse(&dots.Error{Code: dots.CodeUnavailable, Text: "busy", MaxAge: shedAge})
+	return true
 }
 
 // dispatch answers a request that could be read.

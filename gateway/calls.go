@@ -26,6 +26,10 @@ func (g *Gateway) Identify(cred dots.Credential) (client string, ok bool) {
 func (g *Gateway) Mitigate(ask dots.Ask, done func(dots.Answer, error)) {
 	refresh := g.known.has(dots.MitigationKey{Client: ask.Client, MID: ask.Request.MID})
 	c := &call{ask: Mitigate{Ask: ask}, who: waiting{mitigate: done}, putNew: !refresh}
+	if !refresh && g.cfg.Overloaded() {
+		done(dots.Answer{}, ErrBusy) // counted by whoever said so
+		return
+	}
 	if !g.box.offer(c, !refresh) {
 		g.cfg.Meter.Refused("mitigate")
 		done(dots.Answer{}, ErrBusy)
@@ -55,6 +59,9 @@ func (g *Gateway) Reports(cl dots.Client, mid dots.Maybe[uint32], done func([]do
 		done(nil, ErrBusy)
 	}
 }
+
+// Fill is how full the mailbox is, as far as new requests and GETs may fill it: from 1 on they are refused. It does not block.
+func (g *Gateway) Fill() float64 { return g.box.fill() }
 
 // ClientLost says that every session of a client entry ended by missed heartbeats (RFC 9132, Section 4.7). It may wait for room.
 func (g *Gateway) ClientLost(client string) { g.box.deliver(ClientLost{client}) }

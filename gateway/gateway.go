@@ -72,6 +72,9 @@ type Config struct {
 	// InFlight bounds what waits for the disk: beyond it new requests get 5.03, beyond twice as much refreshes and GETs,
 	// beyond four times withdrawals. 0: DefaultInFlight.
 	InFlight int
+	// Overloaded says that new mitigations are to be refused for now, with 5.03: refreshes, withdrawals and what uplinks say are taken all the
+	// same. It is asked at each new one and must not block. nil: never.
+	Overloaded func() bool
 }
 
 // Gateway is the one goroutine around the core. Its methods are safe for concurrent use.
@@ -131,6 +134,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	}
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
+	}
+	if cfg.Overloaded == nil {
+		cfg.Overloaded = func() bool { return false }
 	}
 	core, err := NewCore(cfg.Core)
 	if err != nil {

@@ -78,6 +78,11 @@ func (b *mailbox) depth() int {
 	return len(b.items)
 }
 
+// fill is how full the room of ordinary items is: 1 and more when they are refused.
+func (b *mailbox) fill() float64 {
+	return float64(b.depth()*ordinaryDen) / float64(b.size*ordinaryNum)
+}
+
 // close refuses everything that comes later.
 func (b *mailbox) close() {
 	b.mu.Lock()

@@ -53,6 +53,7 @@ func serve(c *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
+	app.PlanMemory(os.DirFS("/"), os.Getenv).Apply(log)
 	a, err := app.Build(c.Context(), cfg, log, version)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/metrics"
+	"github.com/dotsgate/dotsgate/internal/pressure"
 	"github.com/dotsgate/dotsgate/internal/resolve"
 	"github.com/dotsgate/dotsgate/policy"
 	"github.com/dotsgate/dotsgate/store/sqlite"
@@ -39,6 +40,7 @@ type App struct {
 	metrics    *metrics.Metrics
 	health     *storeHealth
 	gateway    *gateway.Gateway
+	pressure   *pressure.Gauge
 	downstream *downstream.Server
 	upstream   *upstream.Manager
 	linkMeter  *upstreamMeter
@@ -58,7 +60,7 @@ func Build(ctx context.Context, cfg *config.Config, log *slog.Logger, version st
 	a := &App{cfg: cfg, log: log, health: &storeHealth{}}
 	for _, step := range []func(context.Context) error{
 		a.openStore, func(context.Context) error { a.makeMetrics(version); return nil },
-		a.makeFirst, a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
+		a.makeFirst, a.makePressure, a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -100,6 +102,7 @@ func (a *App) makeMetrics(version string) {
 			}
 			return coapCounters(&a.up)
 		},
+		Pressure: func() metrics.Pressure { return pressureOf(a.pressure.Stats()) },
 	})
 }
 
@@ -151,6 +154,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID, Fits: fits(a.cfg.Uplinks),
 		},
 		Store: a.store, Resolver: resolver{a.resolver, a.metrics}, Authorizer: authorizer{a.authorizer}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
+		Overloaded: func() bool { return a.pressure.Sheds(pressure.ShedRequests) },
 	})
 	if err != nil {
 		return fmt.Errorf("making the gateway: %w", err)
@@ -191,6 +195,7 @@ func (a *App) makeDownstream(context.Context) error {
 		TrustedGateway: func(client string) bool { return a.policy().TrustsCDID(client) },
 		MaxObservers:   func(client string) int { return a.policy().MaxObservers(client) },
 		Believed:       func(id coap.Identity) error { return a.now.Load().listeners.Still(id) },
+		Shed:           func() bool { return a.pressure.Sheds(pressure.ShedReads) },
 		Logger:         a.log, Meter: downstreamMeter{a.metrics},
 	})
 	if err != nil {
@@ -207,6 +212,7 @@ func (a *App) listen(context.Context) error {
 		from := downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
 		s, err := coap.Listen(coap.ServerConfig{
 			Network: network(l.Transport), Address: l.Address, Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
+			Pressure: a.pressure,
 			Session: coap.SessionConfig{
 				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),
 			},

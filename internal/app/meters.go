@@ -135,7 +135,7 @@ func coapCounters(c *coap.Counters) metrics.CoAPCounters {
 		DatagramsIn: v.RecordsIn, DatagramsOut: v.RecordsOut, Malformed: v.Malformed, Duplicates: v.Duplicates, Forgotten: v.Forgotten,
 		Retransmissions: v.Retransmissions, UnknownCritical: v.BadOptions, ResetsIn: v.ResetsIn, ResetsOut: v.ResetsOut,
 		Timeouts: v.Timeouts, Unexpected: v.Unexpected, Refused: v.Refused, WriteErrors: v.WriteErrors, Aborts: v.Aborts,
-		Handshakes: v.Handshakes, HandshakeFailures: v.HandshakeFailures, SessionsRefused: v.SessionsRefused, Recovered: v.Panics,
+		Handshakes: v.Handshakes, HandshakeFailures: v.HandshakeFailures, SessionsRefused: v.SessionsRefused, SourcesRefused: v.SourcesRefused, Recovered: v.Panics,
 	}
 }
 

@@ -21,6 +21,7 @@ type CoAPCounters struct {
 	Handshakes        uint64 // handshakes completed
 	HandshakeFailures uint64 // handshakes failed or timed out
 	SessionsRefused   uint64 // sessions refused because there were as many as may be
+	SourcesRefused    uint64 // connections refused because one source came too often or held too many
 	Recovered         uint64 // messages whose handling panicked
 }
 
@@ -70,6 +71,7 @@ func (c *coapCollector) Collect(out chan<- prometheus.Metric) {
 		c.send(out, NameHandshakes, n.Handshakes, side.String())
 		c.send(out, NameHandshakeFailures, n.HandshakeFailures, side.String())
 		c.send(out, NameSessionsRefused, n.SessionsRefused, side.String())
+		c.send(out, NameSourcesRefused, n.SourcesRefused, side.String())
 		c.send(out, NameRecovered, n.Recovered, side.String())
 	}
 }

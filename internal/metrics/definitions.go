@@ -46,6 +46,9 @@ const (
 	NameWriteErrors        = "dotsgate_coap_write_errors_total"
 	NameAborts             = "dotsgate_coap_aborts_total"
 	NameSessionsRefused    = "dotsgate_sessions_refused_total"
+	NameSourcesRefused     = "dotsgate_sources_refused_total"
+	NamePressure           = "dotsgate_pressure_level"
+	NameShed               = "dotsgate_shed_total"
 	NameHandshakes         = "dotsgate_handshakes_total"
 	NameHandshakeFailures  = "dotsgate_handshake_failures_total"
 	NameRecovered          = "dotsgate_recovered_panics_total"
@@ -97,7 +100,7 @@ type definition struct {
 
 // definitions returns every metric of the gateway; the Go runtime's and the process' own are not among them.
 func definitions() []definition {
-	return slices.Concat(stateDefinitions(), routeDefinitions(), workDefinitions(), transportDefinitions())
+	return slices.Concat(stateDefinitions(), routeDefinitions(), workDefinitions(), transportDefinitions(), pressureDefinitions())
 }
 
 func stateDefinitions() []definition {
@@ -163,6 +166,7 @@ func transportDefinitions() []definition {
 		{NameHandshakes, counter, side, "DTLS and TLS handshakes completed."},
 		{NameHandshakeFailures, counter, side, "DTLS and TLS handshakes that failed or timed out."},
 		{NameSessionsRefused, counter, side, "Sessions refused because there were as many as may be."},
+		{NameSourcesRefused, counter, side, "TCP connections refused because their source came too often or held too many."},
 		{NameRecovered, counter, side, "Messages dropped because handling them panicked: each one is a defect."},
 	}
 }

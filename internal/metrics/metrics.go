@@ -23,6 +23,8 @@ type Config struct {
 	// CoAP returns the counters of one side's sessions, closed ones included, so that they never fall. It is called
 	// on every scrape, possibly concurrently, and must not block. Optional; nil shows none.
 	CoAP func(Side) CoAPCounters
+	// Pressure returns how loaded the process is, as CoAP does. Optional; nil shows nothing.
+	Pressure func() Pressure
 }
 
 // Metrics counts what the gateway does, in a registry of its own, so that two gateways in one process do not meet.
@@ -61,7 +63,7 @@ func New(cfg Config) *Metrics {
 	m.makeState(cfg)
 	m.makeWork(cfg)
 	m.makeRoutes()
-	m.registry.MustRegister(newCoAPCollector(cfg.CoAP), collectors.NewGoCollector(),
+	m.registry.MustRegister(newCoAPCollector(cfg.CoAP), newPressureCollector(cfg.Pressure), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.fill()
 	m.SetUplinks(cfg.Uplinks)

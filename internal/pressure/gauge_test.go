@@ -33,9 +33,10 @@ func TestAGaugeInItsTime(t *testing.T) {
 		}
 		after(time.Second, Calm)
 		fill.Store(72)
-		after(999*time.Millisecond, Calm)
+		after(2999*time.Millisecond, Calm)
 		after(time.Millisecond, ShedHandshakes)
 		heap.Store(96)
+		after(2*time.Second, ShedHandshakes)
 		after(time.Second, ShedRequests)
 		fill.Store(0)
 		heap.Store(0)

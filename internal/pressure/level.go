@@ -2,6 +2,7 @@ package pressure
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -75,17 +76,26 @@ func (r Reading) calledFor(scale float64) Level {
 	return out
 }
 
+// steady is for how many readings in a row the load must be there: one alone may have met a burst that is gone already.
+const steady = 3
+
 // judge is the decision's memory. Its zero value is calm.
 type judge struct {
 	level Level
+	last  [steady - 1]Level // what the readings before called for
 	since time.Time // when the reading began to call for less; zero: it does not
 }
 
-// next takes a reading into account. A level is reached at once, and left one step at a time, each after the readings have been well below it
-// for the whole hold: so a load around a limit does not make it flap.
+// next takes a reading into account. A level is reached when as many readings as are steady have called for it, and left one step at a time,
+// each after the readings have been well below it for the whole hold: so neither a burst nor a load around a limit makes it flap.
 func (j judge) next(now time.Time, r Reading, hold time.Duration) judge {
-	if up := r.calledFor(1); up > j.level {
-		return judge{level: up}
+	called := r.calledFor(1)
+	up := min(called, slices.Min(j.last[:]))
+	copy(j.last[:], j.last[1:])
+	j.last[len(j.last)-1] = called
+	if up > j.level {
+		j.level, j.since = up, time.Time{}
+		return j
 	}
 	switch {
 	case r.calledFor(relief) >= j.level:
