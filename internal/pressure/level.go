@@ -83,7 +83,7 @@ const steady = 3
 type judge struct {
 	level Level
 	last  [steady - 1]Level // what the readings before called for
-	since time.Time // when the reading began to call for less; zero: it does not
+	since time.Time         // when the reading began to call for less; zero: it does not
 }
 
 // next takes a reading into account. A level is reached when as many readings as are steady have called for it, and left one step at a time,
