@@ -179,16 +179,29 @@ func (c *Core) gather(h *hood, legs map[*leg]bool, members map[*mitigation]bool)
 }
 
 // keepCalm keeps a leg that changed a moment ago from being made smaller while somebody of before still wants a part of it, so that clients that come and
-// go are no storm of requests: what it covers beyond that stays wanted for a while, by nobody.
+// go are no storm of requests: what it covers beyond that stays wanted for a while, by nobody. So does one that the uplink refused to have changed.
 func (c *Core) keepCalm(h *hood, l *leg) {
 	stays := slices.ContainsFunc(l.members, func(m *mitigation) bool { return h.byKey[m.key] == m })
-	if !stays || !l.calm.After(c.now) {
+	switch {
+	case !stays:
+		return
+	case l.asIs.After(c.now) && !h.comeTo(l):
+		l.settleAt = l.asIs
+	case l.calm.After(c.now):
+		l.calm = latest(l.calm, c.now.Add(shrinkGap))
+		l.settleAt = l.calm
+	default:
 		return
 	}
-	l.calm = latest(l.calm, c.now.Add(shrinkGap))
-	l.settleAt = l.calm
 	c.due.arm(l)
 	h.shares = append(h.shares, policy.Share{Key: dots.MitigationKey{MID: l.want.Key.MID}, Footprint: l.part})
+}
+
+// comeTo reports whether somebody wants a part of what a leg covers who is not among its members.
+func (h *hood) comeTo(l *leg) bool {
+	return slices.ContainsFunc(h.members, func(m *mitigation) bool {
+		return !l.carries(m) && m.shares[h.plot].Expanded.Overlaps(l.part.Expanded)
+	})
 }
 
 // who finds mitigations by their keys.
@@ -236,7 +249,9 @@ func (c *Core) supplant(l *leg, h *hood) {
 func (c *Core) hush(l *leg) {
 	if l.state == placing && !l.stood && !l.hushed {
 		l.hushed = true
-		c.out.Forgets = append(c.out.Forgets, l.want.Key)
+		if !slices.Contains(c.unhushed, l) { // else nobody was told otherwise yet
+			c.out.Forgets = append(c.out.Forgets, l.want.Key)
+		}
 	}
 }
 

@@ -173,11 +173,16 @@ func (c *Core) legsOf(keys []dots.LegKey) []*leg {
 	return found
 }
 
-// tryLater goes back to what stood when a change is refused that is for nobody's sake, such as that a leg gets smaller; it is tried again later.
+// tryLater goes back to what stood when a change is refused that is for nobody's sake, such as that a leg gets smaller; it is tried again later, and until then
+// what comes back stays as it is: at once it would be asked to get smaller again.
 func (c *Core) tryLater(l *leg, out policy.Outcome) {
+	until := c.now.Add(max(out.RetryAfter, policy.DefaultRetryAfter))
 	for _, m := range l.members {
-		m.settle = c.now.Add(max(out.RetryAfter, policy.DefaultRetryAfter))
+		m.settle = until
 		c.due.arm(m)
+	}
+	for _, r := range c.legsOf(l.replaces) {
+		r.asIs = latest(r.asIs, until)
 	}
 	c.takeBack(l, true)
 }
@@ -203,8 +208,7 @@ func (c *Core) goBack(l *leg, accused []*mitigation) {
 	}
 }
 
-// takeBack removes a leg that does not stand, and makes those current again whose place it was to take. asked: the uplink heard of it. Where one of them was
-// never answered, nobody knows what stands, and a new leg takes the place of all.
+// takeBack removes a leg that does not stand, and makes those current again whose place it was to take. asked: the uplink heard of it.
 func (c *Core) takeBack(l *leg, asked bool) {
 	by, members := c.replacer(l), l.members
 	replaced := c.legsOf(c.letGo(l))
@@ -221,14 +225,10 @@ func (c *Core) takeBack(l *leg, asked bool) {
 	if by != nil {
 		return
 	}
+	slices.SortFunc(replaced, func(a, b *leg) int { return compareLegsOf(b, a) })
 	for _, r := range replaced {
-		if c.comesBack(r, replaced, asked) {
-			c.revive(r)
-			members = notIn(members, r.members)
-		} else if !r.want.Withdraw {
-			r.renew = true
-			c.loosen(r)
-			members = slices.Concat(members, r.members)
+		if !r.want.Withdraw {
+			members = c.comeBack(r, members)
 		}
 	}
 	for _, m := range members {
@@ -236,13 +236,22 @@ func (c *Core) takeBack(l *leg, asked bool) {
 	}
 }
 
-// comesBack reports whether a leg is known to stand now that nothing takes its place and that of the others any more.
-func (c *Core) comesBack(l *leg, replaced []*leg, asked bool) bool {
-	unknown := func(r *leg) bool { return r.state == placing || r.done != r.want.Revision && r.state != held }
-	if l.want.Withdraw || asked && slices.ContainsFunc(replaced, unknown) {
-		return false
+// comeBack makes a leg current again whose place nothing takes any more. Whether it stands need not be known: what was not answered is asked for again, and
+// deletes what is to give way to it. Where a newer one is in force again, which may have deleted it, it gives way to that one. It returns those of
+// the members, and its own, whose legs are to be found anew.
+func (c *Core) comeBack(l *leg, members []*mitigation) []*mitigation {
+	over := c.legsOf(c.ground.Overlaps(l.plot().name(), l.part.Expanded))
+	if len(over) == 0 {
+		c.revive(l)
+		return notIn(members, l.members)
 	}
-	return len(c.ground.Overlaps(l.plot().name(), l.part.Expanded)) == 0
+	if i := slices.IndexFunc(over, func(o *leg) bool { return o.state != placed }); i >= 0 {
+		c.takeOver(over[i], []dots.LegKey{l.want.Key})
+	} else {
+		l.renew = true
+		c.loosen(l)
+	}
+	return slices.Concat(members, l.members)
 }
 
 // revive makes a leg current again whose place nothing takes any more.

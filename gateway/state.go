@@ -154,6 +154,7 @@ type leg struct {
 	notBefore time.Time // the end of a retry-timer: until then it is not asked for under a new mid
 
 	calm     time.Time // until then it is not made smaller
+	asIs     time.Time // until then it stays as it is, if nobody new comes: the uplink refused to have it changed
 	settleAt time.Time // when that is made good; zero: nothing is
 
 	refreshAt, retryAt time.Time
