@@ -254,7 +254,8 @@ func (f *fabric) look() {
 		case c.armed && !m.fired, !m.asked.Target.Equal(c.target): // or asked for otherwise meanwhile, and not answered yet
 			c.stood = false
 		case c.stood:
-			if gap := f.gap(k, c, stands); gap != "" && !f.superseded(k, c) {
+			gap := f.gap(k, c, stands)
+			if c.stood = gap == ""; !c.stood && !f.superseded(k, c) { // if what is to take its place is refused, it takes a while until it stands again
 				f.fail("%v is without cover: %s", k, gap)
 			}
 		default:

@@ -357,10 +357,19 @@ func (f *fabric) expire() {
 
 // uncover excuses a gap where a leg covered something.
 func (f *fabric) uncover(k dots.LegKey, s *simLeg) {
+	for _, c := range f.covered(k, s) {
+		c.stood = false
+	}
+}
+
+// covered lists what was accepted of those for whom a leg may be.
+func (f *fabric) covered(k dots.LegKey, s *simLeg) []*claim {
+	var found []*claim
 	for key, c := range f.claims {
 		w := wish{extent: c.extent, soft: c.soft}
 		if w.meets(s.extent, s.soft) && f.speaksFor(f.scopes[k.CUID], key.Client) {
-			c.stood = false
+			found = append(found, c)
 		}
 	}
+	return found
 }

@@ -207,7 +207,7 @@ func (f *fabric) send(u *simUplink, k dots.LegKey, lost bool) {
 	}
 	u.said[k] = simVerdict{revision: a.Revision, withdraw: a.Withdraw, good: a.Code.Success(), epoch: u.epoch}
 	if !a.Code.Success() && !f.outrun(a) {
-		f.excuse(true)
+		f.refused(k, u.extents[k])
 	}
 	f.stirred = true
 	f.step(Answered{a})
@@ -285,8 +285,10 @@ func (f *fabric) trouble() {
 		f.say("%s will refuse %d with %v", u.name, u.refuses, u.code)
 	case f.draw.IntN(3) == 0:
 		f.say("%s forgets everything", u.name)
+		for k, s := range u.stands {
+			f.uncover(k, s)
+		}
 		clear(u.stands)
-		f.excuse(false)
 		f.stirred = true
 		fallthrough
 	default:
@@ -308,11 +310,10 @@ func (f *fabric) connect(u *simUplink) {
 	f.lists(u)
 }
 
-// excuse says that something happened that may leave a gap. ends: it may end mitigations, too.
-func (f *fabric) excuse(ends bool) {
-	for _, c := range f.claims {
-		c.stood = false
-		c.doubt = c.doubt || ends
+// refused excuses those whose leg a server refused: they may have a gap, and may be ended. Nobody else.
+func (f *fabric) refused(k dots.LegKey, s *simLeg) {
+	for _, c := range f.covered(k, s) {
+		c.doubt = c.doubt || !c.stood
 	}
 }
 
