@@ -42,8 +42,15 @@ func TestScopesDiffer(t *testing.T) {
 	p := mustNew(t, house())
 	seen := map[string]dots.Client{}
 	for _, c := range []dots.Client{
-		{Name: "one", CUID: "x"}, {Name: "one", CUID: "x:y"}, {Name: "one", CUID: "x", CDID: "y"}, {Name: "one:x", CUID: "y"}, {Name: "one:x", CUID: ""},
-		{Name: "one", CUID: "x%3Ay"}, {Name: "one", CUID: "x", CDID: "y:z"}, {Name: "one", CUID: "x:y", CDID: "z"}, {Name: "one%3Ax", CUID: "y"},
+		{Name: "one", CUID: "x"},
+		{Name: "one", CUID: "x:y"},
+		{Name: "one", CUID: "x", CDID: "y"},
+		{Name: "one:x", CUID: "y"},
+		{Name: "one:x", CUID: ""},
+		{Name: "one", CUID: "x%3Ay"},
+		{Name: "one", CUID: "x", CDID: "y:z"},
+		{Name: "one", CUID: "x:y", CDID: "z"},
+		{Name: "one%3Ax", CUID: "y"},
 	} {
 		s := p.Scope("south", Grant{Client: c})
 		if other, ok := seen[s]; ok {
