@@ -34,7 +34,14 @@ type process struct {
 // spawn starts a program. It is killed at the end of the test, if it lives then, and waited for.
 func spawn(t *testing.T, program string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: program, cmd: exec.Command(program, args...), over: make(chan struct{}), grown: make(chan struct{})}
+	return launch(t, exec.Command(program, args...))
+}
+
+// launch is spawn for a command that is prepared.
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	program := cmd.Args[0]
+	p := &process{t: t, name: program, cmd: cmd, over: make(chan struct{}), grown: make(chan struct{})}
 	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +59,7 @@ func spawn(t *testing.T, program string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s %s said:\n%s", program, strings.Join(args, " "), p.gist())
+			t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.gist())
 		}
 	})
 	return p
