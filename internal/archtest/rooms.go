@@ -68,7 +68,7 @@ func outside() []room {
 			why: "parts of the client side know the client side only",
 		},
 		{
-			path: "internal/coap", may: []string{"internal/front", "internal/record", "internal/throttle", "internal/pressure"},
+			path: "internal/coap", may: []string{"internal/front", "internal/udp", "internal/record", "internal/throttle", "internal/pressure"},
 			why: "CoAP sessions carry anything; DOTS is above them",
 		},
 		{

@@ -42,13 +42,11 @@ func pskSuites(allowPlain bool) []dtls.CipherSuiteID {
 	return suites
 }
 
-// dtlsServerOptions are the options of one handshake as a server. cid makes this association's connection ID; by is set to what the peer's certificate
-// is believed by.
-func (s *credentialSet) dtlsServerOptions(cid func() []byte, by *[]Mark) []dtls.ServerOption {
+// dtlsServerOptions are the options of one handshake as a server, but for the connection ID; by is set to what the peer's certificate is believed by.
+func (s *credentialSet) dtlsServerOptions(by *[]Mark) []dtls.ServerOption {
 	var suites []dtls.CipherSuiteID
 	opts := []dtls.ServerOption{
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
-		dtls.WithConnectionIDGenerator(cid),
 	}
 	if s.cfg.PSKs != nil {
 		suites = append(suites, pskSuites(s.cfg.AllowPlainPSK)...)

@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"time"
+	"net/netip"
 
 	"github.com/pion/dtls/v3"
 )
-
-// errDeadlinePassed is what a read returns at its deadline.
-var errDeadlinePassed = fmt.Errorf("waiting for a datagram: %w", os.ErrDeadlineExceeded)
 
 // dtlsLink is a session's way out and in over a finished DTLS handshake.
 type dtlsLink struct {
@@ -21,23 +17,6 @@ type dtlsLink struct {
 	peer     Identity
 	counters *Counters
 }
-
-// dtlsIncoming is an association whose handshake has not begun.
-type dtlsIncoming struct{ association *dtlsAssociation }
-
-// secure does the handshake as a server. It closes the association when it fails.
-func (i dtlsIncoming) secure(ctx context.Context, s *credentialSet) (securedConn, error) {
-	a := i.association
-	var by []Mark
-	conn, err := dtls.ServerWithOptions(a, a.remote, s.dtlsServerOptions(a.newCID, &by)...)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing a DTLS handshake: %w", err), a.Close())
-	}
-	return shakeDTLS(ctx, conn, dtlsEnd{settle: a.settle, counters: a.demux.counters, attest: func(id *Identity) { s.attest(id, by) }})
-}
-
-// discard forgets the peer without an answer.
-func (i dtlsIncoming) discard() { _ = i.association.Close() } // it cannot fail
 
 // dtlsEnd is what shakeDTLS needs to know of its end of the association.
 type dtlsEnd struct {
@@ -123,6 +102,16 @@ func resolveUDP(ctx context.Context, address string, from binding) (*net.UDPAddr
 	return nil, fmt.Errorf("resolving the server: no address of %s", host)
 }
 
+// addrPort is an address of UDP or TCP as a map key, the same for an IPv4 address and its IPv4-mapped form.
+func addrPort(a net.Addr) (netip.AddrPort, bool) {
+	u, ok := a.(interface{ AddrPort() netip.AddrPort })
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	p := u.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port()), true
+}
+
 // datagramWriter sends for an association. Once its handshake is over (settled) an error of the system counts as loss
 // on the way; before, it ends the attempt.
 type datagramWriter struct {
@@ -167,8 +156,6 @@ func (l *dtlsLink) identity() Identity { return l.peer }
 // pump has nothing to do: datagrams are sent at once.
 func (l *dtlsLink) pump() {}
 
-func (l *dtlsLink) setReadDeadline(t time.Time) { _ = l.conn.SetReadDeadline(t) } // it cannot fail
-
 // read waits for the next datagram of the peer. Only the end of the association is an error: anything else that the
 // library reports is one bad record, and the next may be good.
 func (l *dtlsLink) read(b []byte) (int, error) {
@@ -179,10 +166,6 @@ func (l *dtlsLink) read(b []byte) (int, error) {
 		}
 		if isDTLSEnd(err) {
 			return 0, io.EOF
-		}
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
-			return 0, os.ErrDeadlineExceeded
 		}
 		l.counters.Malformed.Add(1)
 	}

@@ -4,10 +4,15 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
+
+	"github.com/dotsgate/dotsgate/internal/front"
 	"github.com/dotsgate/dotsgate/internal/testpki"
+	sockets "github.com/dotsgate/dotsgate/internal/udp"
 )
 
 // memNet is a datagram network in memory. It loses nothing but what a full queue drops.
@@ -16,10 +21,16 @@ type memNet struct {
 	sockets map[string]*memSocket
 }
 
+// memDatagram is one with its source.
+type memDatagram struct {
+	data []byte
+	from net.Addr
+}
+
 // memSocket is a socket of it. Its address may change, as behind a NAT.
 type memSocket struct {
 	net      *memNet
-	in       chan dtlsDatagram
+	in       chan memDatagram
 	closed   chan struct{}
 	once     sync.Once
 	deadline *deadline
@@ -31,7 +42,7 @@ type memSocket struct {
 
 func (n *memNet) socket(port int) *memSocket {
 	s := &memSocket{
-		net: n, in: make(chan dtlsDatagram, 64), closed: make(chan struct{}), deadline: newDeadline(), addr: memAddr(port),
+		net: n, in: make(chan memDatagram, 64), closed: make(chan struct{}), deadline: newDeadline(), addr: memAddr(port),
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -57,7 +68,7 @@ func (s *memSocket) move(port int) {
 
 // inject delivers a datagram with a forged source.
 func (s *memSocket) inject(b []byte, from *net.UDPAddr) {
-	s.in <- dtlsDatagram{append([]byte(nil), b...), from}
+	s.in <- memDatagram{append([]byte(nil), b...), from}
 }
 
 func (s *memSocket) ReadFrom(b []byte) (int, net.Addr, error) {
@@ -83,7 +94,7 @@ func (s *memSocket) WriteTo(b []byte, to net.Addr) (int, error) {
 	s.net.mu.Unlock()
 	if peer != nil {
 		select {
-		case peer.in <- dtlsDatagram{append([]byte(nil), b...), from}:
+		case peer.in <- memDatagram{append([]byte(nil), b...), from}:
 		default:
 		}
 	}
@@ -114,93 +125,117 @@ func (s *memSocket) client(c *Counters) *dtlsSocket {
 	return &dtlsSocket{PacketConn: s, server: memAddr(1), counters: c}
 }
 
-// dtlsPair is a finished handshake in memory.
+// memDoor is a socket as the network of a front.
+type memDoor struct{ *memSocket }
+
+func (d memDoor) Run(handle func(via front.Sender, b []byte, from sockets.Path)) {
+	for {
+		select {
+		case g := <-d.in:
+			from, _ := addrPort(g.from)
+			handle(d, g.data, sockets.Path{Peer: from})
+		case <-d.closed:
+			return
+		}
+	}
+}
+
+func (d memDoor) Send(b []byte, to sockets.Path) {
+	_, _ = d.WriteTo(b, net.UDPAddrFromAddrPort(to.Peer))
+}
+
+func (d memDoor) Addr() net.Addr { return d.LocalAddr() }
+
+// muteAfter is a socket that loses what is sent after so many datagrams.
+type muteAfter struct {
+	net.PacketConn
+	left atomic.Int32
+}
+
+func newMuteAfter(c net.PacketConn, datagrams int32) *muteAfter {
+	m := &muteAfter{PacketConn: c}
+	m.left.Store(datagrams)
+	return m
+}
+
+func (m *muteAfter) WriteTo(b []byte, to net.Addr) (int, error) {
+	if m.left.Add(-1) < 0 {
+		return len(b), nil
+	}
+	return m.PacketConn.WriteTo(b, to)
+}
+
+// falterAt begins a handshake that goes no further than the proof of the address; the test's end ends it.
+func falterAt(t *testing.T, socket net.PacketConn, server net.Addr) {
+	t.Helper()
+	conn, err := dtls.ClientWithOptions(newMuteAfter(socket, 2), server, dtls.WithInsecureSkipVerify(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = conn.HandshakeContext(ctx)
+		_ = conn.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-over
+	})
+}
+
+// dtlsPair is two sessions after a handshake in memory.
 type dtlsPair struct {
-	client, server             *dtlsLink
+	client, server             *Session
 	clientSocket, serverSocket *memSocket
-	association                *dtlsAssociation
-	demux                      *dtlsDemux
-	counters                   *Counters
+	counters                   *Counters // the client's
+	door                       *front.Counters
+	close                      func()
 }
 
 // newDTLSPair shakes hands in memory. The test must call close.
-func newDTLSPair(t *testing.T) *dtlsPair {
+func newDTLSPair(t *testing.T, path front.RecordPath) *dtlsPair {
 	t.Helper()
 	ca := testpki.New(t, "root")
-	serverSet := credentialsOf(t, ca, ca.Server()).current.Load()
 	clientSet := credentialsOf(t, ca, ca.Client("a.example")).current.Load()
 	var n memNet
-	p := &dtlsPair{counters: new(Counters), clientSocket: n.socket(2), serverSocket: n.socket(1)}
-	p.demux = newDTLSDemux(p.serverSocket, p.counters)
-	go p.demux.run()
-	accepted := make(chan error, 1)
-	go func() {
-		in, _, err := udpAcceptor{p.demux}.accept()
-		if err == nil {
-			p.association = in.(dtlsIncoming).association
-			var conn securedConn
-			if conn, err = in.secure(context.Background(), serverSet); err == nil {
-				p.server = conn.(*dtlsLink)
-			}
-		}
-		accepted <- err
-	}()
+	p := &dtlsPair{counters: new(Counters), door: new(front.Counters), clientSocket: n.socket(2), serverSocket: n.socket(1)}
+	sessions := make(chan *Session, 1)
+	_, stop := virtualServer(t, nil, ServerConfig{
+		Network: NetworkUDP, Credentials: credentialsOf(t, ca, ca.Server()), Front: FrontConfig{Counters: p.door, RecordPath: path},
+		OnSession: func(s *Session) error {
+			sessions <- s
+			return nil
+		},
+	}, p.serverSocket)
 	conn, err := clientDTLS(t.Context(), clientSet, p.clientSocket.client(p.counters), "localhost")
 	if err != nil {
 		t.Fatalf("client: %v", err)
 	}
-	p.client = conn.(*dtlsLink)
-	if err := <-accepted; err != nil {
-		t.Fatalf("server: %v", err)
+	k, timers := newKeeper(0, 0), NewTimers()
+	runTimers(t, timers)
+	if p.client, err = k.adopt(conn, SessionConfig{Timers: timers, Counters: p.counters}, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.server = <-sessions
+	p.close = func() {
+		k.shutdown()
+		stop()
 	}
 	return p
 }
 
-func (p *dtlsPair) close() {
-	_ = p.client.Close()
-	_ = p.server.Close()
-	_ = p.serverSocket.Close()
-}
-
-// carry sends text and wants it to be the next datagram read.
-func carry(t *testing.T, from, to *dtlsLink, text string) {
+// ping wants an answer, and whoever answers to have heard something.
+func ping(t *testing.T, from, to *Session, why string) {
 	t.Helper()
-	if err := from.WriteRecord([]byte(text)); err != nil {
-		t.Fatalf("WriteRecord() = %v", err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	before := to.counters.RecordsIn.Load()
+	if err := from.Ping(ctx); err != nil {
+		t.Fatalf("%s: Ping() = %v", why, err)
 	}
-	buf := make([]byte, maxDatagram)
-	n, err := to.read(buf)
-	if err != nil || string(buf[:n]) != text {
-		t.Fatalf("read %q, %v, want %q", buf[:n], err, text)
+	if to.counters.RecordsIn.Load() == before {
+		t.Fatalf("%s: it was not heard", why)
 	}
-}
-
-// known is the number of addresses that lead to an association.
-func (d *dtlsDemux) known() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.byAddr)
-}
-
-// knownCIDs is the number of connection IDs that lead to an association.
-func (d *dtlsDemux) knownCIDs() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.byCID)
-}
-
-// succeeded tells whether the association at the address, which must be there, has a successor.
-func (d *dtlsDemux) succeeded(t *testing.T, addr net.Addr) bool {
-	t.Helper()
-	key, ok := addrPort(addr)
-	if !ok {
-		t.Fatal("not a UDP address")
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	a := d.byAddr[key]
-	if a == nil {
-		t.Fatal("no association")
-	}
-	return a.successor != nil
 }

@@ -4,15 +4,12 @@ import "encoding/binary"
 
 // What of the DTLS 1.2 record layer (RFC 6347, Section 4.1; RFC 9146, Section 4) the demultiplexer looks at.
 const (
-	recordHeader       = 13
-	recordTypeCCS      = 20
-	recordTypeAlert    = 21
-	recordTypeHello    = 22 // any handshake message
-	recordTypeCID      = 25
-	handshakeHeader    = 12
-	helloMessageType   = 1
-	cidLength          = 8 // of the connection IDs that we hand out, in bytes
-	maxHelloMessageSeq = 1 // the ClientHello, or its repetition with a cookie
+	recordHeader    = 13
+	recordTypeCCS   = 20
+	recordTypeAlert = 21
+	recordTypeHello = 22 // any handshake message
+	recordTypeCID   = 25
+	cidLength       = 8 // of the connection IDs that we hand out, in bytes
 )
 
 // nextRecord is the length of the first record of b with its header; 0 when there is no whole record.
@@ -32,46 +29,6 @@ func nextRecord(b []byte) int {
 }
 
 func recordEpoch(b []byte) uint16 { return binary.BigEndian.Uint16(b[3:5]) }
-
-// holdsProtected tells whether there is a protected record in a datagram of ours. A connection ID in it is the peer's, of a
-// length that is not ours; in such a record the epoch has the same place.
-func holdsProtected(b []byte) bool {
-	for len(b) >= recordHeader {
-		if recordEpoch(b) != 0 {
-			return true
-		}
-		n := nextRecord(b)
-		if n == 0 || b[0] == recordTypeCID {
-			return false
-		}
-		b = b[n:]
-	}
-	return false
-}
-
-// opensAssociation tells whether a datagram from an unknown address begins with a ClientHello.
-func opensAssociation(b []byte) bool {
-	if n := nextRecord(b); n < recordHeader+handshakeHeader || b[0] != recordTypeHello || recordEpoch(b) != 0 {
-		return false
-	}
-	message := b[recordHeader:]
-	return message[0] == helloMessageType && binary.BigEndian.Uint16(message[4:6]) <= maxHelloMessageSeq
-}
-
-// recordCID is the connection ID of the first record of the datagram that carries one; nil if none does. Records of
-// the handshake may stand before it.
-func recordCID(b []byte) []byte {
-	for {
-		n := nextRecord(b)
-		if n == 0 {
-			return nil
-		}
-		if b[0] == recordTypeCID {
-			return b[11 : 11+cidLength]
-		}
-		b = b[n:]
-	}
-}
 
 // filterRecords drops, in place, the plaintext records that the library must not see, because one of them, which
 // anybody can forge, would end the association: application data in the clear during the handshake, and everything in

@@ -54,53 +54,6 @@ func TestFilterRecords(t *testing.T) {
 	}
 }
 
-func TestOpensAssociation(t *testing.T) {
-	hello := plain(22, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0)
-	change := func(at int, to byte) []byte {
-		b := bytes.Clone(hello)
-		b[at] = to
-		return b
-	}
-	tests := []struct {
-		name string
-		in   []byte
-		want bool
-	}{
-		{"first hello", hello, true},
-		{"hello with cookie", change(18, 1), true},
-		{"later message", change(18, 2), false},
-		{"other message", change(13, 2), false},
-		{"other record", change(0, 23), false},
-		{"protected", change(4, 1), false},
-		{"cut short", hello[:len(hello)-1], false},
-		{"too small", plain(22, 1), false},
-		{"empty", nil, false},
-	}
-	for _, tt := range tests {
-		if got := opensAssociation(tt.in); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
-		}
-	}
-}
-
-func TestRecordCID(t *testing.T) {
-	tests := []struct {
-		name string
-		in   []byte
-		want string
-	}{
-		{"none", join(plain(22, 1), protected(22, 2)), ""},
-		{"first", withCID(1, "abcdefgh", 1), "abcdefgh"},
-		{"behind others", join(plain(22, 1), plain(20, 1), withCID(1, "abcdefgh", 1)), "abcdefgh"},
-		{"cut short", withCID(1, "abcdefgh", 1)[:21], ""},
-	}
-	for _, tt := range tests {
-		if got := string(recordCID(tt.in)); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
-	}
-}
-
 func TestUnwrapAlert(t *testing.T) {
 	alert := plain(21, 2, 42)
 	tests := []struct {
@@ -124,10 +77,6 @@ func FuzzRecords(f *testing.F) {
 	f.Add(join(plain(22, 1, 2), withCID(1, "12345678", 1)))
 	f.Add(join(protected(23, 1), plain(23, 1)))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		opensAssociation(in)
-		if cid := recordCID(in); cid != nil && len(cid) != cidLength {
-			t.Errorf("a connection ID of %d bytes", len(cid))
-		}
 		if len(unwrapAlert(in)) > len(in) {
 			t.Error("an alert grew")
 		}

@@ -30,9 +30,6 @@ const (
 	NetworkTCP = "tcp" // TLS over TCP
 )
 
-// udpReceiveBuffer is asked of the system for a listener, in bytes: a burst must survive until it is read.
-const udpReceiveBuffer = 4 << 20
-
 // ServerConfig says how an endpoint listens.
 type ServerConfig struct {
 	// Network is NetworkUDP or NetworkTCP. Required.
@@ -55,8 +52,8 @@ type ServerConfig struct {
 	// IdleTimeout ends a session that has been silent for so long; zero means never: the layers above watch over
 	// liveness.
 	IdleTimeout time.Duration
-	// MaxSessions bounds the sessions; zero means DefaultMaxSessions. When it is reached, ClientHellos of new peers
-	// get no answer and new TCP connections are closed at once; sessions that live are not touched.
+	// MaxSessions bounds the sessions; zero means DefaultMaxSessions. When it is reached, handshakes over UDP do not go on
+	// once the address is proven, and new TCP connections are closed at once; sessions that live are not touched.
 	MaxSessions int
 	// MaxHandshakes bounds the handshakes under way; zero means DefaultMaxHandshakes. When it is reached, a new one
 	// takes the place of the oldest, which fails. As many TCP connections besides may be without a first record, by the same rule.
@@ -65,6 +62,8 @@ type ServerConfig struct {
 	Sources SourceLimits
 	// Pressure tells when new handshakes are to be shed. Optional; nil means never.
 	Pressure *pressure.Gauge
+	// Front is for UDP only.
+	Front FrontConfig
 	// RequireALPN refuses TLS clients that do not negotiate "coap". Zero means accept them; a client that offers
 	// only other protocols is refused either way. UDP does not use it.
 	RequireALPN bool
@@ -90,6 +89,17 @@ type pushingConn interface {
 	// before push, ended is called once, after the last input and on another goroutine. push is called once and returns at once.
 	push(input func(b []byte), ended func(error))
 }
+
+// Every securedConn is one of the two.
+var (
+	_ pulledConn  = (*dtlsLink)(nil)
+	_ pushingConn = (*recordLink)(nil)
+	_ pushingConn = (*frontLink)(nil)
+	_ pushingConn = (*tlsLink)(nil)
+)
+
+// askingConn asks the peer something by the session, which it is told before push.
+type askingConn interface{ attach(s *Session) }
 
 // drainingConn has something left to do when it is closed.
 type drainingConn interface {

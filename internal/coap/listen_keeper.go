@@ -14,6 +14,9 @@ var (
 	errEndpointFull = errors.New("too many sessions")
 )
 
+// maxDatagram is the longest datagram that is read, in bytes; the DTLS library reads no more.
+const maxDatagram = 8192
+
 // keeper owns the sessions of one endpoint and the goroutines that feed them.
 type keeper struct {
 	limit   int           // 0: none
@@ -119,6 +122,9 @@ func (k *keeper) add(s *Session) error {
 
 // begin lets the connection feed the session until either ends. It is called for one that has ended as well.
 func (k *keeper) begin(s *Session, conn securedConn) {
+	if c, ok := conn.(askingConn); ok {
+		c.attach(s)
+	}
 	switch c := conn.(type) {
 	case pushingConn:
 		c.push(s.Input, func(err error) {

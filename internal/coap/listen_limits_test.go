@@ -14,14 +14,19 @@ import (
 func silentPeers(t *testing.T, l *listener, n int) {
 	t.Helper()
 	for range n {
+		if l.Addr().Network() == "udp" {
+			c, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			falterAt(t, c, l.Addr())
+			continue
+		}
 		c, err := net.Dial(l.Addr().Network(), l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = c.Close() })
-		if l.Addr().Network() == "udp" {
-			_, _ = c.Write(helloDatagram())
-		}
 	}
 }
 

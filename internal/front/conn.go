@@ -49,6 +49,7 @@ type Conn struct {
 
 	input func([]byte)
 	ended func(error)
+	owner atomic.Value
 }
 
 // Handshake shakes hands as a server, until ctx ends. The front adds the connection ID generator to opts. The state is for
@@ -225,6 +226,12 @@ func (c *Conn) end() {
 		o.end(io.EOF)
 	}
 }
+
+// SetOwner notes who uses the connection, for Config.Moved. owner is not nil. Called once, before Serve.
+func (c *Conn) SetOwner(owner any) { c.owner.Store(owner) }
+
+// Owner returns what SetOwner was given, nil before.
+func (c *Conn) Owner() any { return c.owner.Load() }
 
 // Confirm says that the peer has answered what was sent to its address to: the limit that Config.Moved speaks of ends, if
 // the peer is still there.

@@ -1,9 +1,14 @@
 package coap
 
 import (
+	"fmt"
+	"os"
 	"sync"
 	"time"
 )
+
+// errDeadlinePassed is what a read returns at its deadline.
+var errDeadlinePassed = fmt.Errorf("waiting for a datagram: %w", os.ErrDeadlineExceeded)
 
 // deadline is a moment that can be moved, as a channel that is closed once it has passed.
 type deadline struct {

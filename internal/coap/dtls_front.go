@@ -1,0 +1,142 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/pion/dtls/v3"
+
+	"github.com/dotsgate/dotsgate/internal/front"
+	sockets "github.com/dotsgate/dotsgate/internal/udp"
+)
+
+// FrontConfig is what only listeners over UDP need: how the front that proves addresses and carries records works. Every
+// zero field means its default.
+type FrontConfig struct {
+	// Secret makes the cookies; nodes that share an address share it. At least 16 bytes; nil: a random one.
+	Secret []byte
+	// RecordPath says whether sessions are taken over from the DTLS library; the zero value is yes.
+	RecordPath front.RecordPath
+	// Plain is one socket for everything, without the kernel's help.
+	Plain bool
+	// Counters may be shared among listeners. Optional.
+	Counters *front.Counters
+	// Alarm is told what an operator must know: that addresses are proven in a weaker way than they should be. It must not
+	// block. Optional.
+	Alarm func(error)
+}
+
+// udpAcceptor is DTLS behind a front.
+type udpAcceptor struct{ front *front.Front }
+
+func listenUDP(cfg ServerConfig) (acceptor, error) {
+	all, err := sockets.Listen(sockets.Config{Address: cfg.Address, Plain: cfg.Front.Plain})
+	if err != nil {
+		return nil, fmt.Errorf("binding: %w", err)
+	}
+	a, err := newUDPAcceptor(cfg, front.Sockets(all))
+	if err != nil {
+		return nil, errors.Join(err, all.Close())
+	}
+	return a, nil
+}
+
+func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error) {
+	f, err := front.New(front.Config{
+		Network: network, Secret: cfg.Front.Secret, RecordPath: cfg.Front.RecordPath,
+		Options:    func() []dtls.ServerOption { return cfg.Credentials.current.Load().dtlsServerOptions(new([]Mark)) },
+		MaxPending: cfg.MaxHandshakes, MaxPerPrefix: cfg.Sources.Handshakes, Rate: cfg.Sources.Rate, Burst: cfg.Sources.Burst,
+		Pressure: cfg.Pressure, Counters: cfg.Front.Counters, Alarm: cfg.Front.Alarm, Moved: moved,
+	})
+	if err != nil {
+		return udpAcceptor{}, fmt.Errorf("preparing DTLS: %w", err)
+	}
+	return udpAcceptor{f}, nil
+}
+
+// run has no context: the server ends it by stopAccepting and close, in its order.
+func (a udpAcceptor) run() { _ = a.front.Run(context.Background()) } // close tells
+
+func (a udpAcceptor) accept() (incoming, net.Addr, error) {
+	conn, err := a.front.Accept()
+	if err != nil {
+		return nil, nil, err
+	}
+	return frontIncoming{conn}, conn.RemoteAddr(), nil
+}
+
+func (a udpAcceptor) stopAccepting() { a.front.StopAccepting() }
+
+func (a udpAcceptor) close() error { return a.front.Close() }
+
+func (a udpAcceptor) addr() net.Addr { return a.front.Addr() }
+
+// frontIncoming is a peer whose address is proven, and whose handshake has not begun.
+type frontIncoming struct{ conn *front.Conn }
+
+// secure does the handshake as a server. The connection closes itself when that fails.
+func (i frontIncoming) secure(ctx context.Context, s *credentialSet) (securedConn, error) {
+	var by []Mark
+	state, err := i.conn.Handshake(ctx, s.dtlsServerOptions(&by))
+	if err != nil {
+		return nil, err
+	}
+	peer, err := dtlsIdentity(state, "")
+	if err != nil {
+		return nil, errors.Join(err, i.conn.Close())
+	}
+	s.attest(&peer, by)
+	return &frontLink{Conn: i.conn, peer: peer}, nil
+}
+
+// discard forgets the peer without an answer.
+func (i frontIncoming) discard() { _ = i.conn.Close() } // it cannot fail
+
+// frontLink is a session's way out and in by the front.
+type frontLink struct {
+	*front.Conn
+	peer    Identity
+	session *Session
+	asking  atomic.Bool // whether the peer is where it seems to be
+}
+
+// WriteRecord sends b as one datagram.
+func (l *frontLink) WriteRecord(b []byte) error { return l.Write(b) }
+
+// Reliable is false.
+func (l *frontLink) Reliable() bool { return false }
+
+func (l *frontLink) identity() Identity { return l.peer }
+
+func (l *frontLink) attach(s *Session) {
+	l.session = s
+	l.SetOwner(l)
+}
+
+func (l *frontLink) push(input func(b []byte), ended func(error)) { l.Serve(input, ended) }
+
+// moved is called when a peer has turned up at another address: it is pinged there before much is sent to it.
+//
+// RFC 9146, Section 6: before an address is updated, the peer's reachability is tested, by the application where it can.
+func moved(c *front.Conn, to netip.AddrPort) {
+	l, ok := c.Owner().(*frontLink)
+	if !ok || !l.asking.CompareAndSwap(false, true) {
+		return // whoever asks sees that the address is another one
+	}
+	defer l.asking.Store(false)
+	for {
+		err := l.session.Ping(context.Background()) // the session's end and its retransmissions bound it
+		if err == nil {
+			c.Confirm(to) // unless the peer has moved on
+		}
+		now, _ := addrPort(c.RemoteAddr())
+		if now == to || l.session.Err() != nil {
+			return
+		}
+		to = now
+	}
+}
