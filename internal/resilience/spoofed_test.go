@@ -67,8 +67,10 @@ type calm struct{ heap, stacks, goroutines, resident float64 }
 // calmly looks at the gateway while its sessions beat for a while, and says how they fare then.
 func calmly(g *gateway, clients *fleet, all []*member) calm {
 	g.t.Helper()
-	watch, beats := g.watching(), beating(all, time.Second)
-	time.Sleep(3 * time.Second)
+	beats := beating(all, time.Second)
+	time.Sleep(3 * time.Second / 2) // a first request may change how a session is served
+	watch := g.watching()
+	time.Sleep(2 * time.Second)
 	asked, seen := beats.end(), watch.end()
 	if lost := survivors(all); lost > 0 {
 		g.t.Fatalf("%d sessions lost before the attack; the gateway said: %s", lost, g.said())
