@@ -75,12 +75,18 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		c.observe(l.members, func() { l.report.Conflict = a.Conflict }, true)
 	}
 	for _, m := range l.members {
-		switch {
-		case !again:
-			c.touch(m)
-		case m.fresh || len(m.wait) > 0: // a refresh changes nothing for the others
-			c.attend(m)
+		if !again || m.fresh || len(m.wait) > 0 { // a refresh changes nothing for the others
+			c.standsFor(m, again)
 		}
+	}
+}
+
+// standsFor lets a mitigation follow that one of its legs stands. Only one that is in several plots may leave something by that.
+func (c *Core) standsFor(m *mitigation, again bool) {
+	if again || m.phase == live && !m.stale && len(m.shares) == 1 {
+		c.attend(m)
+	} else {
+		c.touch(m)
 	}
 }
 

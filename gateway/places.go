@@ -75,12 +75,15 @@ func (c *Core) sharesOf(m *mitigation) map[plot]policy.Footprint {
 		maps.DeleteFunc(left, func(p plot, _ policy.Footprint) bool { return len(c.legsIn(m, p)) == 0 })
 		return left
 	}
-	aimed := c.aimed(m)
-	want := maps.Clone(aimed)
-	for p, part := range m.shares {
-		if _, ok := aimed[p]; !ok && c.outlasts(m, p, aimed) {
-			want[p] = part
+	want := c.aimed(m)
+	var stay []plot // nearly always none
+	for p := range m.shares {
+		if _, ok := want[p]; !ok && c.outlasts(m, p, want) {
+			stay = append(stay, p)
 		}
+	}
+	for _, p := range stay {
+		want[p] = m.shares[p]
 	}
 	if h := m.heir; c.undecided(h) {
 		for p := range c.aimed(h) { // its leg takes the place of that of this one

@@ -117,7 +117,13 @@ func changeOf(changes map[plot]*change, p plot) *change {
 // reshare computes a mitigation's shares and notes the plots that change by it.
 func (c *Core) reshare(m *mitigation, changes map[plot]*change) {
 	want := c.sharesOf(m)
-	for _, p := range slices.Concat(sortedPlots(m.shares), sortedPlots(want)) {
+	plots := sortedPlots(m.shares)
+	for _, p := range sortedPlots(want) {
+		if _, had := m.shares[p]; !had {
+			plots = append(plots, p)
+		}
+	}
+	for _, p := range plots {
 		if c.upsets(m, p, want) {
 			changeOf(changes, p).mits[m] = true
 		}

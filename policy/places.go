@@ -59,26 +59,32 @@ func (p *Policy) places(v Links, c Course, t *trace) []Place {
 	}
 	portions := p.portions(c.Grant.Outside)
 	r := router{policy: p, links: v, course: c, route: d.route, portions: portions, trace: t}
-	parts := map[string][]portion{}
+	var parts map[string][]portion // by server; nil where there is one portion only, the whole
+	if len(portions) > 1 {
+		parts = map[string][]portion{}
+	}
 	var order []candidate
 	for _, one := range portions {
 		if p.assigned.Size() > 0 {
 			t.step("provider", ResultNote, func() (string, string) { return one.say(), sayProvider(one.owner) })
 		}
 		for _, to := range r.destinations(one.owner) {
-			if len(parts[to.server]) == 0 {
+			if !slices.ContainsFunc(order, func(o candidate) bool { return o.server == to.server }) {
 				order = append(order, to)
 			}
-			parts[to.server] = append(parts[to.server], one)
+			if parts != nil {
+				parts[to.server] = append(parts[to.server], one)
+			}
 		}
 	}
 	slices.SortStableFunc(order, func(a, b candidate) int { return d.route.rank(a.name) - d.route.rank(b.name) })
 	places := make([]Place, 0, len(order))
 	for _, to := range order {
-		places = append(places, Place{
-			Placement: Placement{Uplink: to.server, Scope: p.Scope(to.server, c.Grant)},
-			Part:      combined(parts[to.server], len(portions), c.Grant.Outside),
-		})
+		at := Place{Placement: Placement{Uplink: to.server, Scope: p.Scope(to.server, c.Grant)}, Part: c.Grant.Outside}
+		if parts != nil {
+			at.Part = combined(parts[to.server], len(portions), c.Grant.Outside)
+		}
+		places = append(places, at)
 	}
 	return places
 }
