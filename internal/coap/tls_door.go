@@ -150,11 +150,12 @@ func refuse(conn net.Conn) {
 
 // sourceOf is who is counted; nobody, if it is this machine.
 func sourceOf(a net.Addr) (netip.Addr, bool) {
-	from, ok := addrPort(a)
-	if !ok || from.Addr().IsLoopback() {
-		return netip.Addr{}, false
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, false // a pipe, in tests
 	}
-	return from.Addr(), true
+	from := tcp.AddrPort().Addr().Unmap()
+	return from, !from.IsLoopback()
 }
 
 func (a *tcpAcceptor) accept() (incoming, net.Addr, error) {
