@@ -79,7 +79,7 @@ func checkCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: %d listeners, %d uplinks\n", cfg.File, len(cfg.Listeners), len(cfg.Uplinks))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: listeners %d, uplinks %d, mitigators %d\n", cfg.File, len(cfg.Listeners), len(cfg.Uplinks), len(cfg.Mitigators))
 		return err
 	}
 	return c
