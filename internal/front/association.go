@@ -25,6 +25,8 @@ const (
 	maxFedBytes     = 1 << 15 // bytes of them
 	maxFedProtected = 4       // of them, with a protected record: what the library keeps until it has the keys
 
+	maxReply = 2 * time.Millisecond // some ten times what the library needs to sign
+
 	maxRepeats = 8 // of our Finished, beside those of the library
 )
 
@@ -41,7 +43,9 @@ type association struct {
 	once    sync.Once
 	wake    chan struct{} // something to read, or a change of what is to be done; room for one
 	limit   *deadline
-	slot    atomic.Bool // the reader has a handshake slot
+	slot    atomic.Bool   // the reader has a handshake slot
+	owes    bool          // the reader's: the library has the second ClientHello, and its answer is to come
+	replied chan struct{} // closed with the first datagram that left
 
 	// What is handed over (see handOver); the library's handshake goroutine has it.
 	second  []byte // the ClientHello with the cookie, until it is the library's
@@ -51,6 +55,7 @@ type association struct {
 
 	out   sync.Mutex // around what leaves, so that mute is for good
 	muted bool
+	wrote bool // replied is closed
 
 	mu        sync.Mutex
 	queue     []datagram
@@ -73,15 +78,17 @@ type association struct {
 
 // datagram is one with its source.
 type datagram struct {
-	data []byte
-	from *peerAddr
-	via  Sender
+	data   []byte
+	from   *peerAddr
+	via    Sender
+	second bool // the ClientHello with the cookie
 }
 
 func newAssociation(c *Conn) *association {
 	return &association{
 		conn: c, over: make(chan struct{}), closed: make(chan struct{}), wake: make(chan struct{}, 1), limit: newDeadline(),
-		last: &peerAddr{c.origin}, lastVia: c.route.Load().via,
+		replied: make(chan struct{}),
+		last:    &peerAddr{c.origin}, lastVia: c.route.Load().via,
 	}
 }
 
@@ -180,6 +187,7 @@ func (a *association) signal() {
 // ReadFrom waits for the next datagram, and for the end of the handshake where it comes after our Finished. In the handshake it
 // also waits for a slot, which it gives back when the library asks for the next datagram.
 func (a *association) ReadFrom(b []byte) (int, net.Addr, error) {
+	a.awaitReply()
 	a.leaveSlot()
 	for {
 		d, state := a.next()
@@ -195,6 +203,7 @@ func (a *association) ReadFrom(b []byte) (int, net.Addr, error) {
 				return 0, nil, err
 			}
 			if len(data) > 0 {
+				a.owes = d.second
 				return copy(b, data), d.from, nil
 			}
 		case readWait:
@@ -287,6 +296,23 @@ func (a *association) takeSlot() error {
 	}
 }
 
+// awaitReply keeps the slot while the library works on its answer to the second ClientHello: it signs that on another
+// goroutine, when it already asks for the next datagram. A hello that it drops in silence must not keep a slot for long.
+func (a *association) awaitReply() {
+	if !a.owes {
+		return
+	}
+	a.owes = false
+	patience := time.NewTimer(maxReply)
+	defer patience.Stop()
+	select {
+	case <-a.replied:
+	case <-a.closed:
+	case <-a.limit.done():
+	case <-patience.C:
+	}
+}
+
 func (a *association) leaveSlot() {
 	if a.slot.CompareAndSwap(true, false) {
 		<-a.conn.front.pending.slots
@@ -353,6 +379,10 @@ func (a *association) WriteTo(b []byte, to net.Addr) (int, error) {
 	b = a.prepared(b)
 	a.follow(to)
 	a.conn.send(b)
+	if !a.wrote {
+		a.wrote = true
+		close(a.replied)
+	}
 	return len(b), nil
 }
 
@@ -366,7 +396,7 @@ func (a *association) verified(cookie []byte) error {
 		return errors.Join(err, a.Close())
 	}
 	a.mu.Lock()
-	a.queue = append([]datagram{{data: a.second, from: a.last, via: a.lastVia}}, a.queue...)
+	a.queue = append([]datagram{{data: a.second, from: a.last, via: a.lastVia, second: true}}, a.queue...)
 	a.bytes += len(a.second)
 	a.mu.Unlock()
 	a.second = nil

@@ -243,6 +243,38 @@ func TestSlots(t *testing.T) {
 	})
 }
 
+// TestSlotUntilTheReply: the library signs its answer to the second ClientHello while it waits for what comes next; so long
+// it has its slot, and at most two milliseconds.
+func TestSlotUntilTheReply(t *testing.T) {
+	for name, answers := range map[string]bool{"answered": true, "dropped in silence": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, got, end := shaking(t)
+				slots := a.conn.front.pending.slots
+				a.mu.Lock()
+				a.queue = append(a.queue, datagram{data: a.second, from: a.last, second: true})
+				a.mu.Unlock()
+				a.signal()
+				if read := received(got); !bytes.Equal(read, a.second) || len(slots) != 1 {
+					t.Errorf("read %x, and %d slots are taken, want 1", read, len(slots))
+				}
+				start := time.Now()
+				if answers {
+					a.write(t, plain(22, 2))
+				} else {
+					time.Sleep(maxReply)
+				}
+				synctest.Wait()
+				if len(slots) != 0 || time.Since(start) > maxReply {
+					t.Errorf("%d slots are taken after %v", len(slots), time.Since(start))
+				}
+				_ = a.Close()
+				<-end
+			})
+		})
+	}
+}
+
 // TestSlotOfTheDead: an association that ends while the library works for it gives its slot back, once.
 func TestSlotOfTheDead(t *testing.T) {
 	n := newMemNet()

@@ -51,9 +51,9 @@ const (
 // Defaults of Config.
 const (
 	DefaultMaxPending   = 4096
-	DefaultMaxPerPrefix = 64
-	DefaultRate         = 20.0
-	DefaultBurst        = 100
+	DefaultMaxPerPrefix = 256
+	DefaultRate         = 100.0
+	DefaultBurst        = 1000
 )
 
 // Config says how a front works.

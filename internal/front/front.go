@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxUnaccepted is how many proven peers wait for Accept.
-	maxUnaccepted = 128
+	// maxUnaccepted is how many proven peers wait for Accept: many may come back at the same moment.
+	maxUnaccepted = 1024
 	minSecret     = 16 // bytes
 )
 
