@@ -47,6 +47,8 @@ type Config struct {
 	// MaxObservers is the bound of one client entry, and overrides MaxObserversPerClient where it is positive; it does not block.
 	// Nil: there are no such bounds.
 	MaxObservers func(client string) int
+	// MaxSessionsPerClient bounds the sessions of one client entry. When there is one more, the oldest is closed. Zero: no bound.
+	MaxSessionsPerClient int
 	// Unicast are this node's own addresses, to which sessions of anycast listeners are sent. Empty: there are none such.
 	Unicast []netip.Addr
 	// UnicastName is the name in this node's certificate, by which a client that was sent on checks it. Empty: NodeID, which must

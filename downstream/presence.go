@@ -22,6 +22,13 @@ func (p *presence) join(entry string) {
 	p.core.ClientBack(entry)
 }
 
+// of is how many sessions a client entry has.
+func (p *presence) of(entry string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count[entry]
+}
+
 // leave counts one session less. A client is lost when its last session is lost by missed heartbeats; a session that
 // its peer ended, or that we closed, fires nothing (RFC 9132, Section 4.7).
 func (p *presence) leave(entry string, lost bool) {

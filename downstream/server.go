@@ -95,6 +95,7 @@ func (s *Server) Attach(sess *coap.Session, from Listener) error {
 	if err := s.distrusts(p); err != nil { // what it proved a moment ago was replaced meanwhile
 		return fmt.Errorf("attaching a session: %w", err)
 	}
+	s.makeRoom(p, entry)
 	p.begin()
 	s.cfg.Logger.Info("session up", "session", sess.ID(), "client", entry, "peer", sess.RemoteAddr().String())
 	return nil

@@ -191,7 +191,8 @@ func (a *App) makeDownstream(context.Context) error {
 		Core: a.gateway, Profiles: []wire.Profile{profile(config.ProfileRFC9132), profile(config.ProfileDraft04)},
 		NodeID: a.cfg.NodeID, InitialHopLimit: uint8(a.cfg.HopLimit), // 1 to 255, checked by config
 		Session: sessionConfig(a.cfg.Session), NotifyInterval: a.cfg.Mitigation.NotifyEvery,
-		Unicast: a.cfg.Unicast, UnicastName: a.cfg.UnicastName,
+		MaxSessionsPerClient: a.cfg.Session.MaxPerClient,
+		Unicast:              a.cfg.Unicast, UnicastName: a.cfg.UnicastName,
 		TrustedGateway: func(client string) bool { return a.policy().TrustsCDID(client) },
 		MaxObservers:   func(client string) int { return a.policy().MaxObservers(client) },
 		Believed:       func(id coap.Identity) error { return a.now.Load().listeners.Still(id) },

@@ -69,6 +69,10 @@ func (b *builder) session(f fileSession) Session {
 		up := s.HeartbeatInterval.Truncate(time.Second) + time.Second
 		b.add("session.heartbeat_interval", "not in whole seconds", fmt.Sprintf("use %v", up)) // RFC 9132, Section 4.5: it is told in seconds
 	}
+	if f.MaxPerClient != nil {
+		s.MaxPerClient = *f.MaxPerClient
+		b.between("session.max_per_client", *f.MaxPerClient, 0, 1<<20)
+	}
 	if f.MissingHBAllowed != nil {
 		s.MissingHBAllowed = *f.MissingHBAllowed
 		b.between("session.missing_hb_allowed", *f.MissingHBAllowed, 2, 1000)

@@ -97,6 +97,8 @@ type Mitigation struct {
 type Session struct {
 	HeartbeatInterval time.Duration
 	MissingHBAllowed  int
+	// MaxPerClient bounds the sessions of one client; 0: there is no bound.
+	MaxPerClient int
 }
 
 // DNS is how names in targets are resolved.

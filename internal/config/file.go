@@ -158,6 +158,7 @@ type fileMitigation struct {
 type fileSession struct {
 	HeartbeatInterval string `yaml:"heartbeat_interval"`
 	MissingHBAllowed  *int   `yaml:"missing_hb_allowed"`
+	MaxPerClient      *int   `yaml:"max_per_client"`
 }
 
 type fileDNS struct {
