@@ -53,16 +53,16 @@ type member struct {
 }
 
 // newFleet opens the socket; it is closed with the test.
-func newFleet(g *gateway) *fleet {
-	g.t.Helper()
+func newFleet(t *testing.T, server netip.AddrPort, k keys) *fleet {
+	t.Helper()
 	sockets, err := udp.Listen(udp.Config{Address: "0.0.0.0:0", Plain: true, Outbox: 1 << 16})
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	f := &fleet{
-		t: g.t, server: g.address, sockets: sockets, queue: sockets.Queues()[0], members: map[netip.Addr]*member{},
+		t: t, server: server, sockets: sockets, queue: sockets.Queues()[0], members: map[netip.Addr]*member{},
 		options: []dtls.ClientOption{
-			dtls.WithRootCAs(g.roots), dtls.WithServerName("localhost"), dtls.WithCertificates(g.client.TLS()),
+			dtls.WithRootCAs(k.roots), dtls.WithServerName("localhost"), dtls.WithCertificates(k.client),
 			dtls.WithCipherSuites(dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
 			dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		},
@@ -72,9 +72,9 @@ func newFleet(g *gateway) *fleet {
 		defer close(done)
 		sockets.Run(f.input)
 	}()
-	g.t.Cleanup(func() {
+	t.Cleanup(func() {
 		if err := sockets.Close(); err != nil {
-			g.t.Errorf("closing the fleet's socket: %v", err)
+			t.Errorf("closing the fleet's socket: %v", err)
 		}
 		<-done
 	})

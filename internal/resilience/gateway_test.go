@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -26,11 +27,16 @@ type gateway struct {
 	log     string
 	address netip.AddrPort // of both listeners
 	metrics string
-	roots   *x509.CertPool
-	client  *testpki.Leaf
+	keys    keys
 	dir     string // with ca.pem, client.pem and client.key
 	ended   chan struct{}
 	exit    error // once ended
+}
+
+// keys are what its clients need.
+type keys struct {
+	roots  *x509.CertPool
+	client tls.Certificate
 }
 
 // clientName is the name in the certificate of every client.
@@ -56,8 +62,13 @@ metrics: {address: "%[3]s"}
 admin: {socket: admin.sock}
 `
 
-// startGateway starts the gateway and waits until it serves. Its processor time is its own: nothing is pinned.
-func startGateway(t *testing.T) *gateway {
+// collecting makes the gateway's garbage collector run often, so that what it holds can be told from what it has not
+// collected yet.
+const collecting = "GOGC=25"
+
+// startGateway starts the gateway, as shipped but for the environment given, and waits until it serves. Nothing is pinned to
+// a core.
+func startGateway(t *testing.T, environment ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir(), ended: make(chan struct{})}
 	address, err := lab.FreeAddress()
@@ -69,9 +80,10 @@ func startGateway(t *testing.T) *gateway {
 	}
 	g.address = netip.MustParseAddrPort(address)
 	ca := testpki.New(t, "resilience")
-	g.roots, g.client = ca.Pool(), ca.Client(clientName)
+	client := ca.Client(clientName)
+	g.keys = keys{ca.Pool(), client.TLS()}
 	g.write("ca.pem", ca.PEM())
-	for name, leaf := range map[string]*testpki.Leaf{"server": ca.Server(), "client": g.client} {
+	for name, leaf := range map[string]*testpki.Leaf{"server": ca.Server(), "client": client} {
 		g.write(name+".pem", leaf.CertPEM())
 		g.write(name+".key", leaf.KeyPEM())
 	}
@@ -84,6 +96,7 @@ func startGateway(t *testing.T) *gateway {
 	defer out.Close()
 	g.cmd = exec.Command(program(t), "serve", "-c", file)
 	g.cmd.Stdout, g.cmd.Stderr = out, out
+	g.cmd.Env = append(os.Environ(), environment...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
 		t.Fatalf("starting the gateway: %v", err)

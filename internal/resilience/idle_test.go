@@ -15,7 +15,7 @@ const (
 // idleSessions holds many sessions that do nothing but live.
 func idleSessions(t *testing.T) {
 	g := startGateway(t)
-	clients := newFleet(g)
+	clients := newFleet(t, g.address, g.keys)
 	clients.establish(1, 50, 16) // what is made once is not a session's
 	time.Sleep(time.Second)
 	before := g.figures()

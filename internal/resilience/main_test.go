@@ -22,6 +22,7 @@ const (
 	envOnly    = "DOTSGATE_RESILIENCE_ONLY"     // a pattern: only the rows whose name matches
 	envProgram = "DOTSGATE_RESILIENCE_PROGRAM"  // the gateway to attack; default build/dotsgate
 	envPrefix  = "DOTSGATE_RESILIENCE_"         // and the name of a count, see counts
+	envCrowd   = "DOTSGATE_RESILIENCE_CROWD"    // set by a row for a child of its own, see TestCrowd
 	envHalf    = "DOTSGATE_RESILIENCE_TOLERATE" // set: print what does not hold, and do not fail for it (an older gateway)
 )
 

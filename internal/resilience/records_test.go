@@ -19,8 +19,8 @@ const (
 // badRecords sends records that were seen before, flipped and forged, which nobody may accept or answer; then good ones out
 // of order and twice, of which each counts once.
 func badRecords(t *testing.T) {
-	g := startGateway(t)
-	clients := newFleet(g)
+	g := startGateway(t, collecting)
+	clients := newFleet(t, g.address, g.keys)
 	all := clients.establish(1, recordSessions, 32)
 	calm := calmly(g, clients, all)
 	n := counts.records.get(t)

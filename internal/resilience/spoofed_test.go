@@ -29,8 +29,8 @@ func spoofedSteadily(t *testing.T) {
 
 // spoofed plays a flood beside established sessions, and beside a fresh handshake every so often; 0: none.
 func spoofed(t *testing.T, f flood, freshEvery time.Duration) {
-	g := startGateway(t)
-	clients := newFleet(g)
+	g := startGateway(t, collecting)
+	clients := newFleet(t, g.address, g.keys)
 	all := clients.establish(1, counts.sessions.get(t), 32)
 	f.to, f.datagram = g.address, clients.hello()
 	calm := calmly(g, clients, all)
