@@ -16,6 +16,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/admin"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/front"
 	"github.com/dotsgate/dotsgate/internal/metrics"
 	"github.com/dotsgate/dotsgate/internal/pressure"
 	"github.com/dotsgate/dotsgate/internal/resolve"
@@ -52,6 +53,7 @@ type App struct {
 
 	// counters of the CoAP layer, by side
 	down, up coap.Counters
+	front    front.Counters
 }
 
 // Build does everything that can fail: it opens the store, reads the credentials and takes the addresses. What it returns must be
@@ -102,7 +104,7 @@ func (a *App) makeMetrics(version string) {
 			}
 			return coapCounters(&a.up)
 		},
-		Pressure: func() metrics.Pressure { return pressureOf(a.pressure.Stats()) },
+		Pressure: func() metrics.Pressure { return pressureOf(a.pressure.Stats()) }, Front: a.frontOf,
 	})
 }
 
@@ -213,7 +215,7 @@ func (a *App) listen(context.Context) error {
 		from := downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
 		s, err := coap.Listen(coap.ServerConfig{
 			Network: network(l.Transport), Address: l.Address, Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
-			Pressure: a.pressure,
+			Pressure: a.pressure, MaxHandshakes: l.Handshakes, Sources: sourceLimits(l), Front: a.frontConfig(l),
 			Session: coap.SessionConfig{
 				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),
 			},

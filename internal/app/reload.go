@@ -193,7 +193,7 @@ func needRestart(old, next *config.Config) []string {
 
 // nodeOf lists the settings of the node.
 func nodeOf(c *config.Config) []any {
-	return []any{c.NodeID, c.HopLimit, c.HideTopology, c.Unicast, c.UnicastName}
+	return []any{c.NodeID, c.HopLimit, c.HideTopology, c.Unicast, c.UnicastName, c.CookieSecret}
 }
 
 // ReloadOn reloads each time that a signal comes in, until ctx ends.

@@ -31,7 +31,10 @@ type FrontConfig struct {
 }
 
 // udpAcceptor is DTLS behind a front.
-type udpAcceptor struct{ front *front.Front }
+type udpAcceptor struct {
+	front   *front.Front
+	sockets *sockets.Sockets // nil where a test brings its own network
+}
 
 func listenUDP(cfg ServerConfig) (acceptor, error) {
 	all, err := sockets.Listen(sockets.Config{Address: cfg.Address, Plain: cfg.Front.Plain})
@@ -42,6 +45,7 @@ func listenUDP(cfg ServerConfig) (acceptor, error) {
 	if err != nil {
 		return nil, errors.Join(err, all.Close())
 	}
+	a.sockets = all
 	return a, nil
 }
 
@@ -55,7 +59,26 @@ func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error
 	if err != nil {
 		return udpAcceptor{}, fmt.Errorf("preparing DTLS: %w", err)
 	}
-	return udpAcceptor{f}, nil
+	return udpAcceptor{front: f}, nil
+}
+
+// FrontStatus is how the front of a listener over UDP stands.
+type FrontStatus struct {
+	Gated   bool               // addresses are proven in a weaker way, since the DTLS library is not as expected
+	Sockets []sockets.Counters // by queue
+}
+
+// FrontStatus returns how the front stands; false over TCP, which has none. It asks the system: it is for whoever looks from time to time.
+func (s *Server) FrontStatus() (FrontStatus, bool) {
+	a, ok := s.acceptor.(udpAcceptor)
+	if !ok {
+		return FrontStatus{}, false
+	}
+	st := FrontStatus{Gated: a.front.Gated()}
+	if a.sockets != nil {
+		st.Sockets = a.sockets.Counters()
+	}
+	return st, true
 }
 
 // run has no context: the server ends it by stopAccepting and close, in its order.

@@ -112,11 +112,18 @@ const minSecret = 16
 
 // secret checks a file with a shared secret, and returns its path.
 func (b *builder) secret(path, name string) string {
+	b.secretText(path, name)
+	return b.path(name)
+}
+
+// secretText returns what a file with a shared secret holds.
+func (b *builder) secretText(path, name string) []byte {
 	text := b.file(path, b.path(name), "name a file that holds the secret, and nobody else may read")
-	if text != nil && len(bytes.TrimSpace(text)) < minSecret {
+	secret := bytes.TrimSpace(text)
+	if text != nil && len(secret) < minSecret {
 		b.addf(path, "make one with: openssl rand -hex 32", "the secret is shorter than %d bytes", minSecret)
 	}
-	return b.path(name)
+	return secret
 }
 
 // hook checks an address for HTTP: https, or http on this machine.

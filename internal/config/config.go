@@ -28,19 +28,21 @@ type Config struct {
 	// Unicast are our own addresses, to which an anycast listener sends its clients; empty: there is no such listener.
 	Unicast     []netip.Addr
 	UnicastName string // by which they check it; empty: NodeID
-	Listeners   []Listener
-	Credentials Credentials
-	Uplinks     []Uplink // each server of a farm is one
-	Mitigators  []Mitigator
-	Policy      *policy.Policy
-	Mitigation  Mitigation
-	Session     Session
-	DNS         DNS
-	AAA         *AAA   // nil: none
-	Store       string // path of the database
-	Metrics     string // host:port; empty: none
-	Admin       string // path of the Unix socket; empty: none
-	Log         Log
+	// CookieSecret makes the cookies by which clients prove their addresses; nodes that share an address share it. Nil: a random one.
+	CookieSecret Secret
+	Listeners    []Listener
+	Credentials  Credentials
+	Uplinks      []Uplink // each server of a farm is one
+	Mitigators   []Mitigator
+	Policy       *policy.Policy
+	Mitigation   Mitigation
+	Session      Session
+	DNS          DNS
+	AAA          *AAA   // nil: none
+	Store        string // path of the database
+	Metrics      string // host:port; empty: none
+	Admin        string // path of the Unix socket; empty: none
+	Log          Log
 
 	words    policy.Config // what Policy was made of
 	natFiles []natFile     // where some of it is from
@@ -54,10 +56,32 @@ type Listener struct {
 	Profiles    []string
 	RequireALPN bool // TLS only: refuse clients that do not offer "coap"
 	MaxSessions int  // 0: the built-in bound
+	Handshakes  int  // at a time; 0: the built-in bound
+	RecordPath  string
+	Source      SourceLimits
 	// ClientDomain: whoever comes in here is in the domain of clients: nobody's cdid is believed (RFC 9132, Section 4.4.1.2).
 	ClientDomain bool
 	Anycast      bool // clients are sent on to Unicast (RFC 8811, Section 3.2.4)
 }
+
+// SourceLimits are what one address of IPv4, or one /56 of IPv6, may ask of a listener. Zero: the built-in bound.
+type SourceLimits struct {
+	Rate       int // new handshakes a second
+	Burst      int // and at once
+	Handshakes int // under way
+}
+
+// Secret is never shown.
+type Secret []byte
+
+// String hides it.
+func (Secret) String() string { return "(secret)" }
+
+// Who protects the records of established DTLS sessions.
+const (
+	RecordPathOwn  = "own"  // the gateway
+	RecordPathPion = "pion" // the DTLS library
+)
 
 // Credentials are what the gateway proves itself with and whom it believes.
 type Credentials struct {

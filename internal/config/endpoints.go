@@ -47,9 +47,7 @@ func (b *builder) listener(at string, f fileListener, c *Config) Listener {
 	for j, p := range f.Profiles {
 		b.oneOf(fmt.Sprintf("%s.profiles[%d]", at, j), p, "", ProfileRFC9132, ProfileDraft04)
 	}
-	if f.MaxSessions < 0 {
-		b.add(at+".max_sessions", "negative", "use 0 for the built-in bound")
-	}
+	b.bounds(at, f, &l)
 	l.ClientDomain = b.oneOf(at+".side", f.Side, sideServer, sideServer, sideClient) == sideClient
 	if l.Anycast && len(c.Unicast) == 0 {
 		b.add(at+".anycast", "there is nowhere to send clients to", "give our own addresses in node.unicast")
@@ -58,6 +56,32 @@ func (b *builder) listener(at string, f fileListener, c *Config) Listener {
 		b.add(at+".transport", "TLS needs a certificate", "give credentials.cert, key and ca, or use dtls")
 	}
 	return l
+}
+
+// bounds checks what limits a listener.
+func (b *builder) bounds(at string, f fileListener, l *Listener) {
+	l.Handshakes = f.Handshakes
+	l.Source = SourceLimits{Rate: f.Source.Rate, Burst: f.Source.Burst, Handshakes: f.Source.Handshakes}
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"max_sessions", f.MaxSessions},
+		{"max_handshakes", f.Handshakes},
+		{"source.rate", f.Source.Rate},
+		{"source.burst", f.Source.Burst},
+		{"source.handshakes", f.Source.Handshakes},
+	} {
+		if n.value < 0 {
+			b.add(at+"."+n.name, "negative", "use 0 for the built-in bound")
+		}
+	}
+	if f.RecordPath != "" && l.Transport == TransportTLS {
+		b.add(at+".record_path", "TLS has no such choice", "take it out")
+	}
+	if l.Transport == TransportDTLS {
+		l.RecordPath = b.oneOf(at+".record_path", f.RecordPath, RecordPathOwn, RecordPathOwn, RecordPathPion)
+	}
 }
 
 // address checks a host:port. A listener may leave the host out.

@@ -132,8 +132,8 @@ func TestFabric(t *testing.T) {
 	hook := Hook{URL: "https://hook.example.net/dots", CA: in("ca.pem"), Cert: in("cert.pem"), Key: in("key.pem"), Timeout: 3 * time.Second}
 	for what, pair := range map[string][2]any{
 		"listeners": {[]Listener{
-			{Address: "0.0.0.0:4646", Transport: "dtls", Profiles: []string{"rfc9132"}, ClientDomain: true},
-			{Address: "0.0.0.0:4747", Transport: "dtls", Profiles: []string{"rfc9132"}, Anycast: true},
+			{Address: "0.0.0.0:4646", Transport: "dtls", Profiles: []string{"rfc9132"}, RecordPath: "own", ClientDomain: true},
+			{Address: "0.0.0.0:4747", Transport: "dtls", Profiles: []string{"rfc9132"}, RecordPath: "own", Anycast: true},
 		}, c.Listeners},
 		"unicast": {[]any{[]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, "gw1.example.net"}, []any{c.Unicast, c.UnicastName}},
 		"uplinks": {[]Uplink{a, b, solo}, c.Uplinks},

@@ -27,16 +27,26 @@ type fileNode struct {
 	HideTopology *bool    `yaml:"hide_topology"`
 	Unicast      []string `yaml:"unicast"`
 	UnicastName  string   `yaml:"unicast_name"`
+	CookieSecret string   `yaml:"cookie_secret_file"`
 }
 
 type fileListener struct {
-	Address     string   `yaml:"address"`
-	Transport   string   `yaml:"transport"`
-	Profiles    []string `yaml:"profiles"`
-	RequireALPN bool     `yaml:"require_alpn"`
-	MaxSessions int      `yaml:"max_sessions"`
-	Side        string   `yaml:"side"`
-	Anycast     bool     `yaml:"anycast"`
+	Address     string     `yaml:"address"`
+	Transport   string     `yaml:"transport"`
+	Profiles    []string   `yaml:"profiles"`
+	RequireALPN bool       `yaml:"require_alpn"`
+	MaxSessions int        `yaml:"max_sessions"`
+	Handshakes  int        `yaml:"max_handshakes"`
+	RecordPath  string     `yaml:"record_path"`
+	Source      fileSource `yaml:"source"`
+	Side        string     `yaml:"side"`
+	Anycast     bool       `yaml:"anycast"`
+}
+
+type fileSource struct {
+	Rate       int `yaml:"rate"`
+	Burst      int `yaml:"burst"`
+	Handshakes int `yaml:"handshakes"`
 }
 
 type fileCredentials struct {

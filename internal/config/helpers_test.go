@@ -16,10 +16,12 @@ const good = `node:
   hide_topology: false
   hop_limit: 20
 listeners:
-  - {address: "0.0.0.0:4646", transport: dtls, profiles: [rfc9132, draft04]}
+  - {address: "0.0.0.0:4646", transport: dtls, profiles: [rfc9132, draft04], record_path: pion}
   - address: "127.0.0.1:4647"
     transport: tls
     max_sessions: 100
+    max_handshakes: 50
+    source: {rate: 10, burst: 30, handshakes: 20}
     require_alpn: true
 credentials:
   cert: cert.pem

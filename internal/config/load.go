@@ -126,6 +126,9 @@ func (b *builder) node(f *file, c *Config) {
 	}
 	c.Unicast, c.UnicastName = b.addresses("node.unicast", f.Node.Unicast), f.Node.UnicastName
 	b.named("node.unicast_name", f.Node.UnicastName)
+	if f.Node.CookieSecret != "" {
+		c.CookieSecret = b.secretText("node.cookie_secret_file", f.Node.CookieSecret)
+	}
 }
 
 // between notes a number outside of its range.

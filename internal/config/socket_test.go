@@ -2,9 +2,13 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/dotsgate/dotsgate/internal/testpki"
 )
 
 // TestAdminSocket holds that the socket is found in a file that is otherwise of no use to whoever asks.
@@ -42,5 +46,24 @@ func TestAdminSocket(t *testing.T) {
 	var mistakes Errors
 	if _, err := AdminSocket(filepath.Join(dir, "none.yaml")); !errors.As(err, &mistakes) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// The secret of the cookies is the text of its file, and is not shown.
+func TestCookieSecret(t *testing.T) {
+	dir := folder(t)
+	for text, want := range map[string]string{"0123456789abcdef0123\n": "0123456789abcdef0123", "short\n": ""} {
+		testpki.WriteFile(t, filepath.Join(dir, "cookies"), []byte(text))
+		c, err := parseIn(dir, strings.Replace(good, "hop_limit: 20", "cookie_secret_file: cookies", 1))
+		switch {
+		case want == "":
+			if err == nil || !strings.Contains(err.Error(), "node.cookie_secret_file: the secret is shorter than 16 bytes") {
+				t.Errorf("%q: %v", text, err)
+			}
+		case err != nil:
+			t.Fatal(err)
+		case string(c.CookieSecret) != want || strings.Contains(fmt.Sprintf("%v %+v", c, *c), want):
+			t.Errorf("the secret is %q, or shown", string(c.CookieSecret))
+		}
 	}
 }

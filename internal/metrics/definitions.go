@@ -49,6 +49,13 @@ const (
 	NameSourcesRefused     = "dotsgate_sources_refused_total"
 	NamePressure           = "dotsgate_pressure_level"
 	NameShed               = "dotsgate_shed_total"
+	NameFrontGated         = "dotsgate_front_gated"
+	NameFrontHellos        = "dotsgate_front_hellos_total"
+	NameFrontHandshakes    = "dotsgate_front_handshake_troubles_total"
+	NameFrontDropped       = "dotsgate_front_dropped_total"
+	NameFrontSessions      = "dotsgate_front_sessions_total"
+	NameUDPDatagrams       = "dotsgate_udp_datagrams_total"
+	NameUDPLost            = "dotsgate_udp_lost_total"
 	NameHandshakes         = "dotsgate_handshakes_total"
 	NameHandshakeFailures  = "dotsgate_handshake_failures_total"
 	NameRecovered          = "dotsgate_recovered_panics_total"
@@ -65,6 +72,10 @@ const (
 	labelSource            = "source"
 	labelDecision          = "decision"
 	labelFault             = "fault"
+	labelResult            = "result"
+	labelTrouble           = "trouble"
+	labelReason            = "reason"
+	labelEvent             = "event"
 	labelDirection         = "direction"
 	labelVersion           = "version"
 	labelRevision          = "revision"
@@ -100,7 +111,7 @@ type definition struct {
 
 // definitions returns every metric of the gateway; the Go runtime's and the process' own are not among them.
 func definitions() []definition {
-	return slices.Concat(stateDefinitions(), routeDefinitions(), workDefinitions(), transportDefinitions(), pressureDefinitions())
+	return slices.Concat(stateDefinitions(), routeDefinitions(), workDefinitions(), transportDefinitions(), pressureDefinitions(), frontDefinitions())
 }
 
 func stateDefinitions() []definition {

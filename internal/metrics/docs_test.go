@@ -43,7 +43,7 @@ func row(d definition) string {
 
 // TestEveryDefinitionIsShown touches everything once and compares what a scrape shows with the definitions.
 func TestEveryDefinitionIsShown(t *testing.T) {
-	m := New(Config{Uplinks: []string{"a"}, Pressure: func() Pressure { return Pressure{} }, CoAP: func(Side) CoAPCounters { return CoAPCounters{} }})
+	m := New(Config{Uplinks: []string{"a"}, Pressure: func() Pressure { return Pressure{} }, Front: func() Front { return Front{} }, CoAP: func(Side) CoAPCounters { return CoAPCounters{} }})
 	m.Request(Downstream, MethodGet, dots.CodeContent)
 	m.SetLegs("a", nil)
 	m.Notified(dots.CodeContent)

@@ -25,6 +25,8 @@ type Config struct {
 	CoAP func(Side) CoAPCounters
 	// Pressure returns how loaded the process is, as CoAP does. Optional; nil shows nothing.
 	Pressure func() Pressure
+	// Front returns what the UDP doors have seen, as CoAP does. Optional; nil shows nothing.
+	Front func() Front
 }
 
 // Metrics counts what the gateway does, in a registry of its own, so that two gateways in one process do not meet.
@@ -63,7 +65,8 @@ func New(cfg Config) *Metrics {
 	m.makeState(cfg)
 	m.makeWork(cfg)
 	m.makeRoutes()
-	m.registry.MustRegister(newCoAPCollector(cfg.CoAP), newPressureCollector(cfg.Pressure), collectors.NewGoCollector(),
+	m.registry.MustRegister(newCoAPCollector(cfg.CoAP), newPressureCollector(cfg.Pressure), newFrontCollector(cfg.Front),
+		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.fill()
 	m.SetUplinks(cfg.Uplinks)

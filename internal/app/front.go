@@ -1,0 +1,50 @@
+package app
+
+import (
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/front"
+	"github.com/dotsgate/dotsgate/internal/metrics"
+)
+
+// frontConfig says how the front of a listener works.
+func (a *App) frontConfig(l config.Listener) coap.FrontConfig {
+	f := coap.FrontConfig{
+		Secret: a.cfg.CookieSecret, Counters: &a.front,
+		Alarm: func(err error) {
+			a.log.Error("addresses are proven in a weaker way", "listener", l.Address, "error", err.Error())
+		},
+	}
+	if l.RecordPath == config.RecordPathPion {
+		f.RecordPath = front.Pion
+	}
+	return f
+}
+
+// sourceLimits are what one source may ask of a listener.
+func sourceLimits(l config.Listener) coap.SourceLimits {
+	return coap.SourceLimits{Rate: float64(l.Source.Rate), Burst: l.Source.Burst, Handshakes: l.Source.Handshakes}
+}
+
+// frontOf turns what the fronts have seen into what is shown.
+func (a *App) frontOf() metrics.Front {
+	c := &a.front
+	f := metrics.Front{
+		Hellos: c.Hellos.Load(), Challenged: c.Verified.Load(), Proven: c.Proven.Load(), Strangers: c.Strangers.Load(),
+		Refused: c.Refused.Load(), Shed: c.Shed.Load(), Replaced: c.Replaced.Load(), Overfed: c.Overfed.Load(),
+		HandOver: c.HandOver.Load(), Moves: c.Moves.Load(), Withheld: c.Unconfirmed.Load(), TakenOver: c.TakenOver.Load(),
+		Malformed: c.Malformed.Load() + c.Dropped.Malformed.Load(), Plain: c.Dropped.Plain.Load(),
+		Replayed: c.Dropped.Replayed.Load(), Forged: c.Dropped.Forged.Load(),
+	}
+	for _, s := range a.servers {
+		status, ok := s.FrontStatus()
+		f.Gated = f.Gated || ok && status.Gated
+		for _, q := range status.Sockets {
+			f.Received += q.Received
+			f.Sent += q.Sent
+			f.LostIn += q.Lost + q.Cut
+			f.LostOut += q.Dropped + q.Failed
+		}
+	}
+	return f
+}

@@ -1,0 +1,85 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Front is what the UDP doors of the listeners have seen since the start. All but Gated count.
+type Front struct {
+	Gated                                                   bool // one of them proves addresses in a weaker way than it should
+	Hellos, Challenged, Proven, Strangers, Refused, Shed    uint64
+	Replaced, Overfed, HandOver, Moves, Withheld, TakenOver uint64
+	Malformed, Plain, Replayed, Forged                      uint64 // records of established sessions that were dropped
+	Received, Sent, LostIn, LostOut                         uint64 // datagrams
+}
+
+// frontCollector turns Front into metrics when it is scraped.
+type frontCollector struct {
+	read  func() Front // nil: there is none
+	descs map[string]*prometheus.Desc
+}
+
+func newFrontCollector(read func() Front) *frontCollector {
+	c := &frontCollector{read: read, descs: make(map[string]*prometheus.Desc)}
+	for _, d := range frontDefinitions() {
+		c.descs[d.name] = prometheus.NewDesc(d.name, d.help, d.labels, nil)
+	}
+	return c
+}
+
+// Describe sends the descriptors of the metrics.
+func (c *frontCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		out <- d
+	}
+}
+
+// Collect reads the counters and sends them.
+func (c *frontCollector) Collect(out chan<- prometheus.Metric) {
+	if c.read == nil {
+		return
+	}
+	f := c.read()
+	gated := 0.0
+	if f.Gated {
+		gated = 1
+	}
+	out <- prometheus.MustNewConstMetric(c.descs[NameFrontGated], prometheus.GaugeValue, gated)
+	for _, s := range []struct {
+		name, label string
+		n           uint64
+	}{
+		{NameFrontHellos, "challenged", f.Challenged},
+		{NameFrontHellos, "proven", f.Proven},
+		{NameFrontHellos, "refused", f.Refused},
+		{NameFrontHellos, "shed", f.Shed},
+		{NameFrontHellos, "any", f.Hellos},
+		{NameFrontHandshakes, "replaced", f.Replaced},
+		{NameFrontHandshakes, "overfed", f.Overfed},
+		{NameFrontHandshakes, "hand_over", f.HandOver},
+		{NameFrontDropped, "stranger", f.Strangers},
+		{NameFrontDropped, "malformed", f.Malformed},
+		{NameFrontDropped, "plain", f.Plain},
+		{NameFrontDropped, "replayed", f.Replayed},
+		{NameFrontDropped, "forged", f.Forged},
+		{NameFrontDropped, "withheld", f.Withheld},
+		{NameFrontSessions, "moved", f.Moves},
+		{NameFrontSessions, "taken_over", f.TakenOver},
+		{NameUDPDatagrams, directionIn, f.Received},
+		{NameUDPDatagrams, directionOut, f.Sent},
+		{NameUDPLost, directionIn, f.LostIn},
+		{NameUDPLost, directionOut, f.LostOut},
+	} {
+		out <- prometheus.MustNewConstMetric(c.descs[s.name], prometheus.CounterValue, float64(s.n), s.label)
+	}
+}
+
+func frontDefinitions() []definition {
+	return []definition{
+		{NameFrontGated, gauge, nil, "1 while a DTLS listener proves addresses in a weaker way, since the DTLS library is not as expected, else 0."},
+		{NameFrontHellos, counter, []string{labelResult}, "Well-formed ClientHellos over UDP (result any), and what became of them."},
+		{NameFrontHandshakes, counter, []string{labelTrouble}, "Troubles of DTLS handshakes whose address was proven."},
+		{NameFrontDropped, counter, []string{labelReason}, "Datagrams and records dropped at the DTLS listeners without an answer, by reason."},
+		{NameFrontSessions, counter, []string{labelEvent}, "DTLS sessions of clients that changed their address, or that were taken over from the DTLS library."},
+		{NameUDPDatagrams, counter, []string{labelDirection}, "Datagrams of the DTLS listeners."},
+		{NameUDPLost, counter, []string{labelDirection}, "Datagrams lost in this machine: in, the system's buffer was full; out, ours was, or the system refused them."},
+	}
+}
