@@ -68,7 +68,7 @@ type Config struct {
 	Options func() []dtls.ServerOption
 	// MaxPending bounds the handshakes under way; the newest takes the place of the oldest. 0: DefaultMaxPending.
 	MaxPending int
-	// MaxPerPrefix bounds those of one IPv4 address or IPv6 /56. 0: DefaultMaxPerPrefix.
+	// MaxPerPrefix bounds those of one IPv4 address or IPv6 /56; this machine's own are not counted. 0: DefaultMaxPerPrefix.
 	MaxPerPrefix int
 	// Rate and Burst bound how many handshakes one IPv4 address or IPv6 /56 begins, in handshakes a second and at once. 0:
 	// DefaultRate and DefaultBurst.

@@ -202,8 +202,7 @@ func (f *Front) admit(via Sender, h *hello, from udp.Path) *Conn {
 		f.counters.Shed.Add(1)
 		return nil
 	}
-	addr := from.Peer.Addr()
-	if !f.pending.buckets.Take(addr, f.cfg.now()) || !f.pending.caps.Acquire(addr) {
+	if !f.pending.admits(from.Peer.Addr(), f.cfg.now()) {
 		f.counters.Refused.Add(1)
 		return nil
 	}

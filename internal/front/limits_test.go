@@ -2,11 +2,13 @@ package front
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/dotsgate/dotsgate/internal/pressure"
+	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
 // prove brings proven hellos of so many ports of one address.
@@ -148,4 +150,27 @@ func TestPressure(t *testing.T) {
 		_ = c.Close()
 		<-h.ended
 	})
+}
+
+// TestThisMachineIsNotCounted: many clients may be behind a loopback address, in tests and behind a proxy.
+func TestThisMachineIsNotCounted(t *testing.T) {
+	n := newMemNet()
+	f := newFront(Config{Network: n, MaxPerPrefix: 1, Rate: 1e-6, Burst: 1})
+	for port := range uint16(20) {
+		at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.7"), 1000+port)
+		f.route(n, provenHello(f, at), udp.Path{Peer: at})
+	}
+	if got := f.pending.len(); got != 20 {
+		t.Errorf("%d handshakes, want 20", got)
+	}
+	for range 20 {
+		c, err := f.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	if fill := f.pending.caps.Stats().Fill; fill != 0 || f.pending.len() != 0 {
+		t.Errorf("%d prefixes and %d handshakes at the end", fill, f.pending.len())
+	}
 }

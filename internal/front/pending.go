@@ -2,8 +2,10 @@ package front
 
 import (
 	"container/list"
+	"net/netip"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/dotsgate/dotsgate/internal/throttle"
 )
@@ -47,6 +49,12 @@ func (p *pending) add(c *Conn) (oldest *Conn) {
 	return oldest
 }
 
+// admits reports whether a source may begin one more handshake, which done then lets go. Sources on this machine are not
+// bounded: who can use those has better ways to do harm.
+func (p *pending) admits(source netip.Addr, now time.Time) bool {
+	return source.IsLoopback() || p.buckets.Take(source, now) && p.caps.Acquire(source)
+}
+
 // done lets c's place go, once.
 func (p *pending) done(c *Conn) {
 	if !c.waiting.CompareAndSwap(true, false) {
@@ -58,7 +66,9 @@ func (p *pending) done(c *Conn) {
 		c.turn = nil
 	}
 	p.mu.Unlock()
-	p.caps.Release(c.origin.Peer.Addr())
+	if source := c.origin.Peer.Addr(); !source.IsLoopback() {
+		p.caps.Release(source)
+	}
 }
 
 func (p *pending) len() int {
