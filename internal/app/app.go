@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -176,8 +177,15 @@ func (a *App) policy() *policy.Policy { return a.now.Load().cfg.Policy }
 // makeUpstream makes the client half.
 func (a *App) makeUpstream(context.Context) error {
 	a.linkMeter = newUpstreamMeter(a.metrics, a.cfg.Uplinks)
+	inFlight, err := labInFlight(os.Getenv(envInFlight), a.cfg.Uplinks)
+	if err != nil {
+		return err
+	}
+	if inFlight > 0 {
+		a.log.Warn("uplinks are asked without pacing, which is for the lab only", "in_flight", inFlight)
+	}
 	m, err := upstream.New(upstream.Config{
-		Events: a.gateway, Links: a.now.Load().links(), Logger: a.log, Meter: a.linkMeter,
+		Events: a.gateway, Links: a.now.Load().links(), Logger: a.log, Meter: a.linkMeter, MaxInFlight: inFlight,
 		HeartbeatInterval: a.cfg.Session.HeartbeatInterval, MissingAllowed: a.cfg.Session.MissingHBAllowed,
 	})
 	if err != nil {
