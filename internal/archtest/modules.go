@@ -26,7 +26,8 @@ func protocolModules() []module {
 		{path: "github.com/plgd-dev/go-coap/v3/message", rooms: coap, tests: true, why: "message codecs stay behind internal/coap's own types"},
 		{path: "github.com/plgd-dev/go-coap/v3/udp/coder", rooms: coap, tests: true, why: "message codecs stay behind internal/coap's own types"},
 		{path: "github.com/plgd-dev/go-coap/v3/tcp/coder", rooms: coap, tests: true, why: "message codecs stay behind internal/coap's own types"},
-		{path: "github.com/plgd-dev/go-coap", why: "go-coap is used for its codecs only: its sessions answer NON with CON, truncate a Block1 body and end on one bad datagram"},
+		// The bench has a server and a relay of it as yardsticks.
+		{path: "github.com/plgd-dev/go-coap", rooms: []string{"internal/bench"}, why: "go-coap is used for its codecs only: its sessions answer NON with CON, truncate a Block1 body and end on one bad datagram"},
 		{path: "github.com/fxamacker/cbor/v2", rooms: []string{"wire", "wire/*"}, tests: true, why: "CBOR ends at the wire: above it there are words"},
 		{path: "layeh.com/radius", rooms: []string{"internal/aaa"}, why: "RADIUS packets end at the AAA client, which decides what an authentic one is"},
 		{path: "github.com/miekg/dns", rooms: []string{"internal/resolve"}, why: "DNS messages end at the resolver"},

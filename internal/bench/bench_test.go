@@ -85,25 +85,32 @@ type measurement struct {
 	prepare func(t *testing.T) func() result
 }
 
-// measurements are all rows, the yardsticks first.
+// measurements are all rows, the yardsticks first. The last columns of a refresh compare with the relays.
 func measurements() []measurement {
-	ms := []measurement{{"pion DTLS echo", func(t *testing.T) func() result { return measureEcho(t, newPKI(t)) }}}
+	ms := []measurement{
+		{"UDP echo in batches", measureUDPEcho},
+		{"pion DTLS echo", func(t *testing.T) func() result { return measureEcho(t, newPKI(t)) }},
+		{"relay: libcoap's coap-server -P", measureLibcoapRelay},
+		{"relay: go-coap's server and clients", measureGoCoAPRelay},
+	}
 	for _, network := range []string{coap.NetworkUDP, coap.NetworkTCP} {
 		over := map[string]string{coap.NetworkUDP: "DTLS", coap.NetworkTCP: "TLS"}[network]
 		ms = append(
 			ms,
 			measurement{"libcoap " + over + " PUT", func(t *testing.T) func() result { return measureLibcoap(t, network) }},
+			measurement{"go-coap " + over + " PUT", func(t *testing.T) func() result { return measureGoCoAP(t, network) }},
 			measurement{"CoAP session alone " + over + " PUT", func(t *testing.T) func() result { return measureCoAP(t, network) }},
 			measurement{"gateway " + over + " GET CON", measureGateway(network, false, getOne, coap.Content)},
 			measurement{"gateway " + over + " refresh CON", measureGateway(network, false, refresh, coap.Changed)},
 		)
-		if network == coap.NetworkUDP {
-			ms = append(
-				ms,
-				measurement{"gateway " + over + " GET NON", measureGateway(network, true, getOne, coap.Content)},
-				measurement{"gateway " + over + " refresh NON", measureGateway(network, true, refresh, coap.Changed)},
-			)
-		}
+	}
+	ms = append(ms, measurement{"gateway DTLS refresh NON", measureGateway(coap.NetworkUDP, true, refresh, coap.Changed)})
+	for _, network := range []string{coap.NetworkUDP, coap.NetworkTCP} {
+		over := map[string]string{coap.NetworkUDP: "DTLS", coap.NetworkTCP: "TLS"}[network]
+		ms = append(ms, measurement{"gateway " + over + " refresh CON unpaced", func(t *testing.T) func() result {
+			t.Setenv("DOTSGATE_LAB_IN_FLIGHT", "128") // more at once are more than the sockets hold
+			return measureGateway(network, false, refresh, coap.Changed)(t)
+		}})
 	}
 	return ms
 }

@@ -83,7 +83,7 @@ func measureEcho(t *testing.T, keys pki) func() result {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(roots)
-	conns := make([]*dtls.Conn, sessions)
+	conns := make([]net.Conn, sessions)
 	for i := range conns {
 		eventually(t, p, "the echo server", func() bool {
 			c, err := dtls.DialWithOptions("udp", udp, dtls.WithRootCAs(pool), dtls.WithServerName("localhost"),
@@ -106,8 +106,9 @@ func measureEcho(t *testing.T, keys pki) func() result {
 }
 
 // driveEcho keeps datagrams in flight on every connection for one repetition.
-func driveEcho(t *testing.T, p *process, conns []*dtls.Conn) result {
+func driveEcho(t *testing.T, p *process, conns []net.Conn) result {
 	times := make([][]time.Duration, len(conns))
+	count := countInstructions(t, p.cmd.Process.Pid)
 	busy, own, cpu, begin := machineBusy(t), ownCPU(t), p.cpu(), time.Now()
 	var all sync.WaitGroup
 	for i, c := range conns {
@@ -116,6 +117,7 @@ func driveEcho(t *testing.T, p *process, conns []*dtls.Conn) result {
 	all.Wait()
 	r := result{took: time.Since(begin), server: p.cpu() - cpu, load: ownCPU(t) - own}
 	r.foreign = max(machineBusy(t)-busy-r.server-r.load, 0)
+	r.instructions = count.stop()
 	flat := slices.Concat(times...)
 	slices.Sort(flat)
 	r.requests = len(flat)
@@ -127,7 +129,7 @@ func driveEcho(t *testing.T, p *process, conns []*dtls.Conn) result {
 }
 
 // pingPong sends datagrams, as many as are in flight, and one for each that comes back. What got lost is sent again.
-func pingPong(c *dtls.Conn, end time.Time) []time.Duration {
+func pingPong(c net.Conn, end time.Time) []time.Duration {
 	out, in := make([]byte, 190), make([]byte, 2048)
 	var times []time.Duration
 	sent := make([]time.Time, 0, inFlight)

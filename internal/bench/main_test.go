@@ -29,6 +29,12 @@ func TestMain(m *testing.M) {
 		err = serveEcho(args[0])
 	case "coap":
 		err = serveCoAP(args[0], args[1])
+	case "gocoap":
+		err = serveGoCoAP(args[0], args[1])
+	case "gocoap-relay":
+		err = serveGoCoAPRelay(args[0], args[1], args[2])
+	case "udpecho":
+		err = serveUDPEcho(args[0])
 	case "gateway":
 		err = serveProfiled(args[0], args[1])
 	default:
