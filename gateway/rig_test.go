@@ -448,8 +448,8 @@ func (r *rig) checkLegs() {
 		}
 	}
 	for i, o := range c.due.h {
-		if o.entry().pos != i+1 || !o.entry().at.Equal(o.dueAt()) {
-			r.t.Fatalf("deadline of %T is %v, filed as %v", o, o.dueAt(), o.entry().at)
+		if o.alarm.pos != i+1 || !o.at.Equal(o.owner.dueAt()) || !o.at.Equal(o.alarm.at) || o.alarm != o.owner.entry() {
+			r.t.Fatalf("deadline of %T is %v, filed as %v", o.owner, o.owner.dueAt(), o.at)
 		}
 	}
 }

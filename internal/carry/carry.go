@@ -49,6 +49,9 @@ const (
 // read: no request of ours names an ETag.
 func RequestMessage(r wire.CoAPRequest, confirm Confirm) *coap.Message {
 	m := &coap.Message{Code: coap.Code(r.Method), Payload: r.Payload, NonConfirmable: confirm == NON}
+	if len(r.Path) > 0 {
+		m.Options = make(coap.Options, 0, len(r.Path)+len(r.Query)+5) // one for each of the others
+	}
 	if r.IfMatch {
 		m.Options.Add(coap.IfMatch, nil)
 	}

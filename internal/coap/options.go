@@ -3,6 +3,7 @@ package coap
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // Option numbers. RFC 7252, Section 12.2, RFC 7641, RFC 7959, RFC 7967, RFC 8768, RFC 9175 and RFC 9177.
@@ -100,9 +101,23 @@ func (o Options) Path() []string { return o.texts(UriPath) }
 func (o Options) Query() []string { return o.texts(UriQuery) }
 
 func (o Options) texts(number uint16) []string {
-	var texts []string
-	for i, _ := o.find(number); i < len(o) && o[i].Number == number; i++ {
-		texts = append(texts, string(o[i].Value))
+	first, ok := o.find(number)
+	if !ok {
+		return nil
+	}
+	n, size := 0, 0
+	for i := first; i < len(o) && o[i].Number == number; i++ {
+		n, size = n+1, size+len(o[i].Value)
+	}
+	var whole strings.Builder // one piece of memory for all
+	whole.Grow(size)
+	for i := first; i < first+n; i++ {
+		whole.Write(o[i].Value)
+	}
+	rest, texts := whole.String(), make([]string, n)
+	for i := range texts {
+		length := len(o[first+i].Value)
+		texts[i], rest = rest[:length], rest[length:]
 	}
 	return texts
 }
@@ -134,8 +149,15 @@ func (o *Options) SetUint(number uint16, value uint32) { o.Set(number, uintBytes
 // SetPath replaces the Uri-Path by the segments, each as it stands.
 func (o *Options) SetPath(segments ...string) {
 	o.Remove(UriPath)
+	size := 0
 	for _, s := range segments {
-		o.AddString(UriPath, s)
+		size += len(s)
+	}
+	whole := make([]byte, 0, size) // one piece of memory for all
+	for _, s := range segments {
+		at := len(whole)
+		whole = append(whole, s...)
+		o.Add(UriPath, whole[at:len(whole):len(whole)])
 	}
 }
 

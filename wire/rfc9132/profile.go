@@ -141,9 +141,8 @@ func sayable(req wire.Request) error {
 		return errors.New("no such operation")
 	}
 	_, must := allowed(req.Op)
-	has := map[string]bool{"cuid": req.CUID != "", "mid": req.MID.Set, "sid": req.SID.Set}
 	for _, name := range must {
-		if !has[name] {
+		if name == "cuid" && req.CUID == "" || name == "mid" && !req.MID.Set || name == "sid" && !req.SID.Set {
 			return errors.New(name + " missing")
 		}
 	}
