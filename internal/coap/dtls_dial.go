@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -113,7 +114,7 @@ func (s *dtlsSocket) receive(b []byte) (int, error) {
 	want, _ := addrPort(s.server)
 	var pause backoff
 	for {
-		n, from, err := s.PacketConn.ReadFrom(b)
+		n, from, err := s.read(b)
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return 0, err
 		}
@@ -121,10 +122,24 @@ func (s *dtlsSocket) receive(b []byte) (int, error) {
 			time.Sleep(pause.next())
 			continue
 		}
-		if got, ok := addrPort(from); ok && got == want {
+		if from == want {
 			return n, nil
 		}
 	}
+}
+
+// read is one read of the socket. The system's sockets need no memory for an address.
+func (s *dtlsSocket) read(b []byte) (int, netip.AddrPort, error) {
+	if u, ok := s.PacketConn.(*net.UDPConn); ok {
+		n, from, err := u.ReadFromUDPAddrPort(b)
+		return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
+	}
+	n, addr, err := s.PacketConn.ReadFrom(b)
+	if err != nil {
+		return n, netip.AddrPort{}, err
+	}
+	from, _ := addrPort(addr)
+	return n, from, nil
 }
 
 // WriteTo sends one datagram of the library's.
