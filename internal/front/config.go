@@ -85,7 +85,7 @@ type Config struct {
 	// something, and confirm when it answers. It is called on a goroutine of its own. Optional.
 	Moved func(c *Conn, to netip.AddrPort)
 	// Alarm is told what an operator must know: that the hand-over to the library does not work, and so the weaker gate is
-	// used. It must not block. Optional.
+	// used; or that sessions cannot be taken over from it, and stay with it. It must not block. Optional.
 	Alarm func(error)
 
 	// now is the clock of the cookies; nil: time.Now.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/internal/pressure"
+	"github.com/dotsgate/dotsgate/internal/record"
 	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
@@ -71,6 +72,7 @@ func newFront(cfg Config) *Front {
 	return &Front{
 		cfg: cfg, counters: cfg.Counters,
 		cookies: newCookies(cfg.Secret, cfg.now), table: newTable(), pending: newPending(cfg),
+		records: records{exporter: new(record.Exporter), alarm: cfg.Alarm},
 		replies: sync.Pool{New: func() any { return new([helloVerifySize]byte) }},
 		proven:  make(chan *Conn, maxUnaccepted), stopped: make(chan struct{}),
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/pion/dtls/v3"
 
@@ -99,14 +100,29 @@ func (c *Conn) succeed(a *association) (*own, error) {
 	return o, nil
 }
 
-// records is what the sessions that are ours have in common. The zero value is ready.
+// records is what the sessions that are ours have in common.
 type records struct {
-	exporter record.Exporter
+	exporter exporter
 	buffers  record.Buffers
+	alarm    func(error) // nil: nobody is told
+	told     sync.Once
 }
 
-// suits reports whether a session of this state could be taken over.
-func (r *records) suits(s *dtls.State) bool { return r.exporter.Check(s) == nil }
+// exporter takes keys and counters out of the library's state, as *record.Exporter does.
+type exporter interface {
+	Check(s *dtls.State) error
+	Export(s *dtls.State) (record.State, error)
+}
+
+// suits reports whether a session of this state could be taken over. That the library's states are not what they were is an
+// alarm, once.
+func (r *records) suits(s *dtls.State) bool {
+	err := r.exporter.Check(s)
+	if err != nil && !errors.Is(err, record.ErrSuite) && r.alarm != nil {
+		r.told.Do(func() { r.alarm(fmt.Errorf("leaving sessions with the library: %w", err)) })
+	}
+	return err == nil
+}
 
 func (r *records) export(library *dtls.Conn) (*record.Layer, error) {
 	state, ok := library.ConnectionState()

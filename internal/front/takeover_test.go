@@ -345,6 +345,63 @@ func TestTakeOverEnded(t *testing.T) {
 	})
 }
 
+// broken is an exporter that fails when it is too late, or at once.
+type broken struct{ early, late error }
+
+func (b broken) Check(*dtls.State) error                  { return b.early }
+func (b broken) Export(*dtls.State) (record.State, error) { return record.State{}, b.late }
+
+// TestTakeOverFails: a session that is muted, and cannot be exported, ends: it cannot go on anywhere. Where it is known before
+// that it could not, it stays with the library.
+func TestTakeOverFails(t *testing.T) {
+	fault := errors.New("another shape")
+	synctest.Test(t, func(t *testing.T) {
+		h := newOwnHouse(t)
+		var got []string
+		h.input = func(_ *Conn, b []byte) { got = append(got, string(b)) }
+		h.front.records.exporter = broken{late: fault}
+		c, _ := h.client(t, clientAddr(1))
+		before := len(h.sentSince(0))
+		_, _ = c.Write([]byte("text"))
+		if err := <-h.ended; !errors.Is(err, fault) {
+			t.Errorf("the session ended with %v", err)
+		}
+		h.wantKnown(t, 0, 0)
+		if n := len(h.sentSince(before)); n != 0 {
+			t.Errorf("%d datagrams sent", n)
+		}
+		if !slices.Equal(got, []string{"text"}) {
+			t.Errorf("input %q", got)
+		}
+		if n := h.counters.HandOver.Swap(0); n != 1 {
+			t.Errorf("%d faults counted", n)
+		}
+		_ = c.Close()
+		h.close(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		alarms := make(chan error, 10)
+		h := newOwnHouse(t, func(c *Config) { c.Alarm = func(err error) { alarms <- err } })
+		defer h.close(t)
+		h.front.records.exporter = broken{early: fault}
+		c, _ := h.client(t, clientAddr(1))
+		for range 3 {
+			echo(t, c, "text")
+		}
+		again, _ := h.client(t, clientAddr(2))
+		if err := <-alarms; !errors.Is(err, fault) || len(alarms) > 0 {
+			t.Errorf("alarm %v, and %d more", err, len(alarms))
+		}
+		_ = again.Close()
+		<-h.ended
+		if n := h.counters.TakenOver.Load(); n != 0 {
+			t.Errorf("%d sessions taken over", n)
+		}
+		_ = c.Close()
+		<-h.ended
+	})
+}
+
 // TestAfterTakeOver: what may come then: the client's last flight again, old records, forged ones, plain alerts. None is heard,
 // none is answered.
 func TestAfterTakeOver(t *testing.T) {
