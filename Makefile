@@ -69,7 +69,7 @@ interop: build ## tests against foreign peers (installs libcoap3-bin, freeradius
 bench: build ## measure the whole gateway and its parts, in one run
 	$(GO) test -c -o $(BUILD)/bench.test ./internal/bench
 	cd internal/bench && DOTSGATE_BENCH=1 DOTSGATE_BENCH_PROFILE=$(abspath $(PROFILE)) ../../$(BUILD)/bench.test -test.run '^TestBench$$' -test.timeout 5m
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 5m ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 5m ./internal/app ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
 
 # Counts come from variables of the environment: DOTSGATE_RESILIENCE_SESSIONS, _HELLOS, _RATE, _SECONDS, _SOURCES, _STREAMS,
 # _RECORDS, _IDLE; ONLY is a pattern of rows.
