@@ -116,7 +116,9 @@ func (f *fleet) establish(network byte, n, atOnce int) []*member {
 		each.Go(func() {
 			defer func() { <-slots }()
 			all[i] = f.join(at(network, i))
-			errs[i] = all[i].shake(establishWait)
+			if errs[i] = all[i].shake(establishWait); errs[i] == nil {
+				all[i].beat() // a client does not come for nothing
+			}
 		})
 	}
 	each.Wait()
