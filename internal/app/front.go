@@ -12,13 +12,19 @@ func (a *App) frontConfig(l config.Listener) coap.FrontConfig {
 	f := coap.FrontConfig{
 		Secret: a.cfg.CookieSecret, Counters: &a.front,
 		Alarm: func(err error) {
-			a.log.Error("addresses are proven in a weaker way", "listener", l.Address, "error", err.Error())
+			a.log.Error("the DTLS library is not as expected", "listener", l.Address, "error", err.Error())
 		},
 	}
-	if l.RecordPath == config.RecordPathPion {
-		f.RecordPath = front.Pion
-	}
+	f.RecordPath = recordPath(l.RecordPath)
 	return f
+}
+
+// recordPath is who protects the records of DTLS sessions.
+func recordPath(name string) front.RecordPath {
+	if name == config.RecordPathPion {
+		return front.Pion
+	}
+	return front.Own
 }
 
 // sourceLimits are what one source may ask of a listener.

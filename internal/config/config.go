@@ -105,6 +105,7 @@ type Uplink struct {
 	Credentials Credentials
 	Source      netip.Addr // which address of ours it is asked from; not valid: the system's choice
 	Interface   string     // which interface of ours; empty: the system's choice
+	RecordPath  string     // who protects the records of DTLS sessions: RecordPathOwn or RecordPathPion
 }
 
 // Mitigation is how mitigations are treated.

@@ -76,12 +76,18 @@ func (b *builder) bounds(at string, f fileListener, l *Listener) {
 			b.add(at+"."+n.name, "negative", "use 0 for the built-in bound")
 		}
 	}
-	if f.RecordPath != "" && l.Transport == TransportTLS {
-		b.add(at+".record_path", "TLS has no such choice", "take it out")
+	l.RecordPath = b.recordPath(at+".record_path", f.RecordPath, l.Transport)
+}
+
+// recordPath checks who protects the records of sessions over this transport; empty over TLS.
+func (b *builder) recordPath(at, path, transport string) string {
+	if transport == TransportDTLS {
+		return b.oneOf(at, path, RecordPathOwn, RecordPathOwn, RecordPathPion)
 	}
-	if l.Transport == TransportDTLS {
-		l.RecordPath = b.oneOf(at+".record_path", f.RecordPath, RecordPathOwn, RecordPathOwn, RecordPathPion)
+	if path != "" && transport == TransportTLS {
+		b.add(at, "TLS has no such choice", "take it out")
 	}
+	return ""
 }
 
 // address checks a host:port. A listener may leave the host out.

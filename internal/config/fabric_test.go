@@ -31,6 +31,7 @@ uplinks:
     prefixes: [203.0.113.0/24]
     source: 192.0.2.1
     interface: eth1
+    record_path: pion
     servers:
       - {name: a, address: "a.example.net:4646"}
       - {name: b, address: "b.example.net:4646", server_name: b.example.net}
@@ -115,11 +116,11 @@ func TestFabric(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	shared := Uplink{Transport: "dtls", Profile: "rfc9132", Credentials: c.Credentials, Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth1"}
+	shared := Uplink{Transport: "dtls", Profile: "rfc9132", Credentials: c.Credentials, Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth1", RecordPath: "pion"}
 	a, b := shared, shared
 	a.Name, a.Address, a.ServerName = "farm/a", "a.example.net:4646", "dots.example.net"
 	b.Name, b.Address, b.ServerName = "farm/b", "b.example.net:4646", "b.example.net"
-	solo := Uplink{Name: "solo", Address: "solo.example.net:4646", Transport: "dtls", Profile: "rfc9132", Credentials: c.Credentials}
+	solo := Uplink{Name: "solo", Address: "solo.example.net:4646", Transport: "dtls", Profile: "rfc9132", Credentials: c.Credentials, RecordPath: "own"}
 	bound := BGP{
 		Address: "192.0.2.9:50051", API: "v4", CA: in("ca.pem"), Cert: in("cert.pem"), Key: in("key.pem"), Timeout: 5 * time.Second,
 		Mode: "flowspec", Communities: []string{"64500:1", "64500:1:2"}, Marker: "64500:7:7", MinLength4: 25, MinLength6: 48,
@@ -263,6 +264,7 @@ func fabricMistakes() []mistake {
 		{"provider's prefix with host bits", "[203.0.113.0/24]", "[203.0.113.1/24]", "203.0.113.1", "uplinks[0].prefixes[0]", "host bits", "203.0.113.0/24"},
 		{"source is no address", "source: 192.0.2.1", "source: eth0", "eth0", "uplinks[0].source", "no host's address", "of this machine"},
 		{"long interface", "interface: eth1", "interface: averylongnameofone", "averylong", "uplinks[0].interface", "is no interface", "eth1"},
+		{"unknown record path", "record_path: pion", "record_path: openssl", "openssl", "uplinks[0].record_path", "not known", "own, pion"},
 		{"no uplink of that name", "uplinks: [farm, solo]", "uplinks: [form, solo]", "form, solo", "domains[1].uplinks[0]", "not known", "one of the uplinks"},
 		{"one server of a farm", "uplinks: [farm, solo]", "uplinks: [farm/a, solo]", "farm/a, solo", "domains[1].uplinks[0]", "one server of farm", "name farm"},
 		{"mitigator under uplinks", "uplinks: [farm, solo]", "uplinks: [routes, solo]", "routes, solo", "domains[1].uplinks[0]", "local mitigator", "mitigators"},

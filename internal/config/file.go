@@ -72,6 +72,7 @@ type fileUplink struct {
 	Prefixes      []string         `yaml:"prefixes"`
 	Source        string           `yaml:"source"`
 	Interface     string           `yaml:"interface"`
+	RecordPath    string           `yaml:"record_path"`
 	Servers       []fileServer     `yaml:"servers"`
 }
 

@@ -91,6 +91,7 @@ func endpointMistakes() []mistake {
 		{"negative rate", "rate: 10", "rate: -1", "-1", "listeners[1].source.rate", "negative", "0"},
 		{"unknown record path", "record_path: pion", "record_path: openssl", "openssl", "listeners[0].record_path", "not known", "own, pion"},
 		{"record path of TLS", "max_handshakes: 50", "record_path: own", "own", "listeners[1].record_path", "no such choice", "out"},
+		{"record path of TLS uplink", "profile: draft04", "record_path: own", "own", "uplinks[1].record_path", "no such choice", "out"},
 		{"no cookie secret", "hop_limit: 20", "cookie_secret_file: nowhere", "nowhere", "node.cookie_secret_file", "no such file", "the path"},
 		{"same listener twice", `"127.0.0.1:4647"` + "\n    transport: tls", `"127.0.0.1:4646"` + "\n    transport: dtls", `"127.0.0.1:4646"`, "listeners[1].address", "same port as listeners[0]", "remove one"},
 		{"uplink is ourselves", "dots.example.net:4646", "localhost:4646", "localhost", "uplinks[0].address", "reaches listeners[0]: requests would loop", "upstream server"},

@@ -62,6 +62,7 @@ func (b *builder) uplink(at string, f fileUplink, c *Config) Uplink {
 	if f.Credentials != nil {
 		u.Credentials = b.credentials(at+".credentials", *f.Credentials)
 	}
+	u.RecordPath = b.recordPath(at+".record_path", f.RecordPath, u.Transport)
 	b.named(at+".name", f.Name)
 	b.named(at+".server_name", f.ServerName)
 	switch {
