@@ -65,6 +65,16 @@ func dialMany(t *testing.T, to server, n int) *client {
 	return c
 }
 
+// ping lets every session say something.
+func (c *client) ping() {
+	c.t.Helper()
+	for _, s := range c.sessions {
+		if err := s.Ping(c.t.Context()); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
 // asker makes the request of a session's slot.
 type asker func(session, slot int) *coap.Message
 
