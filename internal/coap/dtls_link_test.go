@@ -106,8 +106,12 @@ func TestDTLSClientMoves(t *testing.T) {
 		ping(t, p.client, p.server, "before")
 		ping(t, p.client, p.server, "before") // the first takes the session over
 		p.clientSocket.move(3)
+		// The library hands a datagram on before it takes note of the address, so an answer to the first may go to the old one.
+		if err := p.client.link.WriteRecord([]byte{0x60, 0, 0, 1}); err != nil { // an ACK of nothing
+			t.Fatal(err)
+		}
+		synctest.Wait()
 		ping(t, p.client, p.server, "after")
-		synctest.Wait() // the library hands the datagram on before it takes note of the address
 		ping(t, p.server, p.client, "answer")
 		if got := p.server.RemoteAddr().(*net.UDPAddr).Port; got != 3 {
 			t.Errorf("the server answers to port %d", got)
