@@ -51,6 +51,7 @@ type traits struct {
 	overlap  policy.OverlapRule
 	hostile  bool // servers refuse, forget and lose their sessions
 	restarts bool
+	drains   bool // the operator empties servers and uses them again
 	inserts  bool // the cdid of a client's credential is told
 	most     int  // elements in a datagram
 }
@@ -122,6 +123,7 @@ func newFabric(t testing.TB, seed uint64) *fabric {
 	}
 	f.inserts = f.mode == policy.CUIDPerClient && r.IntN(2) == 0
 	f.hostile, f.restarts = r.IntN(3) == 0, r.IntN(3) == 0
+	f.drains = seed%3 == 2 // not drawn, so that the other seeds play what they did
 	f.most = 2 + r.IntN(12)
 	for i := range 2 + r.IntN(3) {
 		f.uplinks = append(f.uplinks, newSimUplink(fmt.Sprint("u", i)))

@@ -276,6 +276,10 @@ func (f *fabric) trouble() {
 		for _, u := range f.uplinks {
 			f.connect(u)
 		}
+	case f.drains && f.draw.IntN(4) == 0:
+		on := !slices.Contains(f.core.Drained(), u.name)
+		f.say("%s drains: %v", u.name, on)
+		f.step(Drain{Uplink: u.name, On: on})
 	case !f.hostile:
 	case !u.up:
 		f.connect(u)
