@@ -20,6 +20,7 @@ type hood struct {
 	made     []*leg
 	standing []policy.Standing // legs, then fixed
 	shares   []policy.Share
+	asIs     []*leg // among legs: stay as they are, if nobody new comes
 }
 
 // arrange makes the legs of a plot follow what changed.
@@ -84,7 +85,28 @@ func (c *Core) apply(h *hood, b policy.Bundle, used map[*leg]bool) {
 
 // bundles says which legs are to stand.
 func (c *Core) bundles(h *hood) []policy.Bundle {
-	return policy.Arrange(h.standing, h.shares, func(t dots.Target) bool { return c.fits(h.plot, t) })
+	for {
+		list := policy.Arrange(h.standing, h.shares, func(t dots.Target) bool { return c.fits(h.plot, t) })
+		if !h.unbound(list) {
+			return list
+		}
+	}
+}
+
+// unbound takes back that legs are to stay as they are which cannot, and reports whether there are any: what nobody wants of them must not go into another one.
+func (h *hood) unbound(list []policy.Bundle) bool {
+	kept := func(l *leg) bool {
+		return slices.ContainsFunc(list, func(b policy.Bundle) bool { return b.Keeps >= 0 && b.Keeps < len(h.legs) && h.legs[b.Keeps] == l })
+	}
+	before := len(h.asIs)
+	for _, l := range h.asIs {
+		if !kept(l) {
+			nobody := dots.MitigationKey{MID: l.want.Key.MID}
+			h.shares = slices.DeleteFunc(h.shares, func(s policy.Share) bool { return s.Key == nobody })
+		}
+	}
+	h.asIs = slices.DeleteFunc(h.asIs, func(l *leg) bool { return !kept(l) })
+	return len(h.asIs) < before
 }
 
 // fits reports whether a target can be asked for in one datagram.
@@ -187,6 +209,7 @@ func (c *Core) keepCalm(h *hood, l *leg) {
 		return
 	case l.asIs.After(c.now) && !h.comeTo(l):
 		l.settleAt = l.asIs
+		h.asIs = append(h.asIs, l)
 	case l.calm.After(c.now):
 		l.calm = latest(l.calm, c.now.Add(shrinkGap))
 		l.settleAt = l.calm
