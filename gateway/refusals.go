@@ -280,6 +280,7 @@ func (c *Core) revive(l *leg) {
 
 // bear lets one whose leg is its own, or stood before, bear a refusal.
 func (c *Core) bear(m *mitigation, l *leg, out policy.Outcome) {
+	c.stillDoubted(l, out)
 	if out.Action == policy.Hold || out.Action == policy.Alert {
 		c.holdLeg(m, l, out)
 		return
@@ -321,6 +322,14 @@ func (c *Core) holdLeg(m *mitigation, l *leg, out policy.Outcome) {
 	}, false)
 	c.due.arm(l)
 	c.due.arm(m)
+}
+
+// stillDoubted lets a leg be asked for again later where a list did not name it, and the refusal, which somebody else bears, does not tell whether it stands.
+func (c *Core) stillDoubted(l *leg, out policy.Outcome) {
+	if l.doubted {
+		l.retryAt = c.now.Add(max(out.RetryAfter, minRefresh))
+		c.due.arm(l)
+	}
 }
 
 // giveUp ends a mitigation that the uplink refuses: with the refusal where the client still waits, else by status 7, kept
