@@ -189,6 +189,11 @@ func (c *Core) legsIn(m *mitigation, p plot) []*leg {
 	return found
 }
 
+// legsOfType lists the current armed or immediate legs of a mitigation.
+func (c *Core) legsOfType(m *mitigation, armed bool) []*leg {
+	return slices.DeleteFunc(c.legsOf(m.legs), func(l *leg) bool { return l.want.Request.OnSignalLoss != armed })
+}
+
 // standsIn reports whether a mitigation is in force in a plot.
 func (c *Core) standsIn(m *mitigation, p plot) bool {
 	if _, ok := m.shares[p]; !ok || m.stale {

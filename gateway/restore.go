@@ -194,15 +194,16 @@ func (c *Core) restateMembers() {
 	}
 }
 
-// rejoin finds the restored legs that give a mitigation what none of its own does: it joined them after their records were written. Joining writes none,
-// so that a crowd costs no disk; but whoever is not known to stand there would be let go with the next change, and asked for somewhere else.
+// rejoin finds the restored legs that give a mitigation what none of its own there does: it joined them after their records were written. Joining writes none,
+// so that a crowd costs no disk; but whoever is not known to stand there would be let go with the next change, and asked for somewhere else. What covers it
+// elsewhere does not count: in the middle of a move nobody knows yet whether that stands.
 func (c *Core) rejoin(m *mitigation, armed bool) {
 	if m.phase != live || !m.wantsType(armed) {
 		return
 	}
 	for _, u := range c.policy.Uplinks() {
 		p := plot{scope{u, c.own[policy.Placement{Uplink: u, Scope: c.policy.Scope(u, m.grant)}]}, armed}
-		rest := c.lacking(m, armed)
+		rest := m.lacking(c.legsIn(m, p))
 		if rest.Empty() || p.cuid == "" || slices.Contains(m.refused, u) {
 			continue
 		}
@@ -216,15 +217,10 @@ func (c *Core) rejoin(m *mitigation, armed bool) {
 	}
 }
 
-// lacking is what of a mitigation none of its armed or immediate legs covers.
-func (c *Core) lacking(m *mitigation, armed bool) policy.Expanded {
+// lacking is what of a mitigation none of these legs covers.
+func (m *mitigation) lacking(legs []*leg) policy.Expanded {
 	rest := m.grant.Outside.Expanded
-	rest.Aliases = nil // what they stand for is in it
-	for _, k := range m.legs {
-		l := c.leg(k)
-		if l.want.Request.OnSignalLoss != armed {
-			continue
-		}
+	for _, l := range legs {
 		has := l.part.Expanded
 		rest.Prefixes = slices.DeleteFunc(slices.Clone(rest.Prefixes), func(p netip.Prefix) bool {
 			return slices.ContainsFunc(has.Prefixes, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Overlaps(p) })

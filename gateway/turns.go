@@ -36,7 +36,7 @@ func (c *Core) touchAll() {
 // touchStranded lets those live mitigations' legs follow, soon, of which a part is asked for nowhere. Who waits for his turn still gets it.
 func (c *Core) touchStranded() {
 	for _, m := range c.mits {
-		if m.phase == live && !c.lacking(m, m.armed()).Empty() {
+		if m.phase == live && !m.lacking(c.legsOfType(m, m.armed())).Empty() {
 			c.turns.rest = append(c.turns.rest, m)
 		}
 	}
