@@ -277,7 +277,8 @@ func (f *fabric) trouble() {
 			f.connect(u)
 		}
 	case f.drains && f.draw.IntN(4) == 0:
-		on := !slices.Contains(f.core.Drained(), u.name)
+		drained := f.core.Drained()
+		on := !slices.Contains(drained, u.name) && len(drained) < len(f.uplinks)-1 // what an uplink refuses has nowhere to go if all drain
 		f.say("%s drains: %v", u.name, on)
 		f.step(Drain{Uplink: u.name, On: on})
 	case !f.hostile:
@@ -317,7 +318,7 @@ func (f *fabric) connect(u *simUplink) {
 // refused excuses those whose leg a server refused: they may have a gap, and may be ended. Nobody else.
 func (f *fabric) refused(k dots.LegKey, s *simLeg) {
 	for _, c := range f.covered(k, s) {
-		c.doubt = c.doubt || !c.stood
+		c.stood, c.doubt = false, true
 	}
 }
 
