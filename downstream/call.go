@@ -22,6 +22,21 @@ type call struct {
 	req     wire.Request
 }
 
+// call returns an empty call, which is a large thing.
+func (s *Server) call() *call {
+	if c, ok := s.spare.Get().(*call); ok {
+		return c
+	}
+	return &call{}
+}
+
+// done gives a call back of which nothing is left to be done, and which nobody has any more.
+func (c *call) done() {
+	s := c.srv
+	*c = call{}
+	s.spare.Put(c)
+}
+
 // respond answers the request.
 func (c *call) respond(resp wire.Response) {
 	m := c.encode(resp)

@@ -20,7 +20,8 @@ func (s *Server) ServeCoAP(ex *coap.Exchange) {
 		ex.Respond(plain(dots.CodeUnavailable, "session is not served"))
 		return
 	}
-	c := &call{srv: s, ex: ex, peer: p, method: wire.Method(m.Code)}
+	c := s.call()
+	c.srv, c.ex, c.peer, c.method = s, ex, p, wire.Method(m.Code)
 	r, fault := fromCoAP(m)
 	c.profile = p.profile(r.Path)
 	if c.profile == nil {

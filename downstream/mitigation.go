@@ -46,6 +46,7 @@ func (c *call) putMitigation() {
 		ask.Request.OnSignalLoss = true
 	}
 	c.srv.cfg.Core.Mitigate(ask, func(answer dots.Answer, err error) {
+		defer c.done()
 		switch {
 		case err != nil:
 			c.refuse(err)

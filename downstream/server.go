@@ -32,6 +32,7 @@ type Server struct {
 	unicast  dots.Redirect // where anycast listeners send clients to
 	slots    chan struct{} // one for each heartbeat that awaits its answer
 	beats    sync.WaitGroup
+	spare    sync.Pool // *call
 
 	mu    sync.RWMutex
 	peers map[*coap.Session]*peer

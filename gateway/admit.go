@@ -12,8 +12,8 @@ import (
 const maxJoined = 16
 
 // mitigate takes a request in: a repeat of one that is being decided joins it, everything else goes to policy.
-func (c *Core) mitigate(ev Mitigate) {
-	a := &asking{ask: ev.Ask, tickets: []Ticket{ev.Ticket}}
+func (c *Core) mitigate(ev *Mitigate) {
+	a := &asking{ask: &ev.Ask, tickets: []Ticket{ev.Ticket}}
 	key := a.key()
 	if first := c.asks[key]; first != nil {
 		c.joinAsking(first, a)
@@ -49,7 +49,7 @@ func (c *Core) joinAsking(first, repeat *asking) {
 
 // joinWaiting lets a repeat of a request that waits for its uplink wait with it. A changed lifetime is no repeat; nor is a changed Hop-Limit, by which
 // a request that goes in a circle is found (RFC 8768, Section 3).
-func (c *Core) joinWaiting(m *mitigation, ev Mitigate) bool {
+func (c *Core) joinWaiting(m *mitigation, ev *Mitigate) bool {
 	if len(m.wait) == 0 || m.phase != live || ev.Ask.Efficacy || !sameRequest(m.asked, ev.Ask.Request) ||
 		m.asked.Lifetime != ev.Ask.Request.Lifetime || m.hopLimit != ev.Ask.HopLimit {
 		return false

@@ -47,7 +47,7 @@ func TestAudit(t *testing.T) {
 		var got []string
 		for _, n := range c.Step(now, step.ev).Notes {
 			line := n.Text
-			for _, a := range n.Attrs {
+			for _, a := range n.All() {
 				line += " " + a.Key + "=" + a.Value.Resolve().String()
 			}
 			got = append(got, line)
@@ -75,4 +75,34 @@ func TestAuditTargets(t *testing.T) {
 	if v := slog.Any("targets", targets(many)).Value; v.Kind() != slog.KindLogValuer {
 		t.Errorf("the text is made at once: %v", v.Kind())
 	}
+}
+
+// TestAttributesMadeLaterAreWrittenAsOthers, and only made where the line is written.
+func TestAttributesMadeLaterAreWrittenAsOthers(t *testing.T) {
+	made := 0
+	attrs := []slog.Attr{slog.String("client", "a"), slog.Uint64("mid", 7)}
+	var r Ready
+	r.note(slog.LevelInfo, "refreshed", attrs...)
+	r.noteLater(slog.LevelInfo, "refreshed", func() []slog.Attr { made++; return attrs })
+	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelError} {
+		var text strings.Builder
+		g := Gateway{cfg: Config{Logger: slog.New(slog.NewJSONHandler(&text, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))}}
+		for _, n := range r.Notes {
+			g.log(n)
+		}
+		lines := strings.Split(text.String(), "\n")
+		switch {
+		case level == slog.LevelError && (text.Len() > 0 || made != 1):
+			t.Errorf("not written, and yet %q, made %d times", text.String(), made)
+		case level == slog.LevelInfo && (len(lines) != 3 || lines[0] != lines[1] || !strings.Contains(lines[0], `"client":"a","mid":7`)):
+			t.Errorf("lines differ:\n%s", text.String())
+		}
+	}
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }

@@ -132,9 +132,9 @@ func (c *Core) Deadline() time.Time { return c.due.next() }
 func (c *Core) dispatch(ev Event) {
 	switch ev := ev.(type) {
 	case *Mitigate:
-		c.mitigate(*ev)
-	case Mitigate:
 		c.mitigate(ev)
+	case Mitigate:
+		c.mitigate(&ev)
 	case Withdraw:
 		c.withdraw(ev)
 	case Inspect:

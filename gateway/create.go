@@ -13,7 +13,7 @@ import (
 func (c *Core) create(a *asking, g policy.Grant) {
 	key := a.key()
 	old := c.mits[key]
-	m := c.newMitigation(key, a.ask, g)
+	m := c.newMitigation(key, *a.ask, g)
 	code := dots.CodeCreated
 	if old != nil && old.phase == live { // draft04: a known id with other parameters
 		code, m.prior, m.recursion = dots.CodeChanged, old, old.recursion

@@ -306,7 +306,7 @@ func (g *Gateway) step(ev Event) {
 		g.policy.Store(changed.Policy)
 	}
 	for _, n := range r.Notes {
-		g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, n.Attrs...)
+		g.log(n)
 	}
 	for _, k := range r.Live {
 		g.known.put(k)
@@ -325,6 +325,15 @@ func (g *Gateway) step(ev Event) {
 	for _, seen := range g.outbox.hold(r, g.core.durable) {
 		g.release(seen)
 	}
+}
+
+// log writes a line; a group without a name is as its members.
+func (g *Gateway) log(n Note) {
+	if n.later != nil {
+		g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, slog.Any("", n))
+		return
+	}
+	g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, n.Attrs...)
 }
 
 // outcome notes what became of commits, and releases what waited for them.

@@ -48,7 +48,21 @@ type Note struct {
 	Level slog.Level
 	Text  string
 	Attrs []slog.Attr
+	// later makes the attributes where the line is written: of what comes often most lines are not. nil: they are Attrs. It reads the core, so it is
+	// called before the next step.
+	later func() []slog.Attr
 }
+
+// All returns the attributes of the line. It is called before the core's next step.
+func (n Note) All() []slog.Attr {
+	if n.later != nil {
+		return n.later()
+	}
+	return n.Attrs
+}
+
+// LogValue is all attributes, as a group.
+func (n Note) LogValue() slog.Value { return slog.GroupValue(n.All()...) }
 
 // empty reports whether there is nothing to do.
 func (r *Ready) empty() bool {
@@ -75,6 +89,11 @@ func (r *Ready) refuse(t Ticket, err *dots.Error) {
 // note adds a line for the log.
 func (r *Ready) note(level slog.Level, text string, attrs ...slog.Attr) {
 	r.Notes = append(r.Notes, Note{Level: level, Text: text, Attrs: attrs})
+}
+
+// noteLater adds a line whose attributes are made only if it is written.
+func (r *Ready) noteLater(level slog.Level, text string, attrs func() []slog.Attr) {
+	r.Notes = append(r.Notes, Note{Level: level, Text: text, later: attrs})
 }
 
 // wait makes the Ready's visible part wait for batch seq.

@@ -23,7 +23,10 @@ func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	m.hopLimit = ask.HopLimit
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
 	c.recordMitigation(m, undo)
-	c.out.note(slog.LevelInfo, "mitigation refreshed", c.audit(a, dots.CodeChanged, slog.Int64("lifetime", int64(m.lifetime)), slog.Bool("efficacy", ask.Efficacy))...)
+	lifetime := m.lifetime
+	c.out.noteLater(slog.LevelInfo, "mitigation refreshed", func() []slog.Attr {
+		return c.audit(a, dots.CodeChanged, slog.Int64("lifetime", int64(lifetime)), slog.Bool("efficacy", ask.Efficacy))
+	})
 	for _, k := range m.legs {
 		c.refreshLeg(m, c.leg(k), ask)
 	}
@@ -65,7 +68,7 @@ func (c *Core) undoRefresh(m *mitigation) func(*Ready) {
 // efficacy is to be told. The armed leg of a triggered mitigation carries no efficacy, nor does one that was never
 // confirmed: an efficacy update of an unknown mid is not answered (RFC 9132, Section 4.4.3). Those of several clients are told together, shrinkGap
 // after the leg was told last, or so many of them could come that none is answered.
-func (c *Core) refreshLeg(m *mitigation, l *leg, ask dots.Ask) {
+func (c *Core) refreshLeg(m *mitigation, l *leg, ask *dots.Ask) {
 	m.attack = 0
 	if ask.Efficacy {
 		m.attack = ask.Request.Attack

@@ -97,7 +97,7 @@ func (r *rig) step(ev Event) {
 	out := r.core.Step(r.now, ev)
 	for _, n := range out.Notes {
 		text := n.Text
-		for _, a := range n.Attrs {
+		for _, a := range n.All() {
 			if a.Key == "count" {
 				text += " " + a.String()
 			}

@@ -181,7 +181,7 @@ type holding struct {
 
 // asking is a request that is being decided. It may wait for names to be resolved, or for the AAA server.
 type asking struct {
-	ask     dots.Ask
+	ask     *dots.Ask // the event's
 	tickets []Ticket
 	names   map[string]bool           // that it waits for
 	consult uint64                    // number of the question to the AAA server that it waits for; 0: none

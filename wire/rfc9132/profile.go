@@ -142,7 +142,7 @@ func sayable(req wire.Request) error {
 	}
 	_, must := allowed(req.Op)
 	for _, name := range must {
-		if name == "cuid" && req.CUID == "" || name == "mid" && !req.MID.Set || name == "sid" && !req.SID.Set {
+		if !has(&req, name) {
 			return errors.New(name + " missing")
 		}
 	}
@@ -155,6 +155,17 @@ func sayable(req wire.Request) error {
 		return configSayable(req.Config)
 	}
 	return nil
+}
+
+// has reports whether a request has a path parameter.
+func has(req *wire.Request, name string) bool {
+	switch name {
+	case "cuid":
+		return req.CUID != ""
+	case "mid":
+		return req.MID.Set
+	}
+	return req.SID.Set
 }
 
 func configSayable(c dots.SessionConfig) error {
