@@ -19,7 +19,7 @@ func modules() []module {
 
 func protocolModules() []module {
 	// The bench measures a bare echo beside ours, and interop sends what no client of ours would.
-	sessions := []string{"internal/coap", "internal/front", "internal/record", "internal/bench", "internal/interop", "internal/resilience"}
+	sessions := []string{"internal/coap", "internal/front", "internal/record", "internal/bench", "internal/interop", "internal/resilience", "internal/testdtls"}
 	coap := []string{"internal/coap"}
 	return []module{
 		{path: "github.com/pion", rooms: sessions, why: "the DTLS stack can be exchanged only while one room knows it"},

@@ -111,7 +111,7 @@ func around() []room {
 		{path: "internal/interop", inTests: []string{"**"}, why: "tests against foreign peers: no code outside test files"},
 		{path: "internal/bench", inTests: []string{"**"}, why: "benchmarks of the whole: no code outside test files"},
 		{path: "internal/resilience", inTests: []string{"**"}, why: "attacks on the whole: no code outside test files"},
-		{path: "internal/test*", may: []string{"dots", "wire", "wire/*", "store", "internal/coap"}, why: "test helpers serve every room, so they stand below the rooms"},
+		{path: "internal/test*", may: []string{"dots", "wire", "wire/*", "store", "internal/coap", "internal/record"}, why: "test helpers serve every room, so they stand below the rooms"},
 		{path: "internal/tools/*", why: "the tools read the tree as text, so that they work when it does not compile"},
 		{path: "internal/archtest", why: "the rules read import clauses and import nothing they judge"},
 		{path: "cmd/dotsgate", may: []string{"internal/app", "internal/admin", "internal/config", "internal/logging"}, inTests: []string{"internal/lab"}, why: "main is flags and an exit code; it reads the configuration that it hands on"},

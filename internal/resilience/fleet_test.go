@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/internal/record"
+	"github.com/dotsgate/dotsgate/internal/testdtls"
 	"github.com/dotsgate/dotsgate/internal/udp"
 	"github.com/pion/dtls/v3"
 )
@@ -42,7 +43,7 @@ type member struct {
 	path  udp.Path
 
 	mu      sync.Mutex
-	shaking *pipe // while its handshake lasts
+	shaking *testdtls.Handshake // while its handshake lasts
 	layer   *record.Layer
 	last    uint32    // the number of its last request, and its token
 	sent    time.Time // when that was; zero: answered
@@ -159,7 +160,7 @@ func (m *member) input(b []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.shaking != nil {
-		m.shaking.put(b)
+		m.shaking.Put(b)
 		return
 	}
 	for m.layer != nil && len(b) > 0 {
