@@ -146,29 +146,38 @@ func (d memDoor) Send(b []byte, to sockets.Path) {
 
 func (d memDoor) Addr() net.Addr { return d.LocalAddr() }
 
-// muteAfter is a socket that loses what is sent after so many datagrams.
+// muteAfter is a client's socket that loses all that is sent after the first answer to what it has heard.
 type muteAfter struct {
 	net.PacketConn
-	left atomic.Int32
+	heard    atomic.Bool
+	answered atomic.Bool
+	done     chan struct{} // closed when the answer is out
 }
 
-func newMuteAfter(c net.PacketConn, datagrams int32) *muteAfter {
-	m := &muteAfter{PacketConn: c}
-	m.left.Store(datagrams)
-	return m
+func (m *muteAfter) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := m.PacketConn.ReadFrom(b)
+	if err == nil {
+		m.heard.Store(true)
+	}
+	return n, from, err
 }
 
 func (m *muteAfter) WriteTo(b []byte, to net.Addr) (int, error) {
-	if m.left.Add(-1) < 0 {
+	if !m.heard.Load() {
+		return m.PacketConn.WriteTo(b, to)
+	}
+	if !m.answered.CompareAndSwap(false, true) {
 		return len(b), nil
 	}
+	defer close(m.done)
 	return m.PacketConn.WriteTo(b, to)
 }
 
-// falterAt begins a handshake that goes no further than the proof of the address; the test's end ends it.
+// falterAt begins a handshake that goes no further than the proof of the address, which is sent; the test's end ends it.
 func falterAt(t *testing.T, socket net.PacketConn, server net.Addr) {
 	t.Helper()
-	conn, err := dtls.ClientWithOptions(newMuteAfter(socket, 2), server, dtls.WithInsecureSkipVerify(true))
+	mute := &muteAfter{PacketConn: socket, done: make(chan struct{})}
+	conn, err := dtls.ClientWithOptions(mute, server, dtls.WithInsecureSkipVerify(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +192,7 @@ func falterAt(t *testing.T, socket net.PacketConn, server net.Addr) {
 		cancel()
 		<-over
 	})
+	<-mute.done
 }
 
 // dtlsPair is two sessions after a handshake in memory.
