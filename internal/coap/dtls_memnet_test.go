@@ -144,6 +144,10 @@ func (d memDoor) Send(b []byte, to sockets.Path) {
 	_, _ = d.WriteTo(b, net.UDPAddrFromAddrPort(to.Peer))
 }
 
+func (d memDoor) Stop() { _ = d.Close() }
+
+func (d memDoor) Sender(sockets.Path) front.Sender { return d }
+
 func (d memDoor) Addr() net.Addr { return d.LocalAddr() }
 
 // muteAfter is a client's socket that loses all that is sent after the first answer to what it has heard.

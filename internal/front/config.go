@@ -21,6 +21,10 @@ type Sender interface {
 type Network interface {
 	// Run calls handle for each datagram, from several goroutines, until Close. b is valid during the call and may be changed.
 	Run(handle func(via Sender, b []byte, from udp.Path))
+	// Stop ends Run and waits for it. What is sent afterwards leaves by Close at the latest.
+	Stop()
+	// Sender is a queue for a peer from which nothing has come yet.
+	Sender(to udp.Path) Sender
 	// Addr is our address, a *net.UDPAddr.
 	Addr() net.Addr
 	// Close ends Run and waits for it.
@@ -34,6 +38,15 @@ type sockets struct{ *udp.Sockets }
 
 func (s sockets) Run(handle func(via Sender, b []byte, from udp.Path)) {
 	s.Sockets.Run(func(q *udp.Queue, b []byte, from udp.Path) { handle(q, b, from) })
+}
+
+// Sender spreads peers over the queues of established traffic.
+func (s sockets) Sender(to udp.Path) Sender {
+	queues := s.Queues()
+	if len(queues) == 1 {
+		return queues[0]
+	}
+	return queues[1+int(to.Peer.Port())%(len(queues)-1)]
 }
 
 // RecordPath says who seals and opens the records of established sessions.

@@ -49,6 +49,7 @@ type Conn struct {
 
 	input func([]byte)
 	ended func(error)
+	early error // why a resumed session ended before it was served; under in
 	owner atomic.Value
 }
 
@@ -108,8 +109,12 @@ func (c *Conn) newID() []byte {
 // Serve begins the session. input is called for each record of application data, one call at a time, and does not keep b;
 // it must not wait for the peer. ended is called once, after the last input, on a goroutine of its own: with io.EOF when the
 // peer has ended the session or Close was called, with the reason otherwise. Serve returns at once. Called once, after
-// Handshake; a Conn that is never served is to be closed.
+// Handshake or Resume; a Conn that is never served is to be closed.
 func (c *Conn) Serve(input func(b []byte), ended func(error)) {
+	if c.own.Load() != nil {
+		c.serveResumed(input, ended)
+		return
+	}
 	c.input, c.ended = input, ended
 	go c.read()
 }

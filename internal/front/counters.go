@@ -21,5 +21,6 @@ type Counters struct {
 	Unconfirmed atomic.Uint64 // datagrams not sent because an address was not confirmed
 	Malformed   atomic.Uint64 // protected records that the library could not take
 	TakenOver   atomic.Uint64 // sessions whose records are protected here and no longer by the library
+	Resumed     atomic.Uint64 // sessions of another process that go on here
 	Dropped     record.Drops  // records of such sessions
 }

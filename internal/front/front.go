@@ -100,6 +100,12 @@ func (f *Front) Accept() (*Conn, error) {
 // StopAccepting ends Accept and lets nobody new in. Those who are there live on.
 func (f *Front) StopAccepting() { f.stop.Do(func() { close(f.stopped) }) }
 
+// Stop ends Run: nothing is read any more, and what comes waits in the system for whoever reads the sockets next.
+func (f *Front) Stop() {
+	f.StopAccepting()
+	f.cfg.Network.Stop()
+}
+
 // Close closes the network, and so ends Run. Sessions should have been closed before: it sends nothing to anybody.
 func (f *Front) Close() error {
 	f.StopAccepting()

@@ -17,6 +17,8 @@ type memNet struct {
 	in     chan memDatagram
 	closed chan struct{}
 	once   sync.Once
+	halted chan struct{} // by Stop
+	halt   sync.Once
 
 	mu      sync.Mutex
 	clients map[netip.AddrPort]*memSocket
@@ -34,7 +36,7 @@ type memDatagram struct {
 
 func newMemNet() *memNet {
 	return &memNet{
-		in: make(chan memDatagram, 256), closed: make(chan struct{}),
+		in: make(chan memDatagram, 256), closed: make(chan struct{}), halted: make(chan struct{}),
 		clients: make(map[netip.AddrPort]*memSocket), sentTo: make(map[netip.AddrPort]int), receivedFrom: make(map[netip.AddrPort]int),
 	}
 }
@@ -53,9 +55,16 @@ func (n *memNet) Run(handle func(via Sender, b []byte, from udp.Path)) {
 			handle(n, d.data, udp.Path{Peer: d.from})
 		case <-n.closed:
 			return
+		case <-n.halted:
+			return
 		}
 	}
 }
+
+// Stop ends Run, once it waits.
+func (n *memNet) Stop() { n.halt.Do(func() { close(n.halted) }) }
+
+func (n *memNet) Sender(udp.Path) Sender { return n }
 
 func (n *memNet) Addr() net.Addr { return net.UDPAddrFromAddrPort(serverAddr()) }
 

@@ -61,6 +61,8 @@ func SelfTest(options []dtls.ServerOption) error {
 type stage struct{ heard chan []byte }
 
 func (s *stage) Run(func(Sender, []byte, udp.Path)) {}
+func (s *stage) Stop()                              {}
+func (s *stage) Sender(udp.Path) Sender             { return s }
 func (s *stage) Addr() net.Addr                     { return new(net.UDPAddr) }
 func (s *stage) Close() error                       { return nil }
 

@@ -82,6 +82,30 @@ func (t *table) settle(c *Conn, usesID bool) (before *Conn) {
 	return before
 }
 
+// adopt makes c, which has its connection ID already, the session at its address, and reports false where there is one.
+func (t *table) adopt(c *Conn) bool {
+	if id := c.id.Load(); id != nil {
+		s := t.idShard(*id)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.conns[*id] != nil {
+			return false
+		}
+		if s.conns == nil {
+			s.conns = make(map[connectionID]*Conn)
+		}
+		s.conns[*id] = c
+		return true
+	}
+	taken := false
+	t.change(c.origin, func(p *place) {
+		if taken = p.established != nil; !taken {
+			p.established = c
+		}
+	})
+	return !taken
+}
+
 // forget leaves nothing that leads to c.
 func (t *table) forget(c *Conn) {
 	t.change(c.origin, func(p *place) {

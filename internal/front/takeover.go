@@ -91,13 +91,19 @@ func (c *Conn) succeed(a *association) (*own, error) {
 		c.front.counters.HandOver.Add(1)
 		return nil, errors.Join(errMuted, err)
 	}
-	o := &own{conn: c}
-	o.session = record.NewSession(record.SessionConfig{
-		Layer: layer, Owner: o, Buffers: &c.front.records.buffers, Drops: &c.front.counters.Dropped,
-	})
+	o := c.front.ownOf(c, layer)
 	c.own.Store(o)
 	c.front.counters.TakenOver.Add(1)
 	return o, nil
+}
+
+// ownOf lets a record layer of ours protect the records of a connection.
+func (f *Front) ownOf(c *Conn, layer *record.Layer) *own {
+	o := &own{conn: c}
+	o.session = record.NewSession(record.SessionConfig{
+		Layer: layer, Owner: o, Buffers: &f.records.buffers, Drops: &f.counters.Dropped,
+	})
+	return o
 }
 
 // records is what the sessions that are ours have in common.
@@ -125,16 +131,25 @@ func (r *records) suits(s *dtls.State) bool {
 }
 
 func (r *records) export(library *dtls.Conn) (*record.Layer, error) {
+	s, err := r.state(library)
+	if err != nil {
+		return nil, err
+	}
+	return record.New(s)
+}
+
+// state is the record layer of a session of the library's, which sends nothing any more.
+func (r *records) state(library *dtls.Conn) (record.State, error) {
 	state, ok := library.ConnectionState()
 	if !ok {
-		return nil, errNoState
+		return record.State{}, errNoState
 	}
 	state.PeerCertificates = nil // they are not needed here
 	s, err := r.exporter.Export(&state)
 	if err != nil {
-		return nil, fmt.Errorf("exporting it: %w", err)
+		return record.State{}, fmt.Errorf("exporting it: %w", err)
 	}
-	return record.New(s)
+	return s, nil
 }
 
 // deliver opens the records of a datagram that was routed to this session.
@@ -165,7 +180,11 @@ func (o *own) close() { o.session.Close() }
 func (o *own) end(reason error) { o.session.Abandon(reason) }
 
 // Input is record.Owner's: Conn.in is held.
-func (o *own) Input(b []byte) { o.conn.input(b) }
+func (o *own) Input(b []byte) {
+	if o.conn.input != nil { // a resumed session may not be served yet
+		o.conn.input(b)
+	}
+}
 
 // Send is record.Owner's.
 func (o *own) Send(b []byte) error {
@@ -182,6 +201,10 @@ func (c *Conn) over(err error) {
 	go func() {
 		c.in.Lock()
 		defer c.in.Unlock()
+		if c.ended == nil {
+			c.early = err
+			return
+		}
 		c.ended(err)
 	}()
 }
