@@ -58,9 +58,10 @@ func (c *call) read(r wire.CoAPRequest, fault error) (err error) {
 	return err
 }
 
-// shed refuses what is given up first under pressure: GETs, whose answer can wait while attacks are fought.
+// shed refuses what is given up first under pressure: GETs, whose answer can wait while attacks are fought. One that was answered
+// by another process is none: to refuse it would end an observation.
 func (c *call) shed() bool {
-	if c.req.Op != wire.GetMitigations && c.req.Op != wire.GetConfig || !c.srv.cfg.Shed() {
+	if c.req.Op != wire.GetMitigations && c.req.Op != wire.GetConfig || c.ex.Replayed() || !c.srv.cfg.Shed() {
 		return false
 	}
 	// RFC 9132, Section 4.4.1.3: 5.03 with Max-Age, which says when to try again.

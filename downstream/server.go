@@ -68,6 +68,11 @@ func (s *Server) Run(ctx context.Context) error {
 // Attach takes a new session, made with SessionLimits, before its first request is served, and keeps it until that is done.
 // The error is ErrProfile, ErrNoUnicast, what Config.Believed says, or that the session has ended already.
 func (s *Server) Attach(sess *coap.Session, from Listener) error {
+	return s.attach(sess, from, func(*peer) {})
+}
+
+// attach is Attach; prepare is called with the new peer before anybody else knows of it.
+func (s *Server) attach(sess *coap.Session, from Listener, prepare func(*peer)) error {
 	spoken, err := s.spoken(from.Profiles)
 	if err != nil {
 		return fmt.Errorf("attaching a session: %w", err)
@@ -82,6 +87,7 @@ func (s *Server) Attach(sess *coap.Session, from Listener) error {
 	}
 	p := newPeer(s, sess, spoken)
 	p.from = from
+	prepare(p)
 	s.mu.Lock()
 	_, known := s.peers[sess]
 	if !known {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 
 	"github.com/pion/dtls/v3"
@@ -37,7 +38,7 @@ type udpAcceptor struct {
 }
 
 func listenUDP(cfg ServerConfig) (acceptor, error) {
-	all, err := sockets.Listen(sockets.Config{Address: cfg.Address, Plain: cfg.Front.Plain})
+	all, err := bindUDP(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("binding: %w", err)
 	}
@@ -47,6 +48,14 @@ func listenUDP(cfg ServerConfig) (acceptor, error) {
 	}
 	a.sockets = all
 	return a, nil
+}
+
+// bindUDP binds the sockets, or takes those of another process.
+func bindUDP(cfg ServerConfig) (*sockets.Sockets, error) {
+	if len(cfg.Files) > 0 {
+		return sockets.FromFiles(cfg.Files, sockets.Config{})
+	}
+	return sockets.Listen(sockets.Config{Address: cfg.Address, Plain: cfg.Front.Plain})
 }
 
 func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error) {
@@ -95,6 +104,23 @@ func (a udpAcceptor) accept() (incoming, net.Addr, error) {
 func (a udpAcceptor) stopAccepting() { a.front.StopAccepting() }
 
 func (a udpAcceptor) close() error { return a.front.Close() }
+
+func (a udpAcceptor) files() ([]*os.File, error) {
+	if a.sockets == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return a.sockets.Files()
+}
+
+func (a udpAcceptor) suspend() { a.front.Stop() }
+
+func (a udpAcceptor) resume(e Exported) (securedConn, error) {
+	conn, err := a.front.Resume(e.Conn)
+	if err != nil {
+		return nil, err
+	}
+	return &frontLink{Conn: conn, peer: e.Peer}, nil
+}
 
 func (a udpAcceptor) addr() net.Addr { return a.front.Addr() }
 

@@ -25,6 +25,7 @@ type Exchange struct {
 	unwanted bool        // the peer took its registration back before it was answered
 	echo     []byte      // the Block1 option the answer carries; nil: none
 	observer *Observer   // registered by the answer
+	replayed bool        // by Server.Replay: the peer did not ask now
 
 	// What the request usually takes is part of the exchange, so that it is one piece of memory.
 	options [usualOptions]Option
@@ -65,6 +66,9 @@ func (ex *Exchange) Session() *Session { return ex.s }
 
 // Request returns the request, with its whole body after block-wise reassembly. It is the exchange's, read-only.
 func (ex *Exchange) Request() *Message { return &ex.req }
+
+// Replayed reports that the peer has asked another process, and has not asked again: see Server.Replay.
+func (ex *Exchange) Replayed() bool { return ex.replayed }
 
 // Respond answers the request, at most once; later calls, and calls after the session ended, are ignored. A NON
 // request gets a NON response; a CON gets it with the acknowledgement while that is not sent yet, else in a CON of its

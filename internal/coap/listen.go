@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -36,6 +37,8 @@ type ServerConfig struct {
 	Network string
 	// Address is host:port to bind; an empty host means all addresses, port 0 any free one. Required.
 	Address string
+	// Files are the sockets of another process, as Server.Files gave them, in place of Address; they stay the caller's. Optional.
+	Files []*os.File
 	// Credentials prove the server and check its clients. Required.
 	Credentials *Credentials
 	// Session is the template of the sessions; its Link and Peer are filled in for each. Timers may be nil: the
@@ -119,6 +122,10 @@ type acceptor interface {
 	stopAccepting()                      // established connections live on
 	close() error
 	addr() net.Addr
+
+	files() ([]*os.File, error)
+	suspend()                               // nothing is read any more, but what is left to be said is, by close at the latest
+	resume(e Exported) (securedConn, error) // goes on with a session of another process
 }
 
 // Server accepts sessions on one address.
@@ -127,7 +134,9 @@ type Server struct {
 	acceptor   acceptor
 	keeper     *keeper
 	handshakes *handshakes
-	timers     *Timers // nil when the template brings its own
+	timers     *Timers       // nil when the template brings its own
+	accepted   chan struct{} // closed when nobody is accepted any more
+	observed   []observed    // by peers of resumed sessions, until Replay
 }
 
 // Listen binds the address. Nothing is accepted before Run; a server that is never run keeps its socket.
@@ -165,6 +174,7 @@ func newServer(cfg ServerConfig, a acceptor) *Server {
 		cfg: cfg, acceptor: a,
 		keeper:     newKeeper(cmp.Or(cfg.MaxSessions, DefaultMaxSessions), cfg.IdleTimeout),
 		handshakes: newHandshakes(cmp.Or(cfg.MaxHandshakes, DefaultMaxHandshakes)),
+		accepted:   make(chan struct{}),
 	}
 	if cfg.Session.Timers == nil {
 		s.timers = NewTimers()
@@ -187,6 +197,8 @@ func (s *Server) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, s.acceptor.stopAccepting)
 
 	s.acceptLoop(ctx)
+	close(s.accepted)
+	<-ctx.Done() // accepting may have ended before, by Suspend
 
 	stop()
 	s.handshakes.shutdown()

@@ -40,12 +40,24 @@ func (h *handshakes) start(ctx context.Context, fn func(context.Context)) {
 	})
 }
 
-// shutdown ends all handshakes and waits for them. Nothing is started afterwards.
-func (h *handshakes) shutdown() {
+// settle waits for the handshakes until ctx ends, then ends those that are left. Nothing is started meanwhile.
+func (h *handshakes) settle(ctx context.Context) {
+	stop := context.AfterFunc(ctx, h.endAll)
+	defer stop()
+	h.running.Wait()
+}
+
+// endAll ends all handshakes.
+func (h *handshakes) endAll() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		e.Value.(context.CancelFunc)()
 	}
-	h.mu.Unlock()
+}
+
+// shutdown ends all handshakes and waits for them. Nothing is started afterwards.
+func (h *handshakes) shutdown() {
+	h.endAll()
 	h.running.Wait()
 }

@@ -3,6 +3,8 @@ package coap
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -172,16 +174,24 @@ func (k *keeper) feed(s *Session, conn pulledConn) error {
 	}
 }
 
+// refuse lets no session be added any more.
+func (k *keeper) refuse() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+}
+
+// all are the sessions there are.
+func (k *keeper) all() []*Session {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.sessions))
+}
+
 // shutdown closes all sessions and waits for their goroutines. No session can be added any more.
 func (k *keeper) shutdown() {
-	k.mu.Lock()
-	k.closed = true
-	all := make([]*Session, 0, len(k.sessions))
-	for s := range k.sessions {
-		all = append(all, s)
-	}
-	k.mu.Unlock()
-	for _, s := range all {
+	k.refuse()
+	for _, s := range k.all() {
 		_ = s.Close() // it is over either way
 	}
 	k.running.Wait()

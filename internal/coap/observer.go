@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"bytes"
 	"errors"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ type Observer struct {
 	s       *Session
 	token   string
 	key     string // cache key of the observed request
+	request []byte // over UDP: the request as a NON, for another process to begin anew with
 	onEnd   func()
 	mids    [4]uint16 // of the newest notifications, to know an RST by
 	noted   int
@@ -57,6 +59,9 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	}
 	o := &Observer{s: s, token: token, key: responseKey(&ex.req), onEnd: onEnd}
 	o.timer.fire = o
+	if !s.reliable {
+		o.request = ex.datagram()
+	}
 	if s.observers == nil {
 		s.observers = make(map[string]*Observer)
 	}
@@ -64,6 +69,17 @@ func (ex *Exchange) Observe(first *Message, onEnd func()) *Observer {
 	ex.observer = o
 	ex.reply(notice)
 	return o
+}
+
+// datagram is the request as a NON, whatever it came as; nil: it cannot be said. The lock is held.
+func (ex *Exchange) datagram() []byte {
+	b, err := ex.s.encode(packet{
+		typ: message.NonConfirmable, code: ex.req.Code, token: ex.token[:ex.tkl], options: ex.req.Options, payload: ex.req.Payload,
+	})
+	if err != nil {
+		return nil
+	}
+	return bytes.Clone(b)
 }
 
 // registers reports whether the request asks for an observation, and still does.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 
@@ -49,8 +50,13 @@ type tcpAcceptor struct {
 }
 
 func listenTCP(cfg ServerConfig) (acceptor, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", cfg.Address)
+	var l net.Listener
+	var err error
+	if len(cfg.Files) > 0 {
+		l, err = net.FileListener(cfg.Files[0])
+	} else {
+		l, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Address)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("binding: %w", err)
 	}
@@ -178,5 +184,23 @@ func (a *tcpAcceptor) close() error {
 	}
 	return nil
 }
+
+func (a *tcpAcceptor) files() ([]*os.File, error) {
+	l, ok := a.listener.(*net.TCPListener)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	f, err := l.File()
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{f}, nil
+}
+
+// suspend has nothing left to do: the listener is closed, and its duplicate takes whoever comes meanwhile.
+func (a *tcpAcceptor) suspend() {}
+
+// resume cannot: what a stream has read and not handed on does not go along.
+func (a *tcpAcceptor) resume(Exported) (securedConn, error) { return nil, errors.ErrUnsupported }
 
 func (a *tcpAcceptor) addr() net.Addr { return a.listener.Addr() }
