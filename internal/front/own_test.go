@@ -127,6 +127,23 @@ func TestMovesOfOwn(t *testing.T) {
 	})
 }
 
+// TestMovesBeforeItsFirstRecord: the answer to the record that the session is taken over with goes to where that came from.
+func TestMovesBeforeItsFirstRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, moves := movedHouse(t, func(c *Config) { c.RecordPath = Own })
+		defer h.close(t)
+		c, s := h.client(t, clientAddr(1), moving())
+		s.move(clientAddr(10))
+		echo(t, c, "first")
+		if to := <-moves; to != clientAddr(10) {
+			t.Errorf("moved to %v", to)
+		}
+		h.wantTakenOver(t, 1)
+		_ = c.Close()
+		<-h.ended
+	})
+}
+
 // TestIdleCost: a session that is ours has no goroutine.
 func TestIdleCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

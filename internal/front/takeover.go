@@ -85,6 +85,8 @@ func (c *Conn) succeed(a *association) (*own, error) {
 	}
 	a.mute()
 	library := a.library.Load()
+	// RFC 9146, Section 6: where the peer was by the newest record that the library has opened, though nothing was sent there yet.
+	a.follow(library.RemoteAddr())
 	layer, err := c.front.records.export(library)
 	_ = library.Close() // it is muted
 	if err != nil {
