@@ -174,3 +174,23 @@ func TestThisMachineIsNotCounted(t *testing.T) {
 		t.Errorf("%d prefixes and %d handshakes at the end", fill, f.pending.len())
 	}
 }
+
+// TestGivesWayAtOnce: a handshake that gave way to another one before it was counted is not counted any more.
+func TestGivesWayAtOnce(t *testing.T) {
+	n := newMemNet()
+	f := newFront(Config{Network: n})
+	at := clientAddr(1)
+	h, _ := parseHello(provenHello(f, at))
+	c := f.admit(n, &h, udpPath(1))
+	f.table.open(c)
+	c.giveWay() // as another reader does, before offer goes on
+	if f.pending.add(c) != nil {
+		t.Error("another one has to give way")
+	}
+	if pending, held := f.pending.len(), f.pending.caps.Stats().Fill; pending != 0 || held != 0 {
+		t.Errorf("%d handshakes and %d prefixes are counted", pending, held)
+	}
+	if paths, _ := f.table.counts(); paths != 0 {
+		t.Errorf("%d addresses are known", paths)
+	}
+}

@@ -37,10 +37,14 @@ func newPending(cfg Config) *pending {
 	}
 }
 
-// add takes c in, whose cap was acquired, and returns the oldest one when it has to give way.
+// add takes c in, whose cap was acquired, and returns the oldest one when it has to give way. One that is done by now, since it
+// gave way to another one of its address, is not taken in.
 func (p *pending) add(c *Conn) (oldest *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !c.waiting.Load() {
+		return nil
+	}
 	if p.order.Len() >= p.most {
 		oldest = p.order.Remove(p.order.Front()).(*Conn)
 		oldest.turn = nil
