@@ -152,7 +152,7 @@ func (f *Front) route(via Sender, b []byte, from udp.Path) {
 // greet answers a ClientHello. Nothing is kept for one whose cookie does not prove its address.
 func (f *Front) greet(via Sender, b []byte, from udp.Path) {
 	h, ok := parseHello(b)
-	if !ok {
+	if !ok || len(b) < minHello {
 		f.counters.Strangers.Add(1)
 		return
 	}
@@ -172,7 +172,7 @@ func (f *Front) greet(via Sender, b []byte, from udp.Path) {
 
 // challenge asks for the cookie.
 func (f *Front) challenge(via Sender, h *hello, from udp.Path) {
-	if len(h.cookie) > 0 && f.cfg.Pressure.Sheds(pressure.ShedStrangers) || len(h.datagram) < minHello {
+	if len(h.cookie) > 0 && f.cfg.Pressure.Sheds(pressure.ShedStrangers) {
 		f.counters.Strangers.Add(1)
 		return
 	}

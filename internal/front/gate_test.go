@@ -117,3 +117,21 @@ func TestGateForgedProof(t *testing.T) {
 		t.Error("an address is not known for as long as it should")
 	}
 }
+
+// TestGateSmallHello: a hello that is smaller than twice what answers it is no way to amplify, at a gate neither.
+func TestGateSmallHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := gatedHouse(t)
+		defer h.close(t)
+		small := smallHello()
+		if _, ok := parseHello(small); !ok || len(small) >= minHello {
+			t.Fatalf("%d bytes, well-formed: %v", len(small), ok)
+		}
+		h.inject(small, clientAddr(1))
+		synctest.Wait()
+		if sent := h.sentSince(0); len(sent) > 0 {
+			t.Errorf("answered by %d bytes", len(sent[0]))
+		}
+		h.wantKnown(t, 0, 0)
+	})
+}
