@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// longest bounds what a whole bucket is worth, in nanoseconds: some seventy years, and times can be added to it.
+const longest = 1 << 61
+
 // bucketWays is how many buckets compete for the slots of one set.
 const bucketWays = 8
 
@@ -41,8 +44,8 @@ type bucket struct {
 func NewBuckets(size int, rate float64, burst int) *Buckets {
 	b := &Buckets{seed: maphash.MakeSeed(), began: time.Now(), sets: make([]bucketSet, setsFor(size, bucketWays))}
 	if rate > 0 && burst > 0 {
-		b.interval = max(1, int64(float64(time.Second)/rate))
-		b.depth = b.interval * int64(burst)
+		b.interval = int64(max(1, min(float64(time.Second)/rate, longest)))
+		b.depth = b.interval * min(int64(burst), longest/b.interval)
 	}
 	return b
 }

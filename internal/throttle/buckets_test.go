@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,9 @@ func TestBucketsRefill(t *testing.T) {
 		{"slower than one a second", 0.1, 1, []try{{0, 2, 1}, {9 * time.Second, 1, 0}, {10 * time.Second, 2, 1}}},
 		{"a refusal costs nothing", 1, 1, []try{{0, 100, 1}, {time.Second, 100, 1}}},
 		{"a clock that stands still", 1000, 2, []try{{time.Second, 5, 2}, {time.Second, 5, 0}}},
+		{"as good as without bound", 1, math.MaxInt, []try{{0, 9, 9}, {time.Hour, 9, 9}}},
+		{"one for good", 1e-300, 1, []try{{0, 9, 1}, {time.Hour, 9, 0}}},
+		{"faster than the clock", 1e300, 2, []try{{0, 9, 2}, {time.Microsecond, 9, 2}}},
 		{"without a rate", 0, 5, []try{{0, 5, 0}, {time.Hour, 5, 0}}},
 		{"without a burst", 5, 0, []try{{0, 5, 0}, {time.Hour, 5, 0}}},
 	}

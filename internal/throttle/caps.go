@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,7 @@ type holder struct {
 
 // NewCaps makes a table of at least size owners, who may each hold most. A most of 0 or less refuses everybody.
 func NewCaps(size, most int) *Caps {
-	return &Caps{seed: maphash.MakeSeed(), most: uint32(max(0, most)), sets: make([]capSet, setsFor(size, capWays))}
+	return &Caps{seed: maphash.MakeSeed(), most: uint32(min(uint64(max(0, most)), math.MaxUint32)), sets: make([]capSet, setsFor(size, capWays))}
 }
 
 // Acquire lets a hold one more, if it may, and reports whether it may. What was acquired is to be released once. It allocates nothing and

@@ -22,6 +22,7 @@ func TestCapsHold(t *testing.T) {
 		{"others have their own", 1, []step{{'a', 1, true}, {'a', 2, true}, {'a', 1, false}, {'a', 2, false}}},
 		{"nothing to give back", 1, []step{{'r', 1, true}, {'a', 1, true}, {'r', 2, true}, {'a', 1, false}}},
 		{"a refusal holds nothing", 1, []step{{'a', 1, true}, {'a', 1, false}, {'r', 1, true}, {'a', 1, true}}},
+		{"as good as without cap", 1 << 32, []step{{'a', 1, true}, {'a', 1, true}}},
 		{"nobody may", 0, []step{{'a', 1, false}}},
 		{"nor with less than nothing", -1, []step{{'a', 1, false}}},
 	}
