@@ -1,11 +1,15 @@
 package app
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/front"
 )
 
 // TestLogLinesAreDocumented holds that docs/operations.md tells what to do about every line that wants attention, and about no
@@ -60,5 +64,28 @@ func TestLogLinesAreDocumented(t *testing.T) {
 	}
 	if len(said) < 15 {
 		t.Errorf("only %d lines found: the code was not read", len(said))
+	}
+}
+
+// TestSourceLimitsAreDocumented holds that docs/configuration.md gives the defaults that the transports have.
+func TestSourceLimitsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{
+		"max_sessions":      fmt.Sprintf("0 is %d", coap.DefaultMaxSessions),
+		"max_handshakes":    fmt.Sprintf("0 is %d", coap.DefaultMaxHandshakes),
+		"source.rate":       fmt.Sprintf("0 is %g with DTLS, %g with TLS", front.DefaultRate, coap.DefaultSourceRate),
+		"source.burst":      fmt.Sprintf("0 is %d with DTLS, %d with TLS", front.DefaultBurst, coap.DefaultSourceBurst),
+		"source.handshakes": fmt.Sprintf("0 is %d with DTLS, %d with TLS", front.DefaultMaxPerPrefix, coap.DefaultSourceHandshakes),
+	} {
+		row := regexp.MustCompile("(?m)^\\| `listeners\\[\\]\\."+regexp.QuoteMeta(setting)+"` .*$").FindString(string(text))
+		if !strings.Contains(row, want+" |") {
+			t.Errorf("%q does not say %q", row, want)
+		}
+	}
+	if front.DefaultMaxPending != coap.DefaultMaxHandshakes {
+		t.Error("the transports differ in how many handshakes they have under way")
 	}
 }

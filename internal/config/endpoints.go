@@ -58,6 +58,9 @@ func (b *builder) listener(at string, f fileListener, c *Config) Listener {
 	return l
 }
 
+// mostHandshakes is as many handshakes as a listener may be told to have under way: it makes room for them when it starts.
+const mostHandshakes = 1 << 16
+
 // bounds checks what limits a listener.
 func (b *builder) bounds(at string, f fileListener, l *Listener) {
 	l.Handshakes = f.Handshakes
@@ -75,6 +78,9 @@ func (b *builder) bounds(at string, f fileListener, l *Listener) {
 		if n.value < 0 {
 			b.add(at+"."+n.name, "negative", "use 0 for the built-in bound")
 		}
+	}
+	if f.Handshakes > mostHandshakes {
+		b.addf(at+".max_handshakes", "use 0 for the built-in bound", "%d is more than %d", f.Handshakes, mostHandshakes)
 	}
 	l.RecordPath = b.recordPath(at+".record_path", f.RecordPath, l.Transport)
 }

@@ -87,6 +87,7 @@ func endpointMistakes() []mistake {
 		{"unknown profile", "[rfc9132, draft04]", "[rfc9132, draft05]", "draft05", "listeners[0].profiles[1]", "not known", "rfc9132, draft04"},
 		{"unknown uplink profile", "profile: draft04", "profile: rfc8782", "rfc8782", "uplinks[1].profile", "not known", "rfc9132, draft04"},
 		{"negative bound", "max_sessions: 100", "max_sessions: -1", "-1", "listeners[1].max_sessions", "negative", "0"},
+		{"too many handshakes", "max_handshakes: 50", "max_handshakes: 65537", "65537", "listeners[1].max_handshakes", "more than 65536", "0"},
 		{"negative handshakes", "max_handshakes: 50", "max_handshakes: -1", "-1", "listeners[1].max_handshakes", "negative", "0"},
 		{"negative rate", "rate: 10", "rate: -1", "-1", "listeners[1].source.rate", "negative", "0"},
 		{"unknown record path", "record_path: pion", "record_path: openssl", "openssl", "listeners[0].record_path", "not known", "own, pion"},
