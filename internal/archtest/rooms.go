@@ -52,7 +52,7 @@ func core() []room {
 func outside() []room {
 	return []room{
 		{
-			path: "downstream", may: wires("internal/liveness", "internal/pressure"),
+			path: "downstream", may: wires("internal/liveness"),
 			why: "the server side knows neither the core nor the client side: internal/app joins them",
 		},
 		{
