@@ -54,7 +54,7 @@ func (c *call) read(r wire.CoAPRequest, fault error) (err error) {
 	if !hopLimitValid(r.HopLimit) {
 		return dots.Refuse(dots.CodeBadRequest, "Hop-Limit out of range")
 	}
-	c.req, err = c.profile.DecodeRequest(r)
+	c.req, err = c.srv.repeats.read(c.profile, r)
 	return err
 }
 

@@ -33,6 +33,7 @@ type Server struct {
 	slots    chan struct{} // one for each heartbeat that awaits its answer
 	beats    sync.WaitGroup
 	spare    sync.Pool // *call
+	repeats  *repeats
 
 	mu    sync.RWMutex
 	peers map[*coap.Session]*peer
@@ -46,7 +47,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	a := newAlarms(cfg.Now)
 	s := &Server{
-		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core),
+		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core), repeats: newRepeats(),
 		unicast: unicast(cfg), slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
 	}
 	s.sweeping.ring = func(_ context.Context, now time.Time) {

@@ -13,13 +13,12 @@ import (
 
 // ask makes one request; its answer goes to the plan on the goroutine that brings it.
 func (s *session) ask(ctx context.Context, t *turn) {
-	out, err := s.link.profile.EncodeRequest(t.job.request())
+	m, err := s.message(t.job)
 	if err != nil {
 		s.link.log.Warn("request cannot be said to the uplink", "mid", t.job.leg.Key.MID, "err", err)
 		s.answered(t, unsayable(err))
 		return
 	}
-	m := carry.RequestMessage(out, carry.NON)
 	if t.job.register {
 		s.tasks.Go(func() { s.wait(ctx, t, m) })
 		return
@@ -33,6 +32,20 @@ func (s *session) ask(ctx context.Context, t *turn) {
 	default:
 		s.begun(t, p.Abandon)
 	}
+}
+
+// message is the request of a job. That of a leg which is asked for as it was the last time is kept from then: nearly all are.
+func (s *session) message(j job) (*coap.Message, error) {
+	if m := j.said.again(j.leg); m != nil {
+		return m, nil
+	}
+	out, err := s.link.profile.EncodeRequest(j.request())
+	if err != nil {
+		return nil, err
+	}
+	m := carry.RequestMessage(out, carry.NON)
+	j.said.keep(j.leg, m)
+	return m, nil
 }
 
 // wait makes a request and waits for its answer.

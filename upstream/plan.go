@@ -40,6 +40,7 @@ type job struct {
 	register bool      // of kindList: with Observe 0
 	at       time.Time // when it began
 	began    uint64    // position in the order of what was begun and answered
+	said     *said     // of kindPut: what was sent of this leg last
 }
 
 // ref names an entry or, with list, the listing of key's cuid.
@@ -79,6 +80,7 @@ type entry struct {
 	state   LegState
 	active  bool // counted as an immediate mitigation
 	inRound bool // in the round of its listing
+	said    *said
 }
 
 // timing holds the times of a plan.
@@ -131,7 +133,7 @@ func (p *plan) want(legs []dots.Leg) (superseded []uint64) {
 	for _, leg := range legs {
 		e := p.entries[leg.Key]
 		if e == nil {
-			e = &entry{}
+			e = &entry{said: &said{}}
 			p.entries[leg.Key] = e
 			p.addLeg(leg, e)
 		}

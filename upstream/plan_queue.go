@@ -143,7 +143,7 @@ func (p *plan) begin(now time.Time, r ref, s *slot) job {
 		j.kind, _ = p.need(e)
 		j.leg = p.asSent(e, j.kind)
 		if j.kind == kindPut {
-			e.putAt = p.clock
+			e.putAt, j.said = p.clock, e.said
 		}
 	}
 	if j.changes() {
