@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,7 +19,12 @@ const (
 	provenClients = 8192
 	// maxPeerChain is how many certificates a client may show. One that shows more is refused unread.
 	maxPeerChain = 10
+	// maxPeerRSA is the longest RSA key in a peer's chain, in bits, as in crypto/tls. A stranger chooses the keys of what it shows as its
+	// authorities, and with one that fills a handshake it would make us compute for a second.
+	maxPeerRSA = 8192
 )
+
+var errLongKey = errors.New("RSA key of more than 8192 bits in the client's chain")
 
 // provenChains remembers which chains of client certificates were verified, so that a client that comes back costs one signature less to check. It
 // belongs to one credentialSet, which never changes: with other authorities or revocation lists comes another set, which has proven nothing
@@ -133,6 +139,9 @@ func (s *credentialSet) clientOptions(raw [][]byte) (*x509.Certificate, x509.Ver
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, options, fmt.Errorf("reading the client's certificate: %w", err)
+		}
+		if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxPeerRSA {
+			return nil, options, errLongKey
 		}
 		if i == 0 {
 			leaf = c

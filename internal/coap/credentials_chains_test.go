@@ -1,8 +1,14 @@
 package coap
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,6 +73,42 @@ func TestVerifyClient(t *testing.T) {
 	}
 	if got := set.proven.lru.Len(); got != proven {
 		t.Errorf("%d chains are remembered, %d were good", got, proven)
+	}
+}
+
+// longKey is a certificate with an RSA key of so many bits, to which nobody has the other half.
+func longKey(t *testing.T, bits int) *x509.Certificate {
+	t.Helper()
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	_, signer, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "long"}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{}, &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 1<<31 - 1}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// Whoever shows us an authority of its own may not choose how long we compute with that.
+func TestVerifyClientWithLongKeys(t *testing.T) {
+	root := testpki.New(t, "root")
+	set := credentialsOf(t, root, root.Server()).current.Load()
+	client := shown(root.Client("a.example"))
+	for bits, want := range map[int]error{maxPeerRSA: nil, maxPeerRSA + 1: errLongKey, 100000: errLongKey} {
+		raw := append(slices.Clip(client), longKey(t, bits).Raw)
+		if _, err := set.verifyClient(raw, time.Now()); !errors.Is(err, want) {
+			t.Errorf("a key of %d bits: %v, want %v", bits, err, want)
+		}
+	}
+	if _, err := set.verifyClient([][]byte{longKey(t, maxPeerRSA+1).Raw}, time.Now()); !errors.Is(err, errLongKey) {
+		t.Errorf("the client's own long key: %v", err)
 	}
 }
 
