@@ -45,7 +45,7 @@ type association struct {
 	limit   *deadline
 	slot    atomic.Bool   // the reader has a handshake slot
 	owes    bool          // the reader's: the library has the second ClientHello, and its answer is to come
-	replied chan struct{} // closed with the first datagram that left
+	replied chan struct{} // closed when the first datagram leaves
 
 	// What is handed over (see handOver); the library's handshake goroutine has it.
 	second  []byte // the ClientHello with the cookie, until it is the library's
@@ -115,8 +115,8 @@ func (a *association) deliver(via Sender, b []byte, from udp.Path) bool {
 	if a.released {
 		return false
 	}
-	if len(a.queue)+len(a.kept) >= maxQueued || a.bytes+len(b) > maxQueuedBytes {
-		a.conn.front.counters.Overfed.Add(1)
+	if because := a.refuses(b); because != nil {
+		because.Add(1)
 		return true
 	}
 	b = filterRecords(bytes.Clone(b), a.settled)
@@ -137,6 +137,29 @@ func (a *association) deliver(via Sender, b []byte, from udp.Path) bool {
 	a.queue = append(a.queue, d)
 	a.signal()
 	return true
+}
+
+// refuses returns what counts a datagram that cannot be queued, nil for one that can. The lock is held.
+func (a *association) refuses(b []byte) *atomic.Uint64 {
+	switch {
+	case !a.answers(b):
+		return &a.conn.front.counters.Strangers
+	case len(a.queue)+len(a.kept) >= maxQueued || a.bytes+len(b) > maxQueuedBytes:
+		return &a.conn.front.counters.Overfed
+	}
+	return nil
+}
+
+// answers reports whether a datagram can belong to the handshake: before the library has answered the ClientHello there is nothing
+// but that. The rest is of the client's handshake or session before, at the same address; hellos have a queue of their own in the
+// system, and may overtake it. The library would end the handshake for it.
+func (a *association) answers(b []byte) bool {
+	select {
+	case <-a.replied:
+		return true
+	default:
+		return looksLikeHello(b)
+	}
 }
 
 // repeatsFinished answers a peer that repeats its Finished, and so has not got ours, in a record of the same number, and reports
@@ -378,11 +401,11 @@ func (a *association) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	b = a.prepared(b)
 	a.follow(to)
-	a.conn.send(b)
 	if !a.wrote {
 		a.wrote = true
-		close(a.replied)
+		close(a.replied) // before it is sent: the answer may be quick
 	}
+	a.conn.send(b)
 	return len(b), nil
 }
 

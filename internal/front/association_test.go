@@ -185,6 +185,7 @@ func TestFedInHandshake(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, got, end := shaking(t)
+				a.write(t, plain(22, 2))
 				for range 200 {
 					a.bring(tt.datagram)
 					synctest.Wait() // it is read, so that the queue is never full
@@ -211,6 +212,7 @@ func TestFedInHandshake(t *testing.T) {
 func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, got, end := shaking(t)
+		a.write(t, plain(22, 2))
 		slots := a.conn.front.pending.slots
 		for range cap(slots) {
 			slots <- struct{}{} // others at work
@@ -302,6 +304,7 @@ func TestSlotOfTheDead(t *testing.T) {
 func TestHoldAndRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, got, end := shaking(t)
+		a.write(t, protected(22, 9))
 		a.settle()
 		before, after := protected(23, 1), protected(23, 2)
 		a.bring(before)
@@ -317,8 +320,8 @@ func TestHoldAndRelease(t *testing.T) {
 		a.write(t, protected(23, 3))
 		a.mute()
 		a.write(t, protected(23, 4))
-		if sent := n.sentSince(0); len(sent) != 1 {
-			t.Errorf("%d datagrams were sent, want 1", len(sent))
+		if sent := n.sentSince(0); len(sent) != 2 {
+			t.Errorf("%d datagrams were sent, want 2", len(sent))
 		}
 		if kept := a.release(); len(kept) != 1 || !bytes.Equal(kept[0].data, after) || kept[0].from.Path != a.conn.origin {
 			t.Errorf("%d datagrams were kept", len(kept))

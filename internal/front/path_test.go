@@ -166,6 +166,7 @@ func TestQueueFollows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.association.Load().write(t, plain(22, 2))
 	other := newMemNet()
 	f.route(other, protected(22, 1, 2, 3), at)
 	if r := c.route.Load(); r.via != other || r.to != at {

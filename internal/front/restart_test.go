@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"testing"
@@ -42,6 +43,60 @@ func TestClientRestarts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFlightOfAnotherLife: what a client repeats of its handshake before may come in behind its new hello, since hellos have a queue
+// of their own. Before the new hello is answered nothing can belong to it, and the handshake is none the worse.
+func TestFlightOfAnotherLife(t *testing.T) {
+	withBoth(t, func(t *testing.T, path func(*Config)) {
+		h := newHouse(t, path)
+		defer h.close(t)
+		var flight [][]byte
+		h.lose(func(b []byte) int {
+			if b[0] == recordTypeHello && !looksLikeHello(b) {
+				flight = append(flight, bytes.Clone(b))
+			}
+			return 1
+		}, nil)
+		first, s := h.client(t, clientAddr(1))
+		echo(t, first, "ping")
+		vanish(first, s)
+		h.lose(nil, nil)
+		slots := h.front.pending.slots
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		var second *dtls.Conn
+		done := make(chan error)
+		go func() {
+			var err error
+			second, err = h.dial(h.socket(clientAddr(1)), h.clientOptions())
+			done <- err
+		}()
+		synctest.Wait()
+		if h.front.table.at(udpPath(1)).pending == nil || len(flight) == 0 {
+			t.Fatalf("the second handshake has not begun, or nothing of the first is there: %d datagrams", len(flight))
+		}
+		for range 2 * maxFedProtected {
+			for _, b := range flight {
+				h.inject(b, clientAddr(1))
+			}
+		}
+		synctest.Wait()
+		for range cap(slots) {
+			<-slots
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		<-h.ended // the first life
+		echo(t, second, "pong")
+		if n := h.counters.Overfed.Load(); n != 0 {
+			t.Errorf("%d datagrams counted against the new handshake", n)
+		}
+		_ = second.Close()
+		<-h.ended
+	})
 }
 
 // TestForgedRestart: hellos that prove nothing never touch a session, and a proven one ends nothing by itself.
