@@ -25,7 +25,7 @@ ONLY          ?=
 N             ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo demo-deployments test model kill interop bench resilience fuzz check tools fmt docs clean \
+.PHONY: help build run demo demo-deployments test model kill interop bench bench-parts resilience fuzz check tools fmt docs clean \
 	check-format check-vet check-lint check-budgets check-tidy check-imports check-conformance check-docs check-vulnerabilities
 
 help: ## list the targets
@@ -65,11 +65,14 @@ interop: build ## tests against foreign peers (installs libcoap3-bin, freeradius
 	@$(GO) test -tags interop -list '^TestInterop' ./internal/interop/... | grep '^TestInterop'
 	@internal/tools/test-aloud $(GO) test -v -count=1 -timeout 10m -tags interop -run '^TestInterop' ./internal/interop/...
 
-# The gateway as a process with one core, then its parts; under five minutes. PROFILE=DIR writes CPU profiles of the gateway.
-bench: build ## measure the whole gateway and its parts, in one run
+# The gateway and others as processes with one core; under five minutes on a quiet machine. PROFILE=DIR writes CPU profiles of the gateway, ONLY is
+# a pattern of rows.
+bench: build ## measure the whole gateway beside others, in one run
 	$(GO) test -c -o $(BUILD)/bench.test ./internal/bench
-	cd internal/bench && DOTSGATE_BENCH=1 DOTSGATE_BENCH_PROFILE=$(abspath $(PROFILE)) ../../$(BUILD)/bench.test -test.run '^TestBench$$' -test.timeout 5m
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 5m ./internal/app ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
+	cd internal/bench && DOTSGATE_BENCH=1 DOTSGATE_BENCH_ONLY='$(ONLY)' DOTSGATE_BENCH_PROFILE=$(abspath $(PROFILE)) ../../$(BUILD)/bench.test -test.run '^TestBench$$' -test.timeout 15m
+
+bench-parts: ## run the benchmarks of the gateway's parts, BENCH_TIME each
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 10m ./internal/app ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
 
 # Counts come from variables of the environment: DOTSGATE_RESILIENCE_SESSIONS, _HELLOS, _RATE, _SECONDS, _SOURCES, _STREAMS,
 # _RECORDS, _IDLE; ONLY is a pattern of rows.

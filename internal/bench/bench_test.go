@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +21,10 @@ const (
 	sessions    = 64
 	inFlight    = 8
 	repetitions = 3
+	// manySessions are those of the row of many.
+	manySessions = 10000
+	// shakers is how many clients shake hands at a time.
+	shakers = 48
 )
 
 // seconds is the length of one repetition.
@@ -29,7 +32,7 @@ func seconds(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv(envSeconds)
 	if text == "" {
-		return 2 * time.Second
+		return 1500 * time.Millisecond
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n <= 0 || n > 60 {
@@ -52,104 +55,145 @@ func TestBench(t *testing.T) {
 	fmt.Printf("%s, %d cores, one of them the server's; %d sessions x %d in flight; %d repetitions of %v; median (min-max)\n\n",
 		runtime.Version(), runtime.NumCPU(), sessions, inFlight, repetitions, seconds(t))
 	var rows []row
-	measure := func(name string, prepare func(t *testing.T) func() result) {
-		if !only.MatchString(name) {
-			return
-		}
-		t.Run(name, func(t *testing.T) {
-			once := prepare(t)
-			if once == nil {
-				return
-			}
-			r := row{name: name}
-			for range repetitions {
-				r.results = append(r.results, once())
-			}
-			rows = append(rows, r)
-		})
-	}
 	for _, m := range measurements() {
-		measure(m.name, m.prepare)
+		if !only.MatchString(m.name) {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			if rs := m.measure(t); len(rs) > 0 {
+				rows = append(rows, row{m.name, rs})
+			}
+		})
 	}
 	fmt.Println()
 	write(os.Stdout, rows)
+	fmt.Println()
+	writeRatios(os.Stdout, rows)
 	if only.MatchString("memory") {
 		fmt.Println()
-		writeMemory(os.Stdout, measureMemory(t))
+		t.Run("memory", func(t *testing.T) { writeMemory(os.Stdout, measureMemory(t)) })
 	}
 }
 
-// measurement is one row to be: prepare sets it up and returns one repetition; nil: it cannot be measured here.
+// measurement is one row to be: measure sets it up and returns its repetitions; none: it cannot be measured here.
 type measurement struct {
 	name    string
-	prepare func(t *testing.T) func() result
+	measure func(t *testing.T) []result
 }
 
-// measurements are all rows, the yardsticks first. The last columns of a refresh compare with the relays.
+// The rows that are compared with others.
+const (
+	rowUDPEcho      = "UDP echo in batches"
+	rowLibcoap      = "libcoap DTLS PUT"
+	rowGoCoAP       = "go-coap DTLS PUT"
+	rowCoAP         = "CoAP session alone DTLS PUT"
+	rowCoAPMany     = "CoAP session alone DTLS PUT, 10,000 sessions"
+	rowGoCoAPTLS    = "go-coap TLS PUT"
+	rowCoAPTLS      = "CoAP session alone TLS PUT"
+	rowLibcoapRelay = "relay: libcoap's coap-server -P"
+	rowGoCoAPRelay  = "relay: go-coap's server and clients"
+	rowRefresh      = "gateway DTLS refresh CON unpaced"
+	rowLibraryShake = "handshakes: pion's listener"
+	rowShake        = "handshakes: CoAP sessions"
+)
+
+// ratios are what is wanted of the rows: one divided by another.
+func ratios() []ratio {
+	return []ratio{
+		{rowCoAP, rowUDPEcho, 0.6},
+		{rowCoAP, rowLibcoap, 2.5},
+		{rowCoAP, rowGoCoAP, 5},
+		{rowCoAPMany, rowCoAP, 0.5},
+		{rowCoAPTLS, rowGoCoAPTLS, 1.4},
+		{rowRefresh, rowLibcoapRelay, 4},
+		{rowRefresh, rowGoCoAPRelay, 4},
+		{rowShake, rowLibraryShake, 1},
+	}
+}
+
+// measurements are all rows. Those that are compared stand side by side, since a machine's speed changes within minutes.
 func measurements() []measurement {
-	ms := []measurement{
-		{"UDP echo in batches", measureUDPEcho},
-		{"pion DTLS echo", func(t *testing.T) func() result { return measureEcho(t, newPKI(t)) }},
-		{"relay: libcoap's coap-server -P", measureLibcoapRelay},
-		{"relay: go-coap's server and clients", measureGoCoAPRelay},
+	return []measurement{
+		{rowLibcoap, func(t *testing.T) []result { return measureLibcoap(t, coap.NetworkUDP) }},
+		{rowGoCoAP, func(t *testing.T) []result { return measureGoCoAP(t, coap.NetworkUDP) }},
+		{rowUDPEcho, measureUDPEcho},
+		{rowCoAP, func(t *testing.T) []result { return drive(t, launchCoAP(t, coap.NetworkUDP), put) }},
+		{rowCoAPMany, measureMany},
+		{rowGoCoAPTLS, func(t *testing.T) []result { return measureGoCoAP(t, coap.NetworkTCP) }},
+		{rowCoAPTLS, func(t *testing.T) []result { return drive(t, launchCoAP(t, coap.NetworkTCP), put) }},
+		{"gateway DTLS GET CON", measureGateway(coap.NetworkUDP, getOne, coap.Content)},
+		{rowLibcoapRelay, measureLibcoapRelay},
+		{rowGoCoAPRelay, measureGoCoAPRelay},
+		{rowRefresh, measureUnpaced(coap.NetworkUDP)},
+		{"gateway TLS refresh CON unpaced", measureUnpaced(coap.NetworkTCP)},
+		{rowLibraryShake, func(t *testing.T) []result { return measureShakes(t, launchLibrary(t)) }},
+		{rowShake, func(t *testing.T) []result { return measureShakes(t, launchCoAP(t, coap.NetworkUDP)) }},
 	}
-	for _, network := range []string{coap.NetworkUDP, coap.NetworkTCP} {
-		over := map[string]string{coap.NetworkUDP: "DTLS", coap.NetworkTCP: "TLS"}[network]
-		ms = append(
-			ms,
-			measurement{"libcoap " + over + " PUT", func(t *testing.T) func() result { return measureLibcoap(t, network) }},
-			measurement{"go-coap " + over + " PUT", func(t *testing.T) func() result { return measureGoCoAP(t, network) }},
-			measurement{"CoAP session alone " + over + " PUT", func(t *testing.T) func() result { return measureCoAP(t, network) }},
-			measurement{"gateway " + over + " GET CON", measureGateway(network, false, getOne, coap.Content)},
-			measurement{"gateway " + over + " refresh CON", measureGateway(network, false, refresh, coap.Changed)},
-		)
-	}
-	ms = append(ms, measurement{"gateway DTLS refresh NON", measureGateway(coap.NetworkUDP, true, refresh, coap.Changed)})
-	for _, network := range []string{coap.NetworkUDP, coap.NetworkTCP} {
-		over := map[string]string{coap.NetworkUDP: "DTLS", coap.NetworkTCP: "TLS"}[network]
-		ms = append(ms, measurement{"gateway " + over + " refresh CON unpaced", func(t *testing.T) func() result {
-			t.Setenv("DOTSGATE_LAB_IN_FLIGHT", "128") // more at once are more than the sockets hold
-			return measureGateway(network, false, refresh, coap.Changed)(t)
-		}})
-	}
-	return ms
 }
 
-func measureLibcoap(t *testing.T, network string) func() result {
+// drive makes sessions to a server that answers 2.04, and measures.
+func drive(t *testing.T, to server, ask asker) []result {
+	t.Helper()
+	if to.network == coap.NetworkTCP {
+		return dialMany(t, to, sessions).drive(ask, coap.Changed)
+	}
+	c := newCrowd(t, to)
+	c.dial(sessions)
+	return c.drive(inFlight, ask, coap.Changed)
+}
+
+func measureLibcoap(t *testing.T, network string) []result {
+	t.Helper()
 	s, ok := launchLibcoap(t, network)
 	if !ok {
 		t.Skip("coap-server-openssl is not installed (libcoap3-bin)")
 	}
-	c := dialMany(t, s, sessions)
-	c.each(1, put, coap.Created)
-	return func() result { return c.drive(seconds(t), put, coap.Changed) }
+	c := newCrowd(t, s)
+	c.dial(sessions)
+	c.once(0, 1, put, coap.Created)
+	return c.drive(inFlight, put, coap.Changed)
 }
 
-func measureCoAP(t *testing.T, network string) func() result {
-	c := dialMany(t, launchCoAP(t, network), sessions)
-	return func() result { return c.drive(seconds(t), put, coap.Changed) }
+// measureMany drives our CoAP session with as many requests in flight as the other rows, but from many sessions in turn.
+func measureMany(t *testing.T) []result {
+	t.Helper()
+	c := newCrowd(t, launchCoAP(t, coap.NetworkUDP))
+	c.dial(manySessions)
+	c.once(0, 1, put, coap.Changed) // from the first request on, a session's records are ours
+	return c.drive(1, put, coap.Changed)
+}
+
+// measureShakes drives a server with full handshakes that authenticate both sides; each session ends at once.
+func measureShakes(t *testing.T, to server) []result {
+	t.Helper()
+	return newCrowd(t, to).shakeAgain(shakers)
+}
+
+// measureUnpaced drives the gateway with refreshes, without the pacing of uplinks, which would be what is measured.
+func measureUnpaced(network string) func(t *testing.T) []result {
+	return func(t *testing.T) []result {
+		t.Helper()
+		t.Setenv("DOTSGATE_LAB_IN_FLIGHT", "128") // more at once are more than the sockets hold
+		return measureGateway(network, refresh, coap.Changed)(t)
+	}
 }
 
 // measureGateway drives the gateway with requests about mitigations that stand.
-func measureGateway(network string, non bool, ask func(session, slot int) *coap.Message, want coap.Code) func(t *testing.T) func() result {
-	return func(t *testing.T) func() result {
+func measureGateway(network string, ask asker, want coap.Code) func(t *testing.T) []result {
+	return func(t *testing.T) []result {
+		t.Helper()
 		g := startGateway(t, regexp.MustCompile(`\W+`).ReplaceAllString(t.Name(), "-"))
-		c := dialMany(t, g.over(network), sessions)
-		c.each(inFlight, refresh, coap.Created)
-		marked := func(session, slot int) *coap.Message {
-			m := ask(session, slot)
-			m.NonConfirmable = non
-			return m
+		if network == coap.NetworkTCP {
+			c := dialMany(t, g.over(network), sessions)
+			c.each(inFlight, refresh, coap.Created)
+			defer g.profiled()()
+			return c.drive(ask, want)
 		}
-		profiled := os.Getenv(envProfile) == ""
-		return func() result {
-			if !profiled { // the first repetition is
-				profiled = true
-				g.signal(syscall.SIGUSR1)
-				defer g.signal(syscall.SIGUSR2)
-			}
-			return c.drive(seconds(t), marked, want)
-		}
+		c := newCrowd(t, g.over(network))
+		c.dial(sessions)
+		c.once(0, inFlight, refresh, coap.Created)
+		defer g.profiled()()
+		return c.drive(inFlight, ask, want)
 	}
 }
 

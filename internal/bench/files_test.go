@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/pion/dtls/v3"
 
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/testpki"
@@ -46,4 +49,22 @@ func (p pki) credentials(t *testing.T, who string) *coap.Credentials {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// client is what the DTLS library needs for a client's handshake.
+func (p pki) client(t *testing.T) []dtls.ClientOption {
+	t.Helper()
+	_, roots, err := relayCredentials(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := tls.LoadX509KeyPair(p.path("client.pem"), p.path("client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []dtls.ClientOption{
+		dtls.WithRootCAs(roots), dtls.WithServerName("localhost"), dtls.WithCertificates(own),
+		dtls.WithCipherSuites(dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+	}
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -36,12 +35,8 @@ func launchLibcoap(t *testing.T, network string) (s server, ok bool) {
 // launchCoAP starts our CoAP session alone.
 func launchCoAP(t *testing.T, network string) server {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys, addr := newPKI(t), freeAddress(t)
-	p := launch(t, "coap", self, keys.dir, addr)
+	p := launch(t, "coap", self(t), keys.dir, addr)
 	waitTCP(t, p, addr)
 	return server{process: p, network: network, address: addr, keys: keys, atOnce: 16}
 }
@@ -63,4 +58,22 @@ func put(session, _ int) *coap.Message {
 	m := &coap.Message{Code: coap.PUT, Payload: make([]byte, 150)}
 	m.Options.SetPath("bench", strconv.Itoa(session))
 	return m
+}
+
+// launchLibrary starts the DTLS library's own listener.
+func launchLibrary(t *testing.T) server {
+	t.Helper()
+	keys, addr := newPKI(t), freeAddress(t)
+	p := launch(t, "library", self(t), keys.dir, addr)
+	s := server{process: p, network: coap.NetworkUDP, address: addr, keys: keys, atOnce: 16}
+	c := newCrowd(t, s)
+	eventually(t, p, "the listener", func() bool {
+		m := c.join()
+		err := c.shake(m)
+		if err == nil {
+			m.leave()
+		}
+		return err == nil
+	})
+	return s
 }

@@ -23,12 +23,13 @@ import (
 type gatewayUnderTest struct {
 	server  // both listeners have the same address
 	metrics string
+	profile string // the file of its CPU profile; empty: none
 }
 
 // settings make one client entry with many sessions and mitigations; everything else is as shipped.
 const settings = `node: {id: bench}
 listeners:
-  - {address: "%[1]s", transport: dtls}
+  - {address: "%[1]s", transport: dtls, max_sessions: 100000}
   - {address: "%[1]s", transport: tls}
 credentials: {cert: %[2]s/server.pem, key: %[2]s/server.key, ca: %[2]s/ca.pem}
 uplinks:
@@ -56,17 +57,15 @@ func startGateway(t *testing.T, profile string) *gatewayUnderTest {
 		t.Fatal(err)
 	}
 	if folder := os.Getenv(envProfile); folder != "" && profile != "" {
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if folder, err = filepath.Abs(folder); err == nil {
+		folder, err := filepath.Abs(folder)
+		if err == nil {
 			err = os.MkdirAll(folder, 0o700)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.process = launch(t, "gateway", self, file, filepath.Join(folder, profile+".pprof"))
+		g.profile = filepath.Join(folder, profile+".pprof")
+		g.process = launch(t, "gateway", self(t), file, g.profile)
 	} else {
 		g.process = launch(t, "", program(t), "serve", "-c", file)
 	}
@@ -119,6 +118,15 @@ func (g *gatewayUnderTest) gauge(name string) float64 {
 	return 0
 }
 
+// profiled begins a CPU profile, if one is wanted, and returns what ends it.
+func (g *gatewayUnderTest) profiled() func() {
+	if g.profile == "" {
+		return func() {}
+	}
+	g.signal(syscall.SIGUSR1)
+	return func() { g.signal(syscall.SIGUSR2) }
+}
+
 // over is the gateway's listener of a transport.
 func (g *gatewayUnderTest) over(network string) server {
 	s := g.server
@@ -138,6 +146,7 @@ func serveProfiled(file, profile string) error {
 	if err != nil {
 		return err
 	}
+	app.PlanMemory(os.DirFS("/"), os.Getenv).Apply(log)
 	out, err := os.Create(profile)
 	if err != nil {
 		return err

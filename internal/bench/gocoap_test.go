@@ -111,28 +111,18 @@ func relayCredentials(dir string) (tls.Certificate, *x509.CertPool, error) {
 	return cert, pool, nil
 }
 
-func measureGoCoAP(t *testing.T, network string) func() result {
+func measureGoCoAP(t *testing.T, network string) []result {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys, addr := newPKI(t), freeAddress(t)
-	p := launch(t, "gocoap", self, keys.dir, addr)
+	p := launch(t, "gocoap", self(t), keys.dir, addr)
 	waitTCP(t, p, addr)
-	c := dialMany(t, server{process: p, network: network, address: addr, keys: keys, atOnce: 8}, sessions)
-	return func() result { return c.drive(seconds(t), put, coap.Changed) }
+	return drive(t, server{process: p, network: network, address: addr, keys: keys, atOnce: 8}, put)
 }
 
 // measureGoCoAPRelay drives the relay with PUTs of the size of a refresh.
-func measureGoCoAPRelay(t *testing.T) func() result {
+func measureGoCoAPRelay(t *testing.T) []result {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys, addr := newPKI(t), freeAddress(t)
-	p := launch(t, "gocoap-relay", self, keys.dir, addr, startAnswering(t, keys).String())
-	c := dialMany(t, server{process: p, network: coap.NetworkUDP, address: addr, keys: keys, atOnce: 8}, sessions)
-	return func() result { return c.drive(seconds(t), put, coap.Changed) }
+	p := launch(t, "gocoap-relay", self(t), keys.dir, addr, startAnswering(t, keys).String())
+	return drive(t, server{process: p, network: coap.NetworkUDP, address: addr, keys: keys, atOnce: 8}, put)
 }

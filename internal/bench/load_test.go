@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -65,91 +64,85 @@ func dialMany(t *testing.T, to server, n int) *client {
 	return c
 }
 
-// ping lets every session say something.
-func (c *client) ping() {
-	c.t.Helper()
-	for _, s := range c.sessions {
-		if err := s.Ping(c.t.Context()); err != nil {
-			c.t.Fatal(err)
-		}
-	}
-}
-
 // asker makes the request of a session's slot.
 type asker func(session, slot int) *coap.Message
 
-// result is what one repetition gave.
-type result struct {
-	requests int
-	took     time.Duration
-	p50, p99 time.Duration
-	server   time.Duration // processor time of the server under test
-	load     time.Duration // of this process: load and upstream
-	foreign  time.Duration // of all others
-	// instructions of the server in user mode; 0: not counted.
-	instructions float64
+// asking is one slot of a session: what it has got so far.
+type asking struct {
+	mu   sync.Mutex
+	done int
+	took []time.Duration
+	err  error
 }
 
-// perSecond and perCore are requests per second of time, and per second of the server's processor time.
-func (r result) perSecond() float64 { return float64(r.requests) / r.took.Seconds() }
-func (r result) perCore() float64   { return float64(r.requests) / r.server.Seconds() }
-
-// thousands is how many thousand instructions of the server a request took.
-func (r result) thousands() float64 { return r.instructions / float64(r.requests) / 1000 }
-
-// drive keeps so many requests in flight on every session for a while.
-func (c *client) drive(length time.Duration, ask asker, want coap.Code) result {
+// drive keeps requests in flight on every session, and measures again and again.
+func (c *client) drive(ask asker, want coap.Code) []result {
 	c.t.Helper()
-	requests := make([][]*coap.Message, len(c.sessions))
-	for i := range requests {
-		for j := range inFlight {
-			requests[i] = append(requests[i], ask(i, j))
-		}
-	}
-	times := make([][]time.Duration, len(c.sessions)*inFlight)
-	errs := make([]error, len(times))
-	count := countInstructions(c.t, c.cmd.Process.Pid)
-	busy, own, cpu, begin := machineBusy(c.t), ownCPU(c.t), c.cpu(), time.Now()
+	ctx, cancel := context.WithCancel(c.t.Context())
 	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	slots := make([]asking, len(c.sessions)*inFlight)
 	for i, s := range c.sessions {
 		for j := range inFlight {
-			all.Go(func() {
-				n := i*inFlight + j
-				times[n], errs[n] = repeat(c.t.Context(), s, requests[i][j], begin.Add(length), want)
-			})
+			a, req := &slots[i*inFlight+j], ask(i, j)
+			all.Go(func() { a.repeat(ctx, s, req, want) })
 		}
 	}
-	all.Wait()
-	r := result{took: time.Since(begin), server: c.cpu() - cpu, load: ownCPU(c.t) - own}
-	r.foreign = max(machineBusy(c.t)-busy-r.server-r.load, 0)
-	r.instructions = count.stop()
-	if err := errors.Join(errs...); err != nil {
-		c.t.Fatalf("%.500s; the server said: %s", err, c.said())
-	}
-	flat := slices.Concat(times...)
-	slices.Sort(flat)
-	r.requests = len(flat)
-	r.p50, r.p99 = flat[len(flat)/2], flat[len(flat)*99/100]
-	return r
+	return windows(c.t, c.process, func() (int, []time.Duration) { return c.look(slots) })
 }
 
-// repeat asks again and again until the end, and returns how long each answer took.
-func repeat(ctx context.Context, s *coap.Session, req *coap.Message, end time.Time, want coap.Code) ([]time.Duration, error) {
-	var times []time.Duration
+// look takes what all have got.
+func (s server) look(all []asking) (done int, took []time.Duration) {
+	s.t.Helper()
+	var errs []error
+	for i := range all {
+		n, more, err := all[i].look()
+		done, took, errs = done+n, append(took, more...), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.t.Fatalf("%.500s; the server said: %s", err, s.said())
+	}
+	return done, took
+}
+
+// repeat asks again and again.
+func (a *asking) repeat(ctx context.Context, s *coap.Session, req *coap.Message, want coap.Code) {
 	for {
 		begin := time.Now()
-		if begin.After(end) && len(times) > 0 {
-			return times, nil
+		err := askOnce(ctx, s, req, want)
+		if ctx.Err() != nil {
+			return
 		}
-		m, err := s.Do(ctx, req)
+		a.got(time.Since(begin), err)
 		if err != nil {
-			return nil, err
+			return
 		}
-		if m.Code != want {
-			return nil, fmt.Errorf("answered %s, wanted %s: %q", m.Code, want, m.Payload)
-		}
-		times = append(times, time.Since(begin))
 	}
+}
+
+// got notes an answer.
+func (a *asking) got(took time.Duration, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done, a.took, a.err = a.done+1, append(a.took, took), err
+}
+
+// look takes what there is.
+func (a *asking) look() (done int, took []time.Duration, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	took = append(took, a.took...)
+	a.took = a.took[:0]
+	return a.done, took, a.err
+}
+
+func askOnce(ctx context.Context, s *coap.Session, req *coap.Message, want coap.Code) error {
+	m, err := s.Do(ctx, req)
+	if err == nil && m.Code != want {
+		err = fmt.Errorf("answered %s, wanted %s: %q", m.Code, want, m.Payload)
+	}
+	return err
 }
 
 // each makes one request for so many slots of every session.
@@ -160,7 +153,7 @@ func (c *client) each(slots int, ask asker, want coap.Code) {
 	for i, s := range c.sessions {
 		all.Go(func() {
 			for j := range slots {
-				_, errs[i*slots+j] = repeat(c.t.Context(), s, ask(i, j), time.Time{}, want)
+				errs[i*slots+j] = askOnce(c.t.Context(), s, ask(i, j), want)
 			}
 		})
 	}

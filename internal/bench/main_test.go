@@ -13,11 +13,11 @@ const (
 	envRun     = "DOTSGATE_BENCH"         // set: measure; else nothing is measured
 	envOnly    = "DOTSGATE_BENCH_ONLY"    // a pattern: measure only what matches
 	envProfile = "DOTSGATE_BENCH_PROFILE" // a folder: also write CPU profiles of the gateway there
-	envSeconds = "DOTSGATE_BENCH_SECONDS" // the length of a repetition; default 2
+	envSeconds = "DOTSGATE_BENCH_SECONDS" // the length of a repetition; default 1.5
 	envRole    = "DOTSGATE_BENCH_ROLE"    // set by the test for its own children: which server to be
 )
 
-// TestMain makes the test binary a server where its parent wants it to be one: the yardstick's echo, or a gateway that
+// TestMain makes the test binary a server where its parent wants it to be one: a yardstick, or a gateway that
 // writes profiles.
 func TestMain(m *testing.M) {
 	role, args := os.Getenv(envRole), os.Args[1:]
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	switch role {
 	case "":
 		os.Exit(m.Run())
-	case "echo":
-		err = serveEcho(args[0])
+	case "library":
+		err = serveLibrary(args[0], args[1])
 	case "coap":
 		err = serveCoAP(args[0], args[1])
 	case "gocoap":

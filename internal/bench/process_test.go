@@ -51,6 +51,16 @@ type process struct {
 	t   *testing.T
 }
 
+// self is this program, for the servers that it can be.
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // launch starts a server on its core. It is ended with the test at the latest.
 func launch(t *testing.T, role, program string, args ...string) *process {
 	t.Helper()

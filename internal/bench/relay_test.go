@@ -27,7 +27,7 @@ func startAnswering(t *testing.T, keys pki) net.Addr {
 }
 
 // measureLibcoapRelay drives libcoap's server as a forward proxy, over DTLS on both sides, which is the only relay it is.
-func measureLibcoapRelay(t *testing.T) func() result {
+func measureLibcoapRelay(t *testing.T) []result {
 	t.Helper()
 	path, err := exec.LookPath("coap-server-openssl")
 	if err != nil {
@@ -47,11 +47,10 @@ func measureLibcoapRelay(t *testing.T) func() result {
 		"-c", keys.path("server.pem"), "-j", keys.path("server.key"), "-C", keys.path("ca.pem"))
 	addr := net.JoinHostPort(host, strconv.Itoa(n+1)) // it serves DTLS and TLS one port above
 	waitTCP(t, p, addr)
-	c := dialMany(t, server{process: p, network: coap.NetworkUDP, address: addr, keys: keys, atOnce: 1}, sessions)
 	proxied := func(session, slot int) *coap.Message {
 		m := &coap.Message{Code: coap.PUT, Payload: make([]byte, 150)}
 		m.Options.AddString(coap.ProxyUri, fmt.Sprintf("coaps://%s/bench/%d/%d", up, session, slot))
 		return m
 	}
-	return func() result { return c.drive(seconds(t), proxied, coap.Changed) }
+	return drive(t, server{process: p, network: coap.NetworkUDP, address: addr, keys: keys, atOnce: 1}, proxied)
 }

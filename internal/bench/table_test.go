@@ -46,6 +46,39 @@ func write(w io.Writer, rows []row) {
 	align(w, t.Bytes())
 }
 
+// ratio is what is wanted of two rows' requests per core-second.
+type ratio struct {
+	of, to string
+	wanted float64
+}
+
+// writeRatios prints what is wanted of the rows that there are.
+func writeRatios(w io.Writer, rows []row) {
+	medians := map[string]float64{}
+	for _, r := range rows {
+		medians[r.name] = r.median(result.perCore)
+	}
+	var t bytes.Buffer
+	fmt.Fprintln(&t, "ratio of requests per core-second\tto\tis\twanted, at least")
+	for _, r := range ratios() {
+		of, to := medians[r.of], medians[r.to]
+		if of > 0 && to > 0 {
+			fmt.Fprintf(&t, "%s\t%s\t%.2f\t%.1f\n", r.of, r.to, of/to, r.wanted)
+		}
+	}
+	align(w, t.Bytes())
+}
+
+// median is that of the repetitions.
+func (r row) median(of func(result) float64) float64 {
+	vs := make([]float64, len(r.results))
+	for i, one := range r.results {
+		vs[i] = of(one)
+	}
+	slices.Sort(vs)
+	return vs[len(vs)/2]
+}
+
 // align writes a table whose columns are separated by tabs.
 func align(w io.Writer, text []byte) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -57,19 +90,23 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 
 // memoryRow is one line of the table of idle sessions, in bytes a session.
 type memoryRow struct {
-	sessions       int
-	resident, heap float64
-	goroutines     float64
-	residentWhole  float64 // bytes of the process
-	handshakes     float64 // a core-second of the gateway
+	sessions          int
+	atFirst, resident float64 // when all stood, and after a quiet while
+	heap              float64
+	goroutines        float64
+	residentWhole     float64 // bytes of the process
+	handshakes        float64 // a core-second of the gateway
+	cores             float64 // that it used in the while
 }
 
 // writeMemory prints the rows of idle sessions as a table.
 func writeMemory(w io.Writer, rows []memoryRow) {
 	var t bytes.Buffer
-	fmt.Fprintln(&t, "idle DTLS sessions\tresident bytes each\theap bytes each\tgoroutines each\tresident MB in all\thandshakes per core-second")
+	fmt.Fprintln(&t, "idle DTLS sessions\tresident KB each\tat first\theap KB each\tgoroutines each\tresident MB in all\thandshakes per core-second\tcores used")
 	for _, r := range rows {
-		fmt.Fprintf(&t, "%d\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\n", r.sessions, r.resident, r.heap, r.goroutines, r.residentWhole/(1<<20), r.handshakes)
+		fmt.Fprintf(&t, "%d\t%.1f\t%.1f\t%.1f\t%.2f\t%.0f\t%.0f\t%.2f\n", r.sessions,
+			r.resident/1e3, r.atFirst/1e3, r.heap/1e3, r.goroutines, r.residentWhole/1e6, r.handshakes, r.cores)
 	}
+	fmt.Fprintf(&t, "\nwanted: at most 16 KB resident each with %d; at most 0.5 of a core with %d, which send heartbeats\n", manySessions, heldSessions)
 	align(w, t.Bytes())
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -19,31 +18,27 @@ func serveUDPEcho(addr string) error {
 	return nil
 }
 
-// measureUDPEcho drives it with datagrams of the size of a refresh.
-func measureUDPEcho(t *testing.T) func() result {
+// measureUDPEcho drives it with the same messages, in the clear.
+func measureUDPEcho(t *testing.T) []result {
 	t.Helper()
-	self, err := os.Executable()
+	addr := freeAddress(t)
+	p := launch(t, "udpecho", self(t), addr)
+	probe, err := net.Dial("udp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddress(t)
-	p := launch(t, "udpecho", self, addr)
-	conns := make([]net.Conn, sessions)
-	for i := range conns {
-		if conns[i], err = net.Dial("udp", addr); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conns[i].Close() }) // it is only load
-	}
+	defer probe.Close()
 	eventually(t, p, "the echo server", func() bool {
-		_, err := conns[0].Write([]byte{0})
-		if err != nil {
+		if _, err := probe.Write([]byte{0}); err != nil {
 			return false
 		}
-		in := make([]byte, 16)
-		_ = conns[0].SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		_, err = conns[0].Read(in)
+		_ = probe.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // the read tells
+		_, err = probe.Read(make([]byte, 16))
 		return err == nil
 	})
-	return func() result { return driveEcho(t, p, conns) }
+	c := newCrowd(t, server{process: p, address: addr})
+	for range sessions {
+		c.members = append(c.members, c.join())
+	}
+	return c.drive(inFlight, put)
 }
