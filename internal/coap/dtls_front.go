@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync/atomic"
+	"sync"
 
 	"github.com/pion/dtls/v3"
 
@@ -150,7 +150,11 @@ type frontLink struct {
 	*front.Conn
 	peer    Identity
 	session *Session
-	asking  atomic.Bool // whether the peer is where it seems to be
+
+	asks   sync.WaitGroup // whether the peer is where it seems to be
+	mu     sync.Mutex
+	asking bool
+	over   bool // nobody asks any more
 }
 
 // WriteRecord sends b as one datagram.
@@ -168,24 +172,46 @@ func (l *frontLink) attach(s *Session) {
 
 func (l *frontLink) push(input func(b []byte), ended func(error)) { l.Serve(input, ended) }
 
+// drain waits for who asks, which the session's end has ended.
+func (l *frontLink) drain() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.asks.Wait()
+}
+
 // moved is called when a peer has turned up at another address: it is pinged there before much is sent to it.
 //
 // RFC 9146, Section 6: before an address is updated, the peer's reachability is tested, by the application where it can.
 func moved(c *front.Conn, to netip.AddrPort) {
 	l, ok := c.Owner().(*frontLink)
-	if !ok || !l.asking.CompareAndSwap(false, true) {
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asking || l.over {
 		return // whoever asks sees that the address is another one
 	}
-	defer l.asking.Store(false)
-	for {
-		err := l.session.Ping(context.Background()) // the session's end and its retransmissions bound it
-		if err == nil {
-			c.Confirm(to) // unless the peer has moved on
+	l.asking = true
+	l.asks.Go(func() { l.ask(to) })
+}
+
+// ask pings the peer until it has answered, or not, at the address that it is at by then.
+func (l *frontLink) ask(to netip.AddrPort) {
+	for more := true; more; to, more = l.elsewhere(to) {
+		if err := l.session.Ping(context.Background()); err == nil { // the session's end and its retransmissions bound it
+			l.Confirm(to) // unless the peer has moved on
 		}
-		now, _ := addrPort(c.RemoteAddr())
-		if now == to || l.session.Err() != nil {
-			return
-		}
-		to = now
 	}
+}
+
+// elsewhere returns where the peer is now, if that is another address than was asked. Else nobody asks any more.
+func (l *frontLink) elsewhere(asked netip.AddrPort) (now netip.AddrPort, ok bool) {
+	lives := l.session.Err() == nil // before the lock: moved may be called under the session's
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, _ = addrPort(l.RemoteAddr())
+	l.asking = now != asked && lives
+	return now, l.asking
 }

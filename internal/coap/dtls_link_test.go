@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/dotsgate/dotsgate/internal/front"
 )
@@ -124,6 +125,38 @@ func TestDTLSClientMoves(t *testing.T) {
 			}
 		}
 		if moves, cut := p.door.Moves.Load(), p.door.Unconfirmed.Load(); moves != 1 || cut != 0 {
+			t.Errorf("%d moves, %d datagrams held back", moves, cut)
+		}
+	})
+}
+
+// RFC 9146, Section 6: a peer that has moved on before it could answer is asked again where it is now.
+func TestDTLSClientMovesOn(t *testing.T) {
+	bothPaths(t, func(t *testing.T, p *dtlsPair) {
+		ping(t, p.client, p.server, "before")
+		ping(t, p.client, p.server, "before")
+		for port := 3; port <= 4; port++ {
+			p.clientSocket.setFail(nil)
+			p.clientSocket.move(port)
+			for range 2 { // the library looks at addresses late
+				if err := p.client.link.WriteRecord([]byte{0x60, 0, 0, 1}); err != nil {
+					t.Fatal(err)
+				}
+				p.clientSocket.setFail(syscall.ENETUNREACH) // what asks is not answered
+				synctest.Wait()
+				_ = p.server.link.WriteRecord([]byte("follow"))
+				p.clientSocket.setFail(nil)
+			}
+			p.clientSocket.setFail(syscall.ENETUNREACH)
+		}
+		p.clientSocket.setFail(nil)
+		time.Sleep(time.Minute)
+		for range 200 {
+			if err := p.server.link.WriteRecord(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if moves, cut := p.door.Moves.Load(), p.door.Unconfirmed.Load(); moves != 2 || cut != 0 {
 			t.Errorf("%d moves, %d datagrams held back", moves, cut)
 		}
 	})

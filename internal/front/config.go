@@ -95,7 +95,7 @@ type Config struct {
 	Counters *Counters
 	// Moved is called when the peer of an established session with a connection ID has turned up at another address. Until
 	// Confirm is called with that address, at most three times as many bytes are sent to it as came from it: so ask the peer
-	// something, and confirm when it answers. It is called on a goroutine of its own. Optional.
+	// something, and confirm when it answers. It must not block, nor call c but for Owner. Optional.
 	Moved func(c *Conn, to netip.AddrPort)
 	// Alarm is told what an operator must know: that the hand-over to the library does not work, and so the weaker gate is
 	// used; or that sessions cannot be taken over from it, and stay with it. It must not block. Optional.

@@ -135,6 +135,6 @@ func (c *Conn) serveResumed(input func(b []byte), ended func(error)) {
 		return
 	}
 	if r := c.route.Load(); r.trial != nil && c.front.cfg.Moved != nil {
-		go c.front.cfg.Moved(c, r.to.Peer)
+		c.front.cfg.Moved(c, r.to.Peer)
 	}
 }

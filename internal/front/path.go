@@ -73,7 +73,7 @@ func (c *Conn) moveTo(via Sender, to udp.Path, received int) {
 	}
 	c.front.counters.Moves.Add(1)
 	if hook := c.front.cfg.Moved; hook != nil {
-		go hook(c, to.Peer)
+		hook(c, to.Peer)
 	}
 }
 
