@@ -80,7 +80,7 @@ func TestSourceLimitsAreDocumented(t *testing.T) {
 		"source.burst":      fmt.Sprintf("0 is %d with DTLS, %d with TLS", front.DefaultBurst, coap.DefaultSourceBurst),
 		"source.handshakes": fmt.Sprintf("0 is %d with DTLS, %d with TLS", front.DefaultMaxPerPrefix, coap.DefaultSourceHandshakes),
 	} {
-		row := regexp.MustCompile("(?m)^\\| `listeners\\[\\]\\."+regexp.QuoteMeta(setting)+"` .*$").FindString(string(text))
+		row := regexp.MustCompile("(?m)^\\| `listeners\\[\\]\\." + regexp.QuoteMeta(setting) + "` .*$").FindString(string(text))
 		if !strings.Contains(row, want+" |") {
 			t.Errorf("%q does not say %q", row, want)
 		}

@@ -42,6 +42,7 @@ func (a *App) frontOf() metrics.Front {
 		Malformed: c.Malformed.Load() + c.Dropped.Malformed.Load(), Plain: c.Dropped.Plain.Load(),
 		Replayed: c.Dropped.Replayed.Load(), Forged: c.Dropped.Forged.Load(),
 	}
+	a.doorsOf(&f)
 	for _, s := range a.servers {
 		status, ok := s.FrontStatus()
 		f.Gated = f.Gated || ok && status.Gated

@@ -40,6 +40,13 @@ func (h *handshakes) start(ctx context.Context, fn func(context.Context)) {
 	})
 }
 
+// len is how many are under way.
+func (h *handshakes) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.order.Len()
+}
+
 // settle waits for the handshakes until ctx ends, then ends those that are left. Nothing is started meanwhile.
 func (h *handshakes) settle(ctx context.Context) {
 	stop := context.AfterFunc(ctx, h.endAll)

@@ -107,6 +107,10 @@ func TestSourcesHoldFewHandshakes(t *testing.T) {
 		if !closed(l.from("2001:db8:0:4::1")) {
 			t.Error("a source holds three")
 		}
+		s := &Server{acceptor: a, handshakes: newHandshakes(1)}
+		if got := s.DoorStatus(); got.Handshakes != 2 || got.Holders.Fill != 2 || got.Starts.Fill != 2 {
+			t.Errorf("DoorStatus() = %+v", got)
+		}
 		in.discard()
 		if closed(l.from("2001:db8:0:5::1")) {
 			t.Error("no room after the handshake")

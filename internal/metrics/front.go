@@ -2,13 +2,27 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Front is what the UDP doors of the listeners have seen since the start. All but Gated count.
+// Front is what the doors of the listeners have seen since the start, those over UDP where nothing else is said. All but Gated and
+// Doors count.
 type Front struct {
-	Gated                                                   bool // one of them proves addresses in a weaker way than it should
+	Doors                                                   [transports]Door // by Transport
+	Gated                                                   bool             // one of them proves addresses in a weaker way than it should
 	Hellos, Challenged, Proven, Strangers, Refused, Shed    uint64
 	Replaced, Overfed, HandOver, Moves, Withheld, TakenOver uint64
 	Malformed, Plain, Replayed, Forged                      uint64 // records of established sessions that were dropped
 	Received, Sent, LostIn, LostOut                         uint64 // datagrams
+}
+
+// Door is how the bounds on new handshakes stand, over one transport.
+type Door struct {
+	Handshakes      int // under way
+	Starts, Holders Table
+}
+
+// Table is how a table of sources stands.
+type Table struct {
+	Fill, Size int
+	Lost       uint64 // since the start: owners that gave way while they were counted, or were refused for want of room
 }
 
 // frontCollector turns Front into metrics when it is scraped.
@@ -70,6 +84,22 @@ func (c *frontCollector) Collect(out chan<- prometheus.Metric) {
 	} {
 		out <- prometheus.MustNewConstMetric(c.descs[s.name], prometheus.CounterValue, float64(s.n), s.label)
 	}
+	for t, d := range f.Doors {
+		c.door(out, Transport(t).String(), d)
+	}
+}
+
+// door sends how the bounds of one transport stand.
+func (c *frontCollector) door(out chan<- prometheus.Metric, transport string, d Door) {
+	out <- prometheus.MustNewConstMetric(c.descs[NameDoorHandshakes], prometheus.GaugeValue, float64(d.Handshakes), transport)
+	for _, t := range []struct {
+		label string
+		Table
+	}{{"starts", d.Starts}, {"holders", d.Holders}} {
+		out <- prometheus.MustNewConstMetric(c.descs[NameDoorSources], prometheus.GaugeValue, float64(t.Fill), transport, t.label)
+		out <- prometheus.MustNewConstMetric(c.descs[NameDoorRoom], prometheus.GaugeValue, float64(t.Size), transport, t.label)
+		out <- prometheus.MustNewConstMetric(c.descs[NameDoorLost], prometheus.CounterValue, float64(t.Lost), transport, t.label)
+	}
 }
 
 func frontDefinitions() []definition {
@@ -80,6 +110,10 @@ func frontDefinitions() []definition {
 		{NameFrontDropped, counter, []string{labelReason}, "Datagrams and records dropped at the DTLS listeners without an answer, by reason."},
 		{NameFrontSessions, counter, []string{labelEvent}, "DTLS sessions of clients that changed their address, or that were taken over from the DTLS library."},
 		{NameUDPDatagrams, counter, []string{labelDirection}, "Datagrams of the DTLS listeners."},
+		{NameDoorHandshakes, gauge, []string{labelTransport}, "Handshakes under way at the listeners."},
+		{NameDoorSources, gauge, []string{labelTransport, labelTable}, "Sources that are counted at the listeners now."},
+		{NameDoorRoom, gauge, []string{labelTransport, labelTable}, "Sources that the tables have room for."},
+		{NameDoorLost, counter, []string{labelTransport, labelTable}, "Sources put out of a table for another one, or refused for want of room in it."},
 		{NameUDPLost, counter, []string{labelDirection}, "Datagrams lost in this machine: in, the system's buffer was full; out, ours was, or the system refused them."},
 	}
 }
