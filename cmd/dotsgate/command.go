@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 
 // orderCommands are what an operator tells a running gateway to do.
 func orderCommands() []*cobra.Command {
-	return []*cobra.Command{reloadCommand(), drainCommand(), recurseCommand(), policyCommand()}
+	return []*cobra.Command{reloadCommand(), upgradeCommand(), drainCommand(), recurseCommand(), policyCommand()}
 }
 
 // socketFlags adds the flags that say where the gateway answers, and returns what reads them.
@@ -49,6 +50,30 @@ func reloadCommand() *cobra.Command {
 			return err
 		}
 		return g.Reload(c.Context())
+	}
+	return c
+}
+
+func upgradeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "upgrade", Short: "Have the gateway hand over to a new process of its program", Args: cobra.NoArgs,
+		Long: "Have the gateway hand over to a new process of its program, as after an update: sockets, and the sessions of clients over DTLS, go on there; " +
+			"clients over TLS are told good-bye and come back. Exits 2 when the new program does not take the configuration: then nothing has changed.",
+	}
+	u := admin.Upgrade{}
+	c.Flags().StringVar(&u.Binary, "binary", "", "the program; empty: the file that the gateway was started from")
+	gateway := socketFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		g, err := gateway()
+		if err != nil {
+			return err
+		}
+		if u.Binary != "" {
+			if u.Binary, err = filepath.Abs(u.Binary); err != nil {
+				return fmt.Errorf("finding the program: %w", err)
+			}
+		}
+		return g.Upgrade(c.Context(), u)
 	}
 	return c
 }

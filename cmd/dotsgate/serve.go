@@ -44,17 +44,23 @@ func serve(c *cobra.Command, file string) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	heir, err := app.Inherit()
+	if err != nil {
+		return err
+	}
 	cfg, err := config.Load(file)
 	if err != nil {
+		heir.Fail(err)
 		return err
 	}
 	var level slog.LevelVar
 	log, err := logging.NewVar(c.ErrOrStderr(), &level, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
+		heir.Fail(err)
 		return err
 	}
 	app.PlanMemory(os.DirFS("/"), os.Getenv).Apply(log)
-	a, err := app.Build(c.Context(), cfg, log, version)
+	a, err := heir.Build(c.Context(), cfg, log, version)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Commands do what an operator orders. Their methods are called from several goroutines and may wait until ctx ends. The text of an error is
@@ -19,6 +20,8 @@ type Commands interface {
 	Drain(ctx context.Context, uplink string, on bool) error
 	// Recurse hands a mitigation on from the local mitigators to an uplink, or back.
 	Recurse(ctx context.Context, r Recursion) error
+	// Upgrade hands over to a new process of the program, and ends this one. Its error may be Mistakes: then nothing has changed.
+	Upgrade(ctx context.Context, u Upgrade) error
 	// Explain tells what would become of a request, and why, without doing anything.
 	Explain(ctx context.Context, q Question) (Explanation, error)
 }
@@ -38,6 +41,14 @@ type Recursion struct {
 	Uplink string `json:"uplink,omitempty"` // an uplink or farm; empty: those of its domain
 	Off    bool   `json:"off,omitempty"`    // the domain's rules decide again
 }
+
+// Upgrade says what takes over.
+type Upgrade struct {
+	Binary string `json:"binary,omitempty"` // the program's file; empty: the one that the gateway was started from
+}
+
+// upgradeWithin is how long an upgrade may take.
+const upgradeWithin = 2 * time.Minute
 
 // Question is a request that nobody makes.
 type Question struct {
@@ -78,7 +89,16 @@ func orders(mux *http.ServeMux, do Commands) {
 	mux.HandleFunc("POST /v1/reload", order(func(ctx context.Context, _ struct{}) (any, error) { return nil, do.Reload(ctx) }))
 	mux.HandleFunc("POST /v1/drain", order(func(ctx context.Context, d draining) (any, error) { return nil, do.Drain(ctx, d.Uplink, d.On) }))
 	mux.HandleFunc("POST /v1/recurse", order(func(ctx context.Context, r Recursion) (any, error) { return nil, do.Recurse(ctx, r) }))
+	mux.HandleFunc("POST /v1/upgrade", slow(order(func(ctx context.Context, u Upgrade) (any, error) { return nil, do.Upgrade(ctx, u) })))
 	mux.HandleFunc("POST /v1/explain", order(func(ctx context.Context, q Question) (any, error) { return do.Explain(ctx, q) }))
+}
+
+// slow gives an order the time of an upgrade.
+func slow(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(upgradeWithin)) // else it has the usual time
+		h(w, r)
+	}
 }
 
 // draining is the order to empty an uplink, or to use it again.
@@ -131,6 +151,13 @@ func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
 	var e Explanation
 	err := c.order(ctx, "/v1/explain", q, &e)
 	return e, err
+}
+
+// Upgrade has the gateway hand over to a new process. Its error may be Mistakes.
+func (c *Client) Upgrade(ctx context.Context, u Upgrade) error {
+	patient := *c
+	patient.http.Timeout = upgradeWithin
+	return patient.order(ctx, "/v1/upgrade", u, nil)
 }
 
 // order sends an order and reads the answer into a pointer; nil: none is wanted.

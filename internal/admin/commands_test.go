@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,6 +35,8 @@ func (o *obedient) Drain(_ context.Context, uplink string, on bool) error {
 	return o.do("drain %s %v", uplink, on)
 }
 func (o *obedient) Recurse(_ context.Context, r Recursion) error { return o.do("recurse %+v", r) }
+func (o *obedient) Upgrade(_ context.Context, u Upgrade) error   { return o.do("upgrade %q", u.Binary) }
+
 func (o *obedient) Explain(_ context.Context, q Question) (Explanation, error) {
 	return Explanation{Allowed: true, Code: "2.01", Steps: []Step{{Rule: "client", Subject: q.Client, Result: "known"}}}, o.do("explain %+v", q)
 }
@@ -70,7 +73,7 @@ func TestOrders(t *testing.T) {
 	}
 	for _, err := range []error{
 		c.Reload(t.Context()), c.Drain(t.Context(), "one/a", true), c.Drain(t.Context(), "two", false),
-		c.Recurse(t.Context(), Recursion{Client: "a", CUID: "x", MID: 7, Uplink: "one"}),
+		c.Recurse(t.Context(), Recursion{Client: "a", CUID: "x", MID: 7, Uplink: "one"}), c.Upgrade(t.Context(), Upgrade{Binary: "/x"}),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -78,6 +81,7 @@ func TestOrders(t *testing.T) {
 	}
 	done := []string{
 		fmt.Sprintf("explain %+v", question), "reload", "drain one/a true", "drain two false", "recurse {Client:a CUID:x CDID: MID:7 Uplink:one Off:false}",
+		`upgrade "/x"`,
 	}
 	if diff := cmp.Diff(done, o.done); diff != "" {
 		t.Errorf("done (-want +got):\n%s", diff)
@@ -96,7 +100,7 @@ func TestOrdersRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := obey(t, &obedient{err: tt.err})
 			_, explain := c.Explain(t.Context(), Question{})
-			for _, err := range []error{c.Reload(t.Context()), c.Drain(t.Context(), "x", true), c.Recurse(t.Context(), Recursion{}), explain} {
+			for _, err := range []error{c.Reload(t.Context()), c.Drain(t.Context(), "x", true), c.Recurse(t.Context(), Recursion{}), c.Upgrade(t.Context(), Upgrade{}), explain} {
 				var got, want Mistakes
 				if err == nil || err.Error() != tt.want.Error() || errors.As(err, &got) != errors.As(tt.want, &want) {
 					t.Errorf("told %T %v, want %T %v", err, err, tt.want, tt.want)
@@ -128,4 +132,78 @@ func TestBadOrders(t *testing.T) {
 	if len(o.done) != 0 {
 		t.Errorf("done all the same: %v", o.done)
 	}
+}
+
+// TestPass holds that a listener goes on in another server on the same path, which removes the socket at its end, and only there.
+func TestPass(t *testing.T) {
+	path := filepath.Join(folder(t), "admin.sock")
+	o := &obedient{}
+	first, err := Listen(path, fake{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := first.Pass()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Take(f, fake{}, o)
+	_ = f.Close() // the server has a duplicate
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := first.Run(ended); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- second.Run(ctx) }()
+	if err := NewClient(path).Reload(t.Context()); err != nil {
+		t.Errorf("asking the second: %v", err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+	bad, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = bad.Close() }() // only tried
+	if _, err := Take(bad, fake{}, o); err == nil {
+		t.Error("a file is taken for a socket")
+	}
+}
+
+// TestLastAnswer holds that an order under way at the end is answered: an upgrade's is.
+func TestLastAnswer(t *testing.T) {
+	path := filepath.Join(folder(t), "admin.sock")
+	ctx, stop := context.WithCancel(t.Context())
+	s, err := Listen(path, fake{}, ender{&obedient{}, stop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	if err := NewClient(path).Upgrade(t.Context(), Upgrade{}); err != nil {
+		t.Errorf("the last order: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// ender ends the server that gives it an order.
+type ender struct {
+	*obedient
+	end func()
+}
+
+func (e ender) Upgrade(context.Context, Upgrade) error {
+	e.end()
+	return nil
 }

@@ -24,6 +24,7 @@ const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second
 	socketMode   = 0o660
+	lastAnswers  = time.Second // at the end
 )
 
 // Server answers on the socket.
@@ -47,9 +48,41 @@ func Listen(path string, from Source, do Commands) (*Server, error) {
 	if err := os.Chmod(path, socketMode); err != nil {
 		return nil, errors.Join(fmt.Errorf("setting the admin socket's rights: %w", err), l.Close())
 	}
+	return newServer(l, from, do), nil
+}
+
+// Take goes on with the listener of another process, as its Pass gave it. The file stays the caller's.
+func Take(f *os.File, from Source, do Commands) (*Server, error) {
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("taking the admin socket over: %w", err)
+	}
+	u, ok := l.(*net.UnixListener)
+	if !ok {
+		return nil, errors.Join(errors.New("taking the admin socket over: it is none"), l.Close())
+	}
+	u.SetUnlinkOnClose(true)
+	return newServer(u, from, do), nil
+}
+
+func newServer(l net.Listener, from Source, do Commands) *Server {
 	s := &Server{listener: l}
 	s.http = &http.Server{Handler: routes(from, do), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
-	return s, nil
+	return s
+}
+
+// Pass duplicates the listener for Take in another process, whose the socket's path is from then on. The file is the caller's.
+func (s *Server) Pass() (*os.File, error) {
+	u, ok := s.listener.(*net.UnixListener)
+	if !ok {
+		return nil, errors.New("passing the admin socket on: it is none")
+	}
+	f, err := u.File()
+	if err != nil {
+		return nil, fmt.Errorf("passing the admin socket on: %w", err)
+	}
+	u.SetUnlinkOnClose(false)
+	return f, nil
 }
 
 // removeStale removes a socket that nobody answers on.
@@ -75,7 +108,7 @@ func removeStale(path string) error {
 	return nil
 }
 
-// Run serves until ctx ends, and removes the socket.
+// Run serves until ctx ends, lets answers under way finish for a moment, and removes the socket.
 func (s *Server) Run(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- s.http.Serve(s.listener) }()
@@ -84,7 +117,12 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serving the admin socket: %w", err)
 	case <-ctx.Done():
 	}
-	err := s.http.Close()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+	defer cancel()
+	err := s.http.Shutdown(grace)
+	if err != nil {
+		err = s.http.Close() // whoever still waits is cut off
+	}
 	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,12 @@ type App struct {
 	log   *slog.Logger
 	level *slog.LevelVar // nil: a reload does not change what is logged
 
+	heir         *Heir  // nil: it takes over from nobody
+	cookieSecret []byte // of the listeners, by which clients prove their addresses
+	launch       launcher
+	leave        chan *succession // to Run: hand over
+	left         chan struct{}    // closed when Run is ending
+
 	now       atomic.Pointer[inForce]
 	reloading sync.Mutex // one change of now at a time
 
@@ -60,10 +67,21 @@ type App struct {
 // Build does everything that can fail: it opens the store, reads the credentials and takes the addresses. What it returns must be
 // Run, or Closed. version is shown in the metrics. ctx bounds the building only.
 func Build(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*App, error) {
-	a := &App{cfg: cfg, log: log, health: &storeHealth{}}
+	return newApp(cfg, log, nil).build(ctx, version)
+}
+
+// newApp makes an App that nothing is in yet. heir is asked for sockets and sessions when all is made that needs no store; nil: it
+// takes over from nobody.
+func newApp(cfg *config.Config, log *slog.Logger, heir *Heir) *App {
+	return &App{
+		cfg: cfg, log: log, health: &storeHealth{}, heir: heir, launch: launch, leave: make(chan *succession), left: make(chan struct{}),
+	}
+}
+
+func (a *App) build(ctx context.Context, version string) (*App, error) {
 	for _, step := range []func(context.Context) error{
-		a.openStore, func(context.Context) error { a.makeMetrics(version); return nil },
-		a.makeFirst, a.makePressure, a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
+		func(context.Context) error { a.makeMetrics(version); return nil },
+		a.makeFirst, a.makePressure, a.inherit, a.openStore, a.makeGateway, a.makeUpstream, a.makeDownstream, a.listen, a.listenAside,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -80,6 +98,24 @@ func (a *App) Addrs() []net.Addr {
 		addrs[i] = s.Addr()
 	}
 	return addrs
+}
+
+// inherit takes what the process before leaves, if there is one.
+func (a *App) inherit(context.Context) error {
+	a.cookieSecret = a.cfg.CookieSecret
+	if a.heir != nil {
+		if err := a.heir.await(a.cfg); err != nil {
+			return err
+		}
+		if a.cookieSecret == nil {
+			a.cookieSecret = a.heir.secret
+		}
+	}
+	if len(a.cookieSecret) == 0 {
+		a.cookieSecret = make([]byte, 32)
+		_, _ = rand.Read(a.cookieSecret) // never fails
+	}
+	return nil
 }
 
 // openStore opens the database; a damaged one is put aside, and the gateway starts with what the uplinks and the clients tell it.
@@ -219,10 +255,11 @@ func (a *App) makeDownstream(context.Context) error {
 // listen takes the addresses that clients reach.
 func (a *App) listen(context.Context) error {
 	cred := a.now.Load().listeners
-	for _, l := range a.cfg.Listeners {
-		from := downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
+	places := places(a.cfg)
+	for i, l := range a.cfg.Listeners {
+		from := listenerOf(l)
 		s, err := coap.Listen(coap.ServerConfig{
-			Network: network(l.Transport), Address: l.Address, Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
+			Network: network(l.Transport), Address: l.Address, Files: a.heir.files(places[i]), Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
 			Pressure: a.pressure, MaxHandshakes: l.Handshakes, Sources: sourceLimits(l), Front: a.frontConfig(l),
 			Session: coap.SessionConfig{
 				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),
@@ -252,13 +289,20 @@ func (a *App) panicked(s *coap.Session, v any, stack []byte) {
 func (a *App) listenAside(context.Context) error {
 	var err error
 	if a.cfg.Metrics != "" {
-		a.web, err = metrics.NewServer(metrics.ServerConfig{Metrics: a.metrics, Address: a.cfg.Metrics, Ready: a.ready})
+		a.web, err = metrics.NewServer(metrics.ServerConfig{
+			Metrics: a.metrics, Address: a.cfg.Metrics, File: a.heir.file(placeMetrics + a.cfg.Metrics), Ready: a.ready,
+		})
 		if err != nil {
 			return fmt.Errorf("listening for metrics: %w", err)
 		}
 	}
 	if a.cfg.Admin != "" {
-		if a.admin, err = admin.Listen(a.cfg.Admin, a, orders{a}); err != nil {
+		if f := a.heir.file(placeAdmin + a.cfg.Admin); f != nil {
+			a.admin, err = admin.Take(f, a, orders{a})
+		} else {
+			a.admin, err = admin.Listen(a.cfg.Admin, a, orders{a})
+		}
+		if err != nil {
 			return err
 		}
 	}

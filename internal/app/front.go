@@ -10,7 +10,7 @@ import (
 // frontConfig says how the front of a listener works.
 func (a *App) frontConfig(l config.Listener) coap.FrontConfig {
 	f := coap.FrontConfig{
-		Secret: a.cfg.CookieSecret, Counters: &a.front,
+		Secret: a.cookieSecret, Counters: &a.front,
 		Alarm: func(err error) {
 			a.log.Error("the DTLS library is not as expected", "listener", l.Address, "error", err.Error())
 		},

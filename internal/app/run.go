@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ func (a *App) stages() []stage {
 	}
 	var listeners []func(context.Context) error
 	for _, s := range a.servers {
-		listeners = append(listeners, s.Run)
+		listeners = append(listeners, s.Run, func(ctx context.Context) error { s.Replay(ctx); return nil })
 	}
 	return []stage{
 		{"metrics and admin", aside},
@@ -53,20 +54,36 @@ type running struct {
 func (a *App) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	var started []*running
-	for _, s := range a.stages() {
+	stages := a.stages()
+	for i, s := range stages {
+		if i == len(stages)-1 {
+			a.resume()
+		}
 		started = append(started, start(s, failed))
 	}
 	for i, s := range a.servers {
 		a.log.Info("listening", "address", s.Addr().String(), "transport", a.cfg.Listeners[i].Transport)
 	}
 	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.now.Load().lines), "store", a.cfg.Store)
+	defer close(a.left)
+	a.serving(ctx)
 	var err error
 	select {
 	case <-ctx.Done():
+	case h := <-a.leave:
+		return a.handOver(h, started)
 	case err = <-failed:
 		a.log.Error("a part of the gateway failed, stopping", "error", err.Error())
 	}
 	return errors.Join(err, a.stop(started))
+}
+
+// serving tells those who wait for it that the gateway serves: the process before, whose place it has taken, and systemd.
+func (a *App) serving(ctx context.Context) {
+	if err := tellSystemd(ctx, os.Getenv, a.heir != nil); err != nil {
+		a.log.Warn("the service manager was not told that the gateway serves", "error", err.Error())
+	}
+	a.took()
 }
 
 // start starts a stage's tasks. It outlives the program's context: stop ends it in its turn.

@@ -34,7 +34,7 @@ type Exported struct {
 // Files are duplicates of the server's sockets, for ServerConfig.Files in another process; they are the caller's to close. What
 // comes while nobody reads waits in the system.
 func (s *Server) Files() ([]*os.File, error) {
-	files, err := s.acceptor.files()
+	files, err := s.portable.files()
 	if err != nil {
 		return nil, fmt.Errorf("duplicating the listener's sockets: %w", err)
 	}
@@ -54,7 +54,29 @@ func (s *Server) Suspend(ctx context.Context) {
 			_ = session.Close() // it is over either way
 		}
 	}
-	s.acceptor.suspend()
+	s.portable.suspend()
+}
+
+// Settle waits until every request that came before Suspend is answered, or ctx ends.
+func (s *Server) Settle(ctx context.Context) {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for _, session := range s.keeper.all() {
+		for session.owes() {
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// owes reports whether a request of the peer is not answered.
+func (s *Session) owes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err == nil && len(s.exchanges) > 0
 }
 
 // Export ends the sessions, after Suspend, and hands to take what another process needs to go on with each: from then on
@@ -107,7 +129,7 @@ func (s *Session) restore(e Exported) {
 // Resume goes on with a session that another process has exported; welcome takes the place of ServerConfig.OnSession. Called
 // before Run, since what comes before is lost. Its observations begin anew with Replay.
 func (s *Server) Resume(e Exported, welcome func(*Session) error) error {
-	conn, err := s.acceptor.resume(e)
+	conn, err := s.portable.resume(e)
 	if err != nil {
 		return fmt.Errorf("resuming a session: %w", err)
 	}

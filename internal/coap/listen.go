@@ -122,16 +122,26 @@ type acceptor interface {
 	stopAccepting()                      // established connections live on
 	close() error
 	addr() net.Addr
+}
 
+// portable is what an acceptor can do for the sake of another process.
+type portable interface {
 	files() ([]*os.File, error)
 	suspend()                               // nothing is read any more, but what is left to be said is, by close at the latest
 	resume(e Exported) (securedConn, error) // goes on with a session of another process
 }
 
+// Both acceptors are portable.
+var (
+	_ portable = udpAcceptor{}
+	_ portable = (*tcpAcceptor)(nil)
+)
+
 // Server accepts sessions on one address.
 type Server struct {
 	cfg        ServerConfig
 	acceptor   acceptor
+	portable   portable // the acceptor; nil where a test has one that is not
 	keeper     *keeper
 	handshakes *handshakes
 	timers     *Timers       // nil when the template brings its own
@@ -176,6 +186,7 @@ func newServer(cfg ServerConfig, a acceptor) *Server {
 		handshakes: newHandshakes(cmp.Or(cfg.MaxHandshakes, DefaultMaxHandshakes)),
 		accepted:   make(chan struct{}),
 	}
+	s.portable, _ = a.(portable)
 	if cfg.Session.Timers == nil {
 		s.timers = NewTimers()
 		s.cfg.Session.Timers = s.timers

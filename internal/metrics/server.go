@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -34,6 +36,8 @@ type ServerConfig struct {
 	Metrics *Metrics
 	// Address is host:port; port 0 takes a free one. Optional; empty is DefaultAddress.
 	Address string
+	// File is the listener of another process, as its Server.File gave it, in place of Address; it stays the caller's. Optional.
+	File *os.File
 	// AllowRemote permits an address that is not loopback, for a scraper on another machine. Optional.
 	AllowRemote bool
 	// Ready tells why the gateway is not ready, nil when it is. It must not block. Optional; nil is always ready.
@@ -48,11 +52,14 @@ type Server struct {
 
 // NewServer binds the address. Nothing is answered before Run; Close or Run releases the address.
 func NewServer(cfg ServerConfig) (*Server, error) {
-	address := cfg.Address
-	if address == "" {
-		address = DefaultAddress
+	address := cmp.Or(cfg.Address, DefaultAddress)
+	var l net.Listener
+	var err error
+	if cfg.File != nil {
+		l, err = net.FileListener(cfg.File)
+	} else {
+		l, err = net.Listen("tcp", address)
 	}
-	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for metrics: %w", err)
 	}
@@ -71,6 +78,19 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 
 // Addr returns the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// File duplicates the listener for ServerConfig.File in another process. It is the caller's.
+func (s *Server) File() (*os.File, error) {
+	l, ok := s.listener.(*net.TCPListener)
+	if !ok {
+		return nil, errors.New("duplicating the metrics listener: it is not of TCP")
+	}
+	f, err := l.File()
+	if err != nil {
+		return nil, fmt.Errorf("duplicating the metrics listener: %w", err)
+	}
+	return f, nil
+}
 
 // Close releases the address of a server that is never run.
 func (s *Server) Close() error { return s.listener.Close() }
