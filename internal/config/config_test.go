@@ -133,7 +133,7 @@ func TestLoadFailures(t *testing.T) {
 	if err := os.Truncate(large, maxFile+1); err != nil {
 		t.Fatal(err)
 	}
-	for name, cause := range map[string]string{filepath.Join(dir, "none.yaml"): "no such file", dir: "folder", large: "larger than"} {
+	for name, cause := range map[string]string{filepath.Join(dir, "none.yaml"): "no such file", dir: "folder", large: "larger than", "/dev/zero": "larger than"} {
 		_, err := Load(name)
 		es := mistakes(t, err)
 		if len(es) != 1 || es[0].File != name || es[0].Line != 0 || !strings.Contains(es[0].Cause, cause) || !strings.Contains(es[0].Fix, "config --example") {

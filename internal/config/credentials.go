@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
@@ -84,19 +85,24 @@ func (b *builder) file(path, name, fix string) []byte {
 	return text
 }
 
-// readFile reads a file of a size that settings and credentials have.
+// readFile reads a file of a size that settings and credentials have. What it is told of its size is not believed: a device has none.
 func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case info.IsDir():
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return nil, errors.New("it is a folder")
-	case info.Size() > maxFile:
-		return nil, fmt.Errorf("larger than %d bytes", maxFile)
 	}
-	return os.ReadFile(name)
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("larger than %d bytes", maxFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
 }
 
 // authorities checks the certificates that peers' must lead to.
