@@ -43,7 +43,6 @@ func TestGiveBack(t *testing.T) {
 			garbage[i] = 1
 		}
 		runtime.KeepAlive(garbage)
-		garbage = nil
 		full := readHeap()
 		time.Sleep(3 * giveBackEvery)
 		synctest.Wait()
