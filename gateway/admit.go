@@ -113,7 +113,7 @@ func (c *Core) askOf(a *asking) policy.Ask {
 		ask.CUIDOwner, ask.CUIDProven = b.owner, b.proven
 	}
 	if m := c.mits[a.key()]; m != nil && m.phase == live {
-		ask.Held = dots.Some(m.asked)
+		ask.Held, ask.Granted = dots.Some(m.asked), &m.grant // which follows each new policy (stillAllowed)
 	}
 	return ask
 }

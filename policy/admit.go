@@ -16,20 +16,14 @@ func (p *Policy) Admit(v View, a Ask) Verdict {
 }
 
 func (p *Policy) admit(v View, links Links, a Ask, t *trace) Verdict {
-	c, err := p.entitled(a.Client.Name)
-	t.step("client", result(err), func() (string, string) { return a.Client.Name, c.say() })
-	if err == nil {
-		err = p.checkCUID(v, a, c.limits)
-		t.step("cuid", result(err), func() (string, string) { return a.Client.CUID, p.sayCUID(a) })
-	}
-	if err == nil {
-		err = checkKnown(a)
-		t.step("mid", result(err), func() (string, string) { return strconv.FormatUint(uint64(a.Request.MID), 10), sayMID(a) })
-	}
+	c, err := p.asker(v, a, t)
 	if err != nil {
 		return Verdict{Deny: err}
 	}
 	same := a.Held.Set && unchanged(a.Held.Value, a.Request)
+	if same && t == nil && a.Granted.lasts() {
+		return Verdict{Grant: a.Granted.prolonged(a, c.limits)}
+	}
 	l := strict
 	if same {
 		l = known
@@ -55,6 +49,21 @@ func (p *Policy) admit(v View, links Links, a Ask, t *trace) Verdict {
 		}
 	}
 	return c.domain.consulted(a, x.missing, g, t)
+}
+
+// asker returns who asks, if it may ask so under its cuid and mid.
+func (p *Policy) asker(v View, a Ask, t *trace) (client, *dots.Error) {
+	c, err := p.entitled(a.Client.Name)
+	t.step("client", result(err), func() (string, string) { return a.Client.Name, c.say() })
+	if err == nil {
+		err = p.checkCUID(v, a, c.limits)
+		t.step("cuid", result(err), func() (string, string) { return a.Client.CUID, p.sayCUID(a) })
+	}
+	if err == nil {
+		err = checkKnown(a)
+		t.step("mid", result(err), func() (string, string) { return strconv.FormatUint(uint64(a.Request.MID), 10), sayMID(a) })
+	}
+	return c, err
 }
 
 // consulted makes the last of a request of which all else is allowed: names to ask for, or the AAA server's word. A refresh of the same parameters
@@ -164,9 +173,7 @@ func (p *Policy) grant(a Ask, c client, x expansion) Grant {
 		Outside: c.domain.outside(x),
 	}
 	g.Request.Target = x.target
-	if life := a.Request.Lifetime; life.Set || !a.Efficacy {
-		g.Request.Lifetime = dots.Some(c.limits.grant(life.Or(dots.DefaultLifetime)))
-	}
+	g.Request.Lifetime = c.limits.lifetime(a)
 	g.Request.Optional = nil
 	for _, o := range a.Request.Optional {
 		if c.domain.nat == nil && p.relayed(c.domain.route, o.Key) {
@@ -177,6 +184,29 @@ func (p *Policy) grant(a Ask, c client, x expansion) Grant {
 	}
 	g.Watch = slices.Clone(x.exp.Names)
 	return g
+}
+
+// lifetime is what is granted of the lifetime that is asked for: absent only where an efficacy update tells none.
+func (l limits) lifetime(a Ask) dots.Maybe[dots.Lifetime] {
+	life := a.Request.Lifetime
+	if !life.Set && a.Efficacy {
+		return life
+	}
+	return dots.Some(l.grant(life.Or(dots.DefaultLifetime)))
+}
+
+// lasts reports whether a grant holds for as long as the policy does. Names may lead elsewhere by now, and what an alias stood for
+// may be of a policy before this one.
+func (g *Grant) lasts() bool {
+	return g != nil && len(g.Expanded.Names) == 0 && len(g.Expanded.Aliases) == 0
+}
+
+// prolonged is a grant that lasts for a refresh of its request.
+func (g *Grant) prolonged(a Ask, l limits) Grant {
+	again := *g
+	again.Refresh, again.Request.Lifetime = true, l.lifetime(a)
+	again.Supersedes, again.Deactivates, again.Informs = nil, nil, nil
+	return again
 }
 
 // relayed reports whether any uplink of a route takes an optional attribute.

@@ -54,6 +54,9 @@ type Ask struct {
 	Update bool
 	// Held is the request that the core holds under this client and mid, as it was asked. Not set: the mid is new.
 	Held dots.Maybe[dots.Request]
+	// Granted is what Held was granted, as this Policy allows it today (Renew); nil: not known. A refresh is not looked into again where that cannot say
+	// anything else by now. It is only read.
+	Granted *Grant
 	// CUIDOwner is the client entry under whose credentials the core holds something with this cuid; empty: nobody.
 	CUIDOwner string
 	// CUIDProven says that the owner's own credential gives this cuid, as far as the core has seen.

@@ -69,7 +69,7 @@ func benchRefresh(b *testing.B, pending int) {
 type refreshRig struct {
 	clients []*coap.Session
 	puts    [][]byte // datagrams by slot of all sessions
-	mid     uint16
+	mids    [benchSessions]uint16
 	answers chan []byte // to clients
 }
 
@@ -191,8 +191,8 @@ func benchPut(b *testing.B, s, slot int) []byte {
 // send hands a session the PUT of a slot, under a new message id.
 func (r *refreshRig) send(s, slot int) {
 	datagram := r.puts[s*benchInFlight+slot]
-	r.mid++
-	binary.BigEndian.PutUint16(datagram[2:], r.mid)
+	r.mids[s]++
+	binary.BigEndian.PutUint16(datagram[2:], r.mids[s])
 	r.clients[s].Input(datagram)
 }
 
