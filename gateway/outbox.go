@@ -10,7 +10,7 @@ import (
 // later one replaces an earlier one; nothing else waits for more than it rests on.
 type outbox struct {
 	held  []Ready
-	spare []Ready                // empty; takes the place of held when all of that is released
+	spare []Ready                // what was released last, until the next time; its room is used again
 	one   [1]Ready               // what was returned last
 	legs  map[dots.LegKey]uint64 // the batch that the newest thing held of a leg waits for
 }
@@ -69,29 +69,28 @@ func (o *outbox) remember(r Ready) {
 
 // release returns what may be seen now that everything up to durable is durable, in order. What it returns is good until the next call.
 func (o *outbox) release(durable uint64) []Ready {
+	clear(o.spare)
+	o.spare = o.spare[:0]
 	if !slices.ContainsFunc(o.held, func(r Ready) bool { return r.After > durable }) {
-		seen := o.held
-		clear(o.spare[:cap(o.spare)])
-		o.held, o.spare, o.legs = o.spare[:0], seen[:0], nil
-		return seen
+		o.held, o.spare, o.legs = o.spare, o.held, nil
+		return o.spare
 	}
-	var seen []Ready
 	kept := o.held[:0]
-	for _, r := range o.held {
-		if r.After <= durable {
-			seen = append(seen, r)
+	for i := range o.held {
+		if r := &o.held[i]; r.After <= durable {
+			o.spare = append(o.spare, *r)
 			o.drop(r)
 		} else {
-			kept = append(kept, r)
+			kept = append(kept, *r)
 		}
 	}
 	clear(o.held[len(kept):])
 	o.held = kept
-	return seen
+	return o.spare
 }
 
 // drop forgets the order of legs that waited for a part's commit.
-func (o *outbox) drop(r Ready) {
+func (o *outbox) drop(r *Ready) {
 	for _, w := range r.Wants {
 		if o.legs[w.Key] <= r.After {
 			delete(o.legs, w.Key)

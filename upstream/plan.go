@@ -114,6 +114,7 @@ type plan struct {
 	blind    int       // cuids whose list cannot be had
 	sighted  bool      // a list cannot be out of reach for good: its legs are never asked for one by one
 	idle     []string  // cuids whose observation is to be cancelled
+	told     [1]event  // what the newest answer told: most tell one thing
 }
 
 // newPlan makes a plan with at most limit requests in flight, at least 4: all of them for new mitigations, three

@@ -16,7 +16,7 @@ type event struct {
 }
 
 // answered ends a job with the uplink's answer and returns what the core is to be told, and whether the answer fits the
-// request. One that does not is never taken for success: it is asked again as after a failure.
+// request. One that does not is never taken for success: it is asked again as after a failure. The events are good until the next answer.
 func (p *plan) answered(now time.Time, j job, r wire.Response) (events []event, fits bool) {
 	r = plain(r)
 	if !fit(j.kind, r.Code) {
@@ -29,7 +29,8 @@ func (p *plan) answered(now time.Time, j job, r wire.Response) (events []event, 
 	p.clock++
 	switch j.kind {
 	case kindPut, kindDelete:
-		return []event{p.legAnswered(j, r)}, true
+		p.told[0] = p.legAnswered(j, r)
+		return p.told[:], true
 	case kindCheck:
 		return p.checked(now, j, r), true
 	case kindStatus:
