@@ -75,7 +75,7 @@ func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 // record of it and drop the others, and each lost message costs its repetition's time.
 func (s *dtlsSocket) setAside(b []byte) []byte {
 	settled := s.settled.Load()
-	b = filterRecords(b, settled)
+	b = record.ForLibrary(b, settled, 0)
 	switch {
 	case !settled:
 		var data []byte

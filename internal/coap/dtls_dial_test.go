@@ -173,8 +173,8 @@ func noncesOf(t *testing.T, datagrams [][]byte, cid int) int {
 			if record.Epoch(r) == 0 {
 				continue
 			}
-			header := recordHeader
-			if r[0] == recordTypeCID {
+			header := 13
+			if record.ContentType(r[0]) == record.ConnectionID {
 				header += cid
 			}
 			n := binary.BigEndian.Uint64(r[header:])

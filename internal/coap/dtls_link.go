@@ -9,6 +9,8 @@ import (
 	"net/netip"
 
 	"github.com/pion/dtls/v3"
+
+	"github.com/dotsgate/dotsgate/internal/record"
 )
 
 // dtlsLink is a session's way out and in over a finished DTLS handshake.
@@ -122,7 +124,7 @@ type datagramWriter struct {
 
 func (w datagramWriter) send(b []byte, to net.Addr) (int, error) {
 	if !w.settled {
-		_, err := w.socket.WriteTo(unwrapAlert(b), to)
+		_, err := w.socket.WriteTo(record.UnwrapAlert(b), to)
 		return len(b), err
 	}
 	if _, err := w.socket.WriteTo(b, to); errors.Is(err, net.ErrClosed) {

@@ -151,6 +151,6 @@ func helloDatagram() []byte {
 	body = append(body, 0, 44, 0, 21, 0, 40)                    // an extension of padding
 	body = append(body, make([]byte, 40)...)
 	size := byte(len(body))
-	b := []byte{recordTypeHello, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 12 + size, 1, 0, 0, size, 0, 0, 0, 0, 0, 0, 0, size}
+	b := []byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 12 + size, 1, 0, 0, size, 0, 0, 0, 0, 0, 0, 0, size}
 	return append(b, body...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pion/dtls/v3"
 
+	"github.com/dotsgate/dotsgate/internal/record"
 	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
@@ -119,7 +120,7 @@ func (a *association) deliver(via Sender, b []byte, from udp.Path) bool {
 		because.Add(1)
 		return true
 	}
-	b = filterRecords(bytes.Clone(b), a.settled)
+	b = record.ForLibrary(bytes.Clone(b), a.settled, cidLength)
 	if len(b) == 0 || a.settled && !a.holding && a.repeatsFinished(b) {
 		return true
 	}
@@ -292,7 +293,7 @@ func (a *association) heldBack(data []byte) ([]byte, error) {
 	if err := a.wait(a.over); err != nil {
 		return nil, err
 	}
-	return filterRecords(data, true), nil // it may have come in before
+	return record.ForLibrary(data, true, cidLength), nil // it may have come in before
 }
 
 func (a *association) takeSlot() error {
@@ -440,7 +441,7 @@ func (a *association) prepared(b []byte) []byte {
 		a.finishing = true // before it is sent: the answer may be quick
 		a.flight = b
 	}
-	return unwrapAlert(b)
+	return record.UnwrapAlert(b)
 }
 
 // follow moves the connection to where the library sends: it has authenticated a record from there, the newest so far.

@@ -5,7 +5,6 @@ import "encoding/binary"
 // What of the DTLS 1.2 record layer (RFC 6347, Section 4.1; RFC 9146, Section 4) the front looks at.
 const (
 	recordHeader     = 13
-	recordTypeCCS    = 20
 	recordTypeAlert  = 21
 	recordTypeHello  = 22 // any handshake message
 	recordTypeCID    = 25
@@ -76,41 +75,6 @@ func recordCID(b []byte) (id connectionID, ok bool) {
 		}
 		b = b[n:]
 	}
-}
-
-// filterRecords drops, in place, the plaintext records that the library must not see, because one of them, which
-// anybody can forge, would end the association: application data in the clear during the handshake, and everything in
-// the clear once it is over (a peer that repeats its last flight is recognised by the protected record in it).
-func filterRecords(b []byte, settled bool) []byte {
-	kept := 0
-	for rest := b; ; {
-		n := nextRecord(rest)
-		if n == 0 {
-			return b[:kept]
-		}
-		if recordEpoch(rest) != 0 || !settled && plainAllowed(rest[0]) {
-			kept += copy(b[kept:], rest[:n])
-		}
-		rest = rest[n:]
-	}
-}
-
-func plainAllowed(kind byte) bool {
-	return kind == recordTypeHello || kind == recordTypeCCS || kind == recordTypeAlert
-}
-
-// unwrapAlert mends an alert of an unfinished handshake. When the peer has asked for a connection ID the library puts
-// even an unprotected alert into a record with one, which no peer understands (RFC 9146, Section 3: such records are
-// protected ones), so that the peer would wait for its time-out. Any other datagram is returned as it is.
-func unwrapAlert(b []byte) []byte {
-	n := len(b)
-	if n < recordHeader+3 || b[0] != recordTypeCID || recordEpoch(b) != 0 || b[n-1] != recordTypeAlert {
-		return b
-	}
-	out := make([]byte, 0, recordHeader+2)
-	out = append(out, recordTypeAlert)
-	out = append(out, b[1:recordLengthAt]...)
-	return append(out, 0, 2, b[n-3], b[n-2])
 }
 
 // renumber adds to the sequence numbers of the plaintext records of a datagram of ours; in place. A record with a connection

@@ -20,38 +20,6 @@ func withCID(epoch byte, cid string, body ...byte) []byte {
 	return append(append(r, 0, byte(len(body))), body...)
 }
 
-func TestFilterRecords(t *testing.T) {
-	hello, ccs, alert := plain(22, 1, 2, 3), plain(20, 1), plain(21, 2, 40)
-	data, finished, cid := plain(23, 'x'), protected(22, 9), withCID(1, "12345678", 7)
-	tests := []struct {
-		name             string
-		in               []byte
-		shaking, settled []byte
-	}{
-		{"nothing", nil, nil, nil},
-		{"hello", hello, hello, nil},
-		{"alert", alert, alert, nil},
-		{"data in the clear", data, nil, nil},
-		{"unknown type in the clear", plain(42, 1), nil, nil},
-		{"connection ID in the clear", withCID(0, "12345678", 7), nil, nil},
-		{"last flight", join(hello, ccs, finished), join(hello, ccs, finished), finished},
-		{"last flight with connection ID", join(hello, ccs, cid), join(hello, ccs, cid), cid},
-		{"data behind protected", join(finished, data), finished, finished},
-		{"data in the middle", join(finished, data, cid), join(finished, cid), join(finished, cid)},
-		{"cut short", join(finished, hello[:14]), finished, finished},
-		{"header cut short", hello[:12], nil, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			for settled, want := range map[bool][]byte{false: tt.shaking, true: tt.settled} {
-				if got := filterRecords(bytes.Clone(tt.in), settled); !bytes.Equal(got, want) {
-					t.Errorf("settled = %v: got %x, want %x", settled, got, want)
-				}
-			}
-		})
-	}
-}
-
 func TestRecordCID(t *testing.T) {
 	tests := []struct {
 		name string
@@ -71,49 +39,13 @@ func TestRecordCID(t *testing.T) {
 	}
 }
 
-func TestUnwrapAlert(t *testing.T) {
-	alert := plain(21, 2, 42)
-	tests := []struct {
-		name     string
-		in, want []byte
-	}{
-		{"wrapped", withCID(0, "12345678", 2, 42, 21), alert},
-		{"wrapped with a short ID", withCID(0, "12", 2, 42, 21), alert},
-		{"protected", withCID(1, "12345678", 2, 42, 21), withCID(1, "12345678", 2, 42, 21)},
-		{"plain", alert, alert},
-		{"empty", nil, nil},
-	}
-	for _, tt := range tests {
-		if got := unwrapAlert(tt.in); !bytes.Equal(got, tt.want) {
-			t.Errorf("%s: %x, want %x", tt.name, got, tt.want)
-		}
-	}
-}
-
 func FuzzRecords(f *testing.F) {
 	f.Add(join(plain(22, 1, 2), withCID(1, "12345678", 1)))
 	f.Add(join(protected(23, 1), plain(23, 1)))
-	f.Fuzz(func(t *testing.T, in []byte) {
+	f.Fuzz(func(_ *testing.T, in []byte) {
 		recordCID(in)
 		holdsProtected(in)
 		renumber(bytes.Clone(in), 1)
-		if len(unwrapAlert(in)) > len(in) {
-			t.Error("an alert grew")
-		}
-		for _, settled := range []bool{false, true} {
-			once := filterRecords(bytes.Clone(in), settled)
-			if len(once) > len(in) {
-				t.Error("the datagram grew")
-			}
-			for rest := once; len(rest) > 0; rest = rest[nextRecord(rest):] {
-				if nextRecord(rest) == 0 {
-					t.Fatal("a broken record is left")
-				}
-				if recordEpoch(rest) == 0 && (settled || !plainAllowed(rest[0])) {
-					t.Errorf("a plain record of type %d is left", rest[0])
-				}
-			}
-		}
 	})
 }
 
@@ -121,7 +53,7 @@ func TestHoldsProtected(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"nothing":                       nil,
 		"plaintext":                     join(plain(22, 2), plain(20, 1)),
-		"an alert wrapped by mistake":   withCID(0, "123", 2, 40, 21), // see unwrapAlert
+		"an alert wrapped by mistake":   withCID(0, "123", 2, 40, 21), // see record.UnwrapAlert
 		"cut short before the epoch":    join(plain(20, 1), protected(22, 9)[:4]),
 		"a length beyond the datagram":  plain(22, 2, 3)[:14],
 		"protected behind what is none": join(plain(22, 2)[:13], []byte{0}),

@@ -1,30 +1,30 @@
-package coap
+package record
 
 import (
 	"bytes"
 	"testing"
 )
 
-func plain(kind byte, body ...byte) []byte {
+func inClear(kind byte, body ...byte) []byte {
 	return append([]byte{kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, byte(len(body))}, body...)
 }
 
 func protected(kind byte, body ...byte) []byte {
-	r := plain(kind, body...)
+	r := inClear(kind, body...)
 	r[4] = 1
 	return r
 }
 
 func withCID(epoch byte, cid string, body ...byte) []byte {
-	r := append([]byte{recordTypeCID, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 7}, cid...)
+	r := append([]byte{byte(ConnectionID), 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 7}, cid...)
 	return append(append(r, 0, byte(len(body))), body...)
 }
 
 func join(records ...[]byte) []byte { return bytes.Join(records, nil) }
 
-func TestFilterRecords(t *testing.T) {
-	hello, ccs, alert := plain(22, 1, 2, 3), plain(20, 1), plain(21, 2, 40)
-	data, finished, cid := plain(23, 'x'), protected(22, 9), withCID(1, "12345678", 7)
+func TestForLibrary(t *testing.T) {
+	hello, ccs, alert := inClear(22, 1, 2, 3), inClear(20, 1), inClear(21, 2, 40)
+	data, finished, cid := inClear(23, 'x'), protected(22, 9), withCID(1, "12345678", 7)
 	tests := []struct {
 		name             string
 		in               []byte
@@ -34,7 +34,7 @@ func TestFilterRecords(t *testing.T) {
 		{"hello", hello, hello, nil},
 		{"alert", alert, alert, nil},
 		{"data in the clear", data, nil, nil},
-		{"unknown type in the clear", plain(42, 1), nil, nil},
+		{"unknown type in the clear", inClear(42, 1), nil, nil},
 		{"connection ID in the clear", withCID(0, "12345678", 7), nil, nil},
 		{"last flight", join(hello, ccs, finished), join(hello, ccs, finished), finished},
 		{"last flight with connection ID", join(hello, ccs, cid), join(hello, ccs, cid), cid},
@@ -46,7 +46,7 @@ func TestFilterRecords(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for settled, want := range map[bool][]byte{false: tt.shaking, true: tt.settled} {
-				if got := filterRecords(bytes.Clone(tt.in), settled); !bytes.Equal(got, want) {
+				if got := ForLibrary(bytes.Clone(tt.in), settled, 8); !bytes.Equal(got, want) {
 					t.Errorf("settled = %v: got %x, want %x", settled, got, want)
 				}
 			}
@@ -55,7 +55,7 @@ func TestFilterRecords(t *testing.T) {
 }
 
 func TestUnwrapAlert(t *testing.T) {
-	alert := plain(21, 2, 42)
+	alert := inClear(21, 2, 42)
 	tests := []struct {
 		name     string
 		in, want []byte
@@ -67,30 +67,33 @@ func TestUnwrapAlert(t *testing.T) {
 		{"empty", nil, nil},
 	}
 	for _, tt := range tests {
-		if got := unwrapAlert(tt.in); !bytes.Equal(got, tt.want) {
+		if got := UnwrapAlert(tt.in); !bytes.Equal(got, tt.want) {
 			t.Errorf("%s: %x, want %x", tt.name, got, tt.want)
 		}
 	}
 }
 
-func FuzzRecords(f *testing.F) {
-	f.Add(join(plain(22, 1, 2), withCID(1, "12345678", 1)))
-	f.Add(join(protected(23, 1), plain(23, 1)))
+func FuzzForLibrary(f *testing.F) {
+	f.Add(join(inClear(22, 1, 2), withCID(1, "12345678", 1)))
+	f.Add(join(protected(23, 1), inClear(23, 1)))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		if len(unwrapAlert(in)) > len(in) {
+		if len(UnwrapAlert(in)) > len(in) {
 			t.Error("an alert grew")
 		}
-		for _, settled := range []bool{false, true} {
-			once := filterRecords(bytes.Clone(in), settled)
-			if len(once) > len(in) {
-				t.Error("the datagram grew")
-			}
-			for rest := once; len(rest) > 0; rest = rest[nextRecord(rest):] {
-				if nextRecord(rest) == 0 {
-					t.Fatal("a broken record is left")
+		for _, cid := range []int{0, 8} {
+			for _, settled := range []bool{false, true} {
+				once := ForLibrary(bytes.Clone(in), settled, cid)
+				if len(once) > len(in) {
+					t.Error("the datagram grew")
 				}
-				if recordEpoch(rest) == 0 && (settled || !plainAllowed(rest[0])) {
-					t.Errorf("a plain record of type %d is left", rest[0])
+				for len(once) > 0 {
+					var r []byte
+					if r, once = Next(once, cid); r == nil {
+						t.Fatal("a broken record is left")
+					}
+					if Epoch(r) == 0 && (settled || !isOfHandshake(ContentType(r[0]))) {
+						t.Errorf("a plain record of type %d is left", r[0])
+					}
 				}
 			}
 		}
