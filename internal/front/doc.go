@@ -33,6 +33,14 @@
 // takes the session's place when it is over and not before. What is in the clear goes to the handshake only, so that nobody
 // can disturb a session with it.
 //
+// # What a proven peer may cost
+//
+// How many handshakes are under way is bounded, for one prefix and for all; the newest one takes the place of the oldest. How fast one
+// prefix begins them is bounded, and what the library is fed in each (association.go). Half of the processors' worth of them is
+// worked for at a moment: a handshake takes a slot with the datagram that the library gets, and leaves it when the library asks for
+// the next. So established traffic never waits behind a crowd. Under pressure (Config.Pressure) cookies that are not ours get no
+// answer, and then no handshake begins.
+//
 // # After the handshake
 //
 // With the first record that the peer has protected after its Finished, the session is taken over from the library where its
@@ -42,4 +50,7 @@
 //
 // A peer with a connection ID may move. Its new address gets no more than three times of what came from there until it is
 // confirmed, which the layer above does by asking the peer something (Config.Moved, Conn.Confirm).
+//
+// A session may go on in another process (Conn.Export, Front.Resume): here nothing is sealed from then on, so that no nonce
+// comes twice, and there it begins as one that was taken over.
 package front
