@@ -290,9 +290,10 @@ func (c *Core) restateMember(l *leg) {
 	}
 	c.enlist(l)
 	c.loosen(l)
-	for _, m := range l.members { // until it is known where it is to be, that is what it has
+	for _, m := range l.members { // until it is known where it is to be, that is what it has, but for what it never asked for
 		p := l.plot()
-		if _, more := m.shares[p]; more || len(l.members) > 1 {
+		_, more := m.shares[p]
+		if wider := len(l.part.Expanded.Beyond([]policy.Expanded{m.grant.Outside.Expanded})) > 0; more || wider || len(l.members) > 1 {
 			m.holds(p, m.grant.Outside)
 		} else {
 			m.holds(p, l.part)
