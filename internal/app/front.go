@@ -1,6 +1,8 @@
 package app
 
 import (
+	"net"
+
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/front"
@@ -17,6 +19,19 @@ func (a *App) frontConfig(l config.Listener) coap.FrontConfig {
 	}
 	f.RecordPath = recordPath(l.RecordPath)
 	return f
+}
+
+// fronted is a listener that may have a front: *coap.Server.
+type fronted interface {
+	FrontStatus() (coap.FrontStatus, bool)
+	Addr() net.Addr
+}
+
+// tellSteering says where a flood of hellos would be in the way of established traffic: at the start it harms nobody.
+func (a *App) tellSteering(l fronted) {
+	if st, ok := l.FrontStatus(); ok && st.Unsteered != nil {
+		a.log.Warn("new hellos share a queue with established traffic", "address", l.Addr().String(), "error", st.Unsteered.Error())
+	}
 }
 
 // recordPath is who protects the records of DTLS sessions.

@@ -63,6 +63,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	for i, s := range a.servers {
 		a.log.Info("listening", "address", s.Addr().String(), "transport", a.cfg.Listeners[i].Transport)
+		a.tellSteering(s)
 	}
 	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.now.Load().lines), "store", a.cfg.Store)
 	defer close(a.left)

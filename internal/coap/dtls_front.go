@@ -75,6 +75,8 @@ func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error
 type FrontStatus struct {
 	Gated   bool               // addresses are proven in a weaker way, since the DTLS library is not as expected
 	Sockets []sockets.Counters // by queue
+	// Unsteered is why the kernel does not keep new hellos out of the way of established traffic; nil when it does, or was not asked to.
+	Unsteered error
 }
 
 // FrontStatus returns how the front stands; false over TCP, which has none. It asks the system: it is for whoever looks from time to time.
@@ -85,7 +87,7 @@ func (s *Server) FrontStatus() (FrontStatus, bool) {
 	}
 	st := FrontStatus{Gated: a.front.Gated()}
 	if a.sockets != nil {
-		st.Sockets = a.sockets.Counters()
+		st.Sockets, st.Unsteered = a.sockets.Counters(), a.sockets.Refused()
 	}
 	return st, true
 }
