@@ -53,7 +53,7 @@ func (a *App) frontOf() metrics.Front {
 	f := metrics.Front{
 		Hellos: c.Hellos.Load(), Challenged: c.Verified.Load(), Proven: c.Proven.Load(), Strangers: c.Strangers.Load(),
 		Refused: c.Refused.Load(), Shed: c.Shed.Load(), Replaced: c.Replaced.Load(), Overfed: c.Overfed.Load(),
-		HandOver: c.HandOver.Load(), Moves: c.Moves.Load(), Withheld: c.Unconfirmed.Load(), TakenOver: c.TakenOver.Load(),
+		HandOver: c.HandOver.Load(), Moves: c.Moves.Load(), Withheld: c.Unconfirmed.Load(), TakenOver: c.TakenOver.Load(), Resumed: c.Resumed.Load(),
 		Malformed: c.Malformed.Load() + c.Dropped.Malformed.Load(), Plain: c.Dropped.Plain.Load(),
 		Replayed: c.Dropped.Replayed.Load(), Forged: c.Dropped.Forged.Load(),
 	}

@@ -65,6 +65,11 @@ func (o orders) Upgrade(ctx context.Context, u admin.Upgrade) error {
 	o.log.Info("upgrade ordered by the operator")
 	o.reloading.Lock() // nothing changes meanwhile
 	defer o.reloading.Unlock()
+	select {
+	case <-o.left:
+		return errHandedOver
+	default:
+	}
 	binary, err := o.program(u.Binary)
 	if err != nil {
 		return err

@@ -66,15 +66,18 @@ func (a *App) Run(ctx context.Context) error {
 		a.tellSteering(s)
 	}
 	a.log.Info("gateway started", "node", a.cfg.NodeID, "listeners", len(a.servers), "uplinks", len(a.now.Load().lines), "store", a.cfg.Store)
-	defer close(a.left)
 	a.serving(ctx)
 	var err error
+	var heir *succession
 	select {
 	case <-ctx.Done():
-	case h := <-a.leave:
-		return a.handOver(h, started)
+	case heir = <-a.leave:
 	case err = <-failed:
 		a.log.Error("a part of the gateway failed, stopping", "error", err.Error())
+	}
+	close(a.left)
+	if heir != nil {
+		return a.handOver(heir, started)
 	}
 	return errors.Join(err, a.stop(started))
 }

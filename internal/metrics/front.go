@@ -5,12 +5,12 @@ import "github.com/prometheus/client_golang/prometheus"
 // Front is what the doors of the listeners have seen since the start, those over UDP where nothing else is said. All but Gated and
 // Doors count.
 type Front struct {
-	Doors                                                   [transports]Door // by Transport
-	Gated                                                   bool             // one of them proves addresses in a weaker way than it should
-	Hellos, Challenged, Proven, Strangers, Refused, Shed    uint64
-	Replaced, Overfed, HandOver, Moves, Withheld, TakenOver uint64
-	Malformed, Plain, Replayed, Forged                      uint64 // records of established sessions that were dropped
-	Received, Sent, LostIn, LostOut                         uint64 // datagrams
+	Doors                                                            [transports]Door // by Transport
+	Gated                                                            bool             // one of them proves addresses in a weaker way than it should
+	Hellos, Challenged, Proven, Strangers, Refused, Shed             uint64
+	Replaced, Overfed, HandOver, Moves, Withheld, TakenOver, Resumed uint64
+	Malformed, Plain, Replayed, Forged                               uint64 // records of established sessions that were dropped
+	Received, Sent, LostIn, LostOut                                  uint64 // datagrams
 }
 
 // Door is how the bounds on new handshakes stand, over one transport.
@@ -77,6 +77,7 @@ func (c *frontCollector) Collect(out chan<- prometheus.Metric) {
 		{NameFrontDropped, "withheld", f.Withheld},
 		{NameFrontSessions, "moved", f.Moves},
 		{NameFrontSessions, "taken_over", f.TakenOver},
+		{NameFrontSessions, "resumed", f.Resumed},
 		{NameUDPDatagrams, directionIn, f.Received},
 		{NameUDPDatagrams, directionOut, f.Sent},
 		{NameUDPLost, directionIn, f.LostIn},

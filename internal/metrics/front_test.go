@@ -13,7 +13,7 @@ func TestFront(t *testing.T) {
 			Doors: [transports]Door{
 				DTLS: {Handshakes: 21, Starts: Table{22, 23, 24}, Holders: Table{25, 26, 27}}, TLS: {Handshakes: 28, Holders: Table{Lost: 29}},
 			},
-			Withheld: 11, TakenOver: 12, Malformed: 13, Plain: 14, Replayed: 15, Forged: 16, Received: 17, Sent: 18, LostIn: 19, LostOut: 20,
+			Withheld: 11, TakenOver: 12, Malformed: 13, Plain: 14, Replayed: 15, Forged: 16, Received: 17, Sent: 18, LostIn: 19, LostOut: 20, Resumed: 30,
 		}
 	}})
 	_, body := get(t, Handler(m, nil), http.MethodGet, "/metrics")
@@ -26,7 +26,7 @@ func TestFront(t *testing.T) {
 		`dotsgate_front_dropped_total{reason="stranger"} 4`, `dotsgate_front_dropped_total{reason="withheld"} 11`,
 		`dotsgate_front_dropped_total{reason="malformed"} 13`, `dotsgate_front_dropped_total{reason="plain"} 14`,
 		`dotsgate_front_dropped_total{reason="replayed"} 15`, `dotsgate_front_dropped_total{reason="forged"} 16`,
-		`dotsgate_front_sessions_total{event="moved"} 10`, `dotsgate_front_sessions_total{event="taken_over"} 12`,
+		`dotsgate_front_sessions_total{event="moved"} 10`, `dotsgate_front_sessions_total{event="taken_over"} 12`, `dotsgate_front_sessions_total{event="resumed"} 30`,
 		`dotsgate_udp_datagrams_total{direction="in"} 17`, `dotsgate_udp_datagrams_total{direction="out"} 18`,
 		`dotsgate_door_handshakes{transport="dtls"} 21`, `dotsgate_door_handshakes{transport="tls"} 28`,
 		`dotsgate_door_sources{table="starts",transport="dtls"} 22`, `dotsgate_door_sources_room{table="starts",transport="dtls"} 23`,

@@ -27,7 +27,7 @@ const (
 )
 
 // counts are how much a row does. Each may be set in the environment, in capital letters after envPrefix.
-var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle count }{
+var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded count }{
 	sessions: count{"SESSIONS", 1000},   // established sessions beside each attack
 	hellos:   count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
 	rate:     count{"RATE", 50000},      // spoofed hellos a second of the steady flood
@@ -36,6 +36,7 @@ var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records,
 	streams:  count{"STREAMS", 8000},    // TCP connections of each kind
 	records:  count{"RECORDS", 1000000}, // bad records
 	idle:     count{"IDLE", 10000},      // idle sessions
+	upgraded: count{"UPGRADED", 2000},   // sessions over an upgrade
 }
 
 // count is a number with a name in the environment.
@@ -77,6 +78,7 @@ func TestResilience(t *testing.T) {
 		{"connections that say nothing", silentStreams},
 		{"bad records", badRecords},
 		{"idle sessions", idleSessions},
+		{"upgrade under sessions", upgrades},
 	} {
 		if !only.MatchString(row.name) {
 			continue
