@@ -59,12 +59,14 @@ func serve(c *cobra.Command, file string) error {
 		heir.Fail(err)
 		return err
 	}
-	app.PlanMemory(os.DirFS("/"), os.Getenv).Apply(log)
+	memory := app.PlanMemory(os.DirFS("/"), os.Getenv)
+	memory.Apply(log)
 	a, err := heir.Build(c.Context(), cfg, log, version)
 	if err != nil {
 		return err
 	}
 	a.SetLevel(&level)
+	a.SetMemory(memory)
 	ctx, end := context.WithCancel(c.Context())
 	var reloads sync.WaitGroup
 	reloads.Go(func() { a.ReloadOn(ctx, hup) })

@@ -32,9 +32,10 @@ import (
 
 // App is a gateway that is built and bound, but does nothing before Run.
 type App struct {
-	cfg   *config.Config // that the gateway was started with; what a reload changes is in now
-	log   *slog.Logger
-	level *slog.LevelVar // nil: a reload does not change what is logged
+	cfg    *config.Config // that the gateway was started with; what a reload changes is in now
+	log    *slog.Logger
+	level  *slog.LevelVar // nil: a reload does not change what is logged
+	memory Memory         // what was decided about it
 
 	heir         *Heir  // nil: it takes over from nobody
 	cookieSecret []byte // of the listeners, by which clients prove their addresses

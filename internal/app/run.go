@@ -21,7 +21,7 @@ type stage struct {
 
 // stages in the order of their start: each finds there what it leans on. They stop in the reverse order (see stop).
 func (a *App) stages() []stage {
-	aside := []func(context.Context) error{a.pressure.Run, giveBack, a.gauges, a.watchTranslation, a.watchLeaving}
+	aside := []func(context.Context) error{a.pressure.Run, giveBack, a.collect, a.gauges, a.watchTranslation, a.watchLeaving}
 	if a.web != nil {
 		aside = append(aside, a.web.Run)
 	}

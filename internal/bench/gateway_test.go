@@ -146,7 +146,8 @@ func serveProfiled(file, profile string) error {
 	if err != nil {
 		return err
 	}
-	app.PlanMemory(os.DirFS("/"), os.Getenv).Apply(log)
+	memory := app.PlanMemory(os.DirFS("/"), os.Getenv)
+	memory.Apply(log)
 	out, err := os.Create(profile)
 	if err != nil {
 		return err
@@ -167,5 +168,6 @@ func serveProfiled(file, profile string) error {
 	if err != nil {
 		return err
 	}
+	a.SetMemory(memory)
 	return a.Run(ctx)
 }
