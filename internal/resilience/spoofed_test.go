@@ -33,6 +33,9 @@ func spoofed(t *testing.T, f flood, freshEvery time.Duration) {
 	clients := newFleet(t, g.address, g.keys)
 	all := clients.establish(1, counts.sessions.get(t), 32)
 	f.to, f.datagram = g.address, clients.hello()
+	if f.rate > 0 {
+		remembered(clients, all)
+	}
 	calm := calmly(g, clients, all)
 
 	stop := make(chan struct{})
@@ -59,6 +62,19 @@ func spoofed(t *testing.T, f flood, freshEvery time.Duration) {
 	if fresh != nil {
 		fresh.report(t)
 	}
+}
+
+// remembered lets each session say so much that the table in which the gateway remembers it for minutes, to know repetitions, has
+// grown to its end, 512 places: what the sessions say during a long attack is no cost of the attack.
+func remembered(clients *fleet, all []*member) {
+	const each, times = 30 * time.Millisecond, 300
+	beats := beating(all, each)
+	time.Sleep(times * each)
+	beats.end()
+	if lost := survivors(all); lost > 0 {
+		clients.t.Fatalf("%d sessions lost before the attack", lost)
+	}
+	clients.forget()
 }
 
 // calm is how the gateway was before an attack.
