@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/gateway"
@@ -23,6 +24,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/pressure"
 	"github.com/dotsgate/dotsgate/internal/resolve"
 	"github.com/dotsgate/dotsgate/policy"
+	"github.com/dotsgate/dotsgate/store"
 	"github.com/dotsgate/dotsgate/store/sqlite"
 	"github.com/dotsgate/dotsgate/upstream"
 	"github.com/dotsgate/dotsgate/wire"
@@ -119,9 +121,19 @@ func (a *App) inherit(context.Context) error {
 	return nil
 }
 
+// The process before has closed the store, but a program that it was just starting holds a copy of the lock until it runs.
+const (
+	lockWithin = 5 * time.Second
+	lockAgain  = 10 * time.Millisecond
+)
+
 // openStore opens the database; a damaged one is put aside, and the gateway starts with what the uplinks and the clients tell it.
 func (a *App) openStore(ctx context.Context) error {
 	s, recovery, err := sqlite.Open(ctx, sqlite.Config{Path: a.cfg.Store})
+	for until := time.Now().Add(lockWithin); a.heir != nil && errors.Is(err, store.ErrLocked) && time.Now().Before(until); {
+		time.Sleep(lockAgain)
+		s, recovery, err = sqlite.Open(ctx, sqlite.Config{Path: a.cfg.Store})
+	}
 	if err != nil {
 		return fmt.Errorf("opening the store %s: %w", a.cfg.Store, err)
 	}
