@@ -461,12 +461,15 @@ func TestTimers(t *testing.T) {
 		w.get(1)
 		w.want("get 1: in-progress")
 		time.Sleep(time.Nanosecond)
+		synctest.Wait() // the core's timer ends in the same moment
 		w.get(1)
 		w.want("get 1: client-withdrawn")
 		time.Sleep(DefaultTerminating)
+		synctest.Wait()
 		w.get(1)
 		w.want("get 1: terminated")
 		time.Sleep(endedVisible)
+		synctest.Wait()
 		w.get(1)
 		w.want("get 1: 4.04 no such mitigation")
 		if took := time.Since(begin); took != 3600*time.Second+DefaultTerminating+endedVisible {
