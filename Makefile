@@ -67,9 +67,10 @@ interop: build ## tests against foreign peers (installs libcoap3-bin, freeradius
 
 # The gateway and others as processes with one core; under five minutes on a quiet machine. PROFILE=DIR writes CPU profiles of the gateway, ONLY is
 # a pattern of rows.
-bench: build ## measure the whole gateway beside others, in one run
+bench: build ## measure the whole gateway beside others, then its parts (ONLY=pattern: those rows of the whole alone)
 	$(GO) test -c -o $(BUILD)/bench.test ./internal/bench
 	cd internal/bench && DOTSGATE_BENCH=1 DOTSGATE_BENCH_ONLY='$(ONLY)' DOTSGATE_BENCH_PROFILE=$(abspath $(PROFILE)) ../../$(BUILD)/bench.test -test.run '^TestBench$$' -test.timeout 15m
+	@if [ -z '$(ONLY)' ]; then $(MAKE) --no-print-directory bench-parts; fi
 
 bench-parts: ## run the benchmarks of the gateway's parts, BENCH_TIME each
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 10m ./internal/app ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
