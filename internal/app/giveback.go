@@ -14,11 +14,10 @@ const (
 	giveBackFrom = 16 << 20
 )
 
-// heap is what the process holds of memory at a moment, in bytes.
+// heap is what the process holds of memory at a moment.
 type heap struct {
 	cycles uint64 // collections so far
-	live   uint64 // found by the last collection
-	held   uint64 // resident, garbage and reserve included
+	held   uint64 // resident in bytes, garbage and reserve included
 }
 
 // giveBack collects what a busy time has left, once it is over, until ctx ends. A high GOGC saves work under load, and leaves
@@ -26,8 +25,8 @@ type heap struct {
 func giveBack(ctx context.Context) error {
 	t := time.NewTicker(giveBackEvery)
 	defer t.Stop()
-	var before heap // at the last look
-	var rest uint64 // held after the last time: what cannot be given back is not tried again
+	var before heap  // at the last look
+	var given uint64 // collections when memory was last given back
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,20 +34,19 @@ func giveBack(ctx context.Context) error {
 		case <-t.C:
 		}
 		now := readHeap()
-		if now.worthGiving(before, rest) {
+		if now.worthGiving(before, given) {
 			debug.FreeOSMemory()
 			now = readHeap()
-			rest = now.held
+			given = now.cycles
 		}
 		before = now
 	}
 }
 
-// worthGiving reports whether nothing was collected since before, and much of what is held is neither alive nor what the last
-// time had to leave.
-func (h heap) worthGiving(before heap, rest uint64) bool {
-	needed := max(h.live, rest)
-	return h.cycles == before.cycles && h.held > needed+max(needed/2, giveBackFrom)
+// worthGiving reports whether a busy time is over: something was collected since the last time, and nothing since before. How
+// much there is to give cannot be told beforehand: what the last collection found alive was alive in the busy time.
+func (h heap) worthGiving(before heap, given uint64) bool {
+	return h.cycles == before.cycles && h.cycles != given && h.held >= giveBackFrom
 }
 
 // readHeap asks the runtime, which stops nobody for it.
@@ -61,8 +59,5 @@ func readHeap() heap {
 		{Name: "/memory/classes/heap/free:bytes"},
 	}
 	metrics.Read(s)
-	return heap{
-		cycles: s[0].Value.Uint64(), live: s[1].Value.Uint64(),
-		held: s[2].Value.Uint64() + s[3].Value.Uint64() + s[4].Value.Uint64(),
-	}
+	return heap{cycles: s[0].Value.Uint64(), held: s[1].Value.Uint64() + s[2].Value.Uint64() + s[3].Value.Uint64()}
 }

@@ -13,18 +13,15 @@ func TestWorthGiving(t *testing.T) {
 	const mb = 1 << 20
 	for name, tt := range map[string]struct {
 		now, before heap
-		rest        uint64
+		given       uint64
 		want        bool
 	}{
-		"quiet, and much garbage":          {heap{5, 50 * mb, 200 * mb}, heap{cycles: 5}, 0, true},
-		"something is collected anyhow":    {heap{6, 50 * mb, 200 * mb}, heap{cycles: 5}, 0, false},
-		"little garbage":                   {heap{5, 50 * mb, 74 * mb}, heap{cycles: 5}, 0, false},
-		"a small process":                  {heap{5, 1 * mb, 17 * mb}, heap{cycles: 5}, 0, false},
-		"a small process with much":        {heap{5, 1 * mb, 18 * mb}, heap{cycles: 5}, 0, true},
-		"what was left over the last time": {heap{5, 50 * mb, 200 * mb}, heap{cycles: 5}, 190 * mb, false},
-		"more than the last time":          {heap{5, 50 * mb, 300 * mb}, heap{cycles: 5}, 190 * mb, true},
+		"a busy time is over":           {heap{5, 200 * mb}, heap{cycles: 5}, 3, true},
+		"something is collected anyhow": {heap{6, 200 * mb}, heap{cycles: 5}, 3, false},
+		"given since":                   {heap{5, 200 * mb}, heap{cycles: 5}, 5, false},
+		"a small process":               {heap{5, 15 * mb}, heap{cycles: 5}, 3, false},
 	} {
-		if got := tt.now.worthGiving(tt.before, tt.rest); got != tt.want {
+		if got := tt.now.worthGiving(tt.before, tt.given); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
@@ -33,6 +30,7 @@ func TestWorthGiving(t *testing.T) {
 // TestGiveBack: what a busy time has left is gone after two looks.
 func TestGiveBack(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nothing else collects
+	runtime.GC()                                     // the busy time
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
