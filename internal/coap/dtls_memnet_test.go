@@ -3,12 +3,14 @@ package coap
 import (
 	"context"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/transport/v5/deadline"
 
 	"github.com/dotsgate/dotsgate/internal/front"
 	"github.com/dotsgate/dotsgate/internal/testpki"
@@ -33,7 +35,7 @@ type memSocket struct {
 	in       chan memDatagram
 	closed   chan struct{}
 	once     sync.Once
-	deadline *deadline
+	deadline *deadline.Deadline
 
 	mu   sync.Mutex
 	addr *net.UDPAddr
@@ -42,7 +44,7 @@ type memSocket struct {
 
 func (n *memNet) socket(port int) *memSocket {
 	s := &memSocket{
-		net: n, in: make(chan memDatagram, 64), closed: make(chan struct{}), deadline: newDeadline(), addr: memAddr(port),
+		net: n, in: make(chan memDatagram, 64), closed: make(chan struct{}), deadline: deadline.New(), addr: memAddr(port),
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -77,8 +79,8 @@ func (s *memSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 		return copy(b, g.data), g.from, nil
 	case <-s.closed:
 		return 0, nil, net.ErrClosed
-	case <-s.deadline.done():
-		return 0, nil, errDeadlinePassed
+	case <-s.deadline.Done():
+		return 0, nil, os.ErrDeadlineExceeded
 	}
 }
 
@@ -120,7 +122,7 @@ func (s *memSocket) LocalAddr() net.Addr {
 
 func (s *memSocket) SetDeadline(t time.Time) error     { return s.SetReadDeadline(t) }
 func (s *memSocket) SetWriteDeadline(time.Time) error  { return nil }
-func (s *memSocket) SetReadDeadline(t time.Time) error { s.deadline.set(t); return nil }
+func (s *memSocket) SetReadDeadline(t time.Time) error { s.deadline.Set(t); return nil }
 func (s *memSocket) client(c *Counters) *dtlsSocket {
 	return &dtlsSocket{PacketConn: s, server: memAddr(1), counters: c}
 }

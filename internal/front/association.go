@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/transport/v5/deadline"
 
 	"github.com/dotsgate/dotsgate/internal/record"
 	"github.com/dotsgate/dotsgate/internal/udp"
@@ -43,7 +44,7 @@ type association struct {
 	closed  chan struct{}
 	once    sync.Once
 	wake    chan struct{} // something to read, or a change of what is to be done; room for one
-	limit   *deadline
+	limit   *deadline.Deadline
 	slot    atomic.Bool   // the reader has a handshake slot
 	owes    bool          // the reader's: the library has the second ClientHello, and its answer is to come
 	replied chan struct{} // closed when the first datagram leaves
@@ -87,7 +88,7 @@ type datagram struct {
 
 func newAssociation(c *Conn) *association {
 	return &association{
-		conn: c, over: make(chan struct{}), closed: make(chan struct{}), wake: make(chan struct{}, 1), limit: newDeadline(),
+		conn: c, over: make(chan struct{}), closed: make(chan struct{}), wake: make(chan struct{}, 1), limit: deadline.New(),
 		replied: make(chan struct{}),
 		last:    &peerAddr{c.origin}, lastVia: c.route.Load().via,
 	}
@@ -272,7 +273,7 @@ func (a *association) wait(event <-chan struct{}) error {
 		return nil
 	case <-a.closed:
 		return net.ErrClosed
-	case <-a.limit.done():
+	case <-a.limit.Done():
 		return errDeadlinePassed
 	}
 }
@@ -315,7 +316,7 @@ func (a *association) takeSlot() error {
 		return nil
 	case <-a.closed:
 		return net.ErrClosed
-	case <-a.limit.done():
+	case <-a.limit.Done():
 		return errDeadlinePassed
 	}
 }
@@ -332,7 +333,7 @@ func (a *association) awaitReply() {
 	select {
 	case <-a.replied:
 	case <-a.closed:
-	case <-a.limit.done():
+	case <-a.limit.Done():
 	case <-patience.C:
 	}
 }
@@ -476,7 +477,7 @@ func (a *association) SetDeadline(t time.Time) error { return a.SetReadDeadline(
 
 // SetReadDeadline ends a waiting ReadFrom at t; the zero time means never.
 func (a *association) SetReadDeadline(t time.Time) error {
-	a.limit.set(t)
+	a.limit.Set(t)
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pion/transport/v5/deadline"
 )
 
 // shaking is an association whose ClientHellos the library has read, and what is read of it.
@@ -365,33 +367,42 @@ func TestRepeatedFinished(t *testing.T) {
 	})
 }
 
+// TestDeadline holds what we lean on of the library: deadlines that move, in virtual time.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDeadline()
+		d := deadline.New()
+		isOver := func() bool {
+			select {
+			case <-d.Done():
+				return true
+			default:
+				return false
+			}
+		}
 		start := time.Now()
 		wait := func(want time.Duration) {
 			t.Helper()
-			<-d.done()
+			<-d.Done()
 			if got := time.Since(start); got != want {
 				t.Errorf("passed at %v, want %v", got, want)
 			}
 		}
-		d.set(start.Add(time.Second))
+		d.Set(start.Add(time.Second))
 		wait(time.Second)
 		wait(time.Second) // it stays passed
-		d.set(start.Add(3 * time.Second))
-		d.set(start.Add(2 * time.Second))
+		d.Set(start.Add(3 * time.Second))
+		d.Set(start.Add(2 * time.Second))
 		wait(2 * time.Second)
-		d.set(start) // in the past
+		d.Set(start) // in the past
 		wait(2 * time.Second)
-		d.set(time.Time{})
-		if d.isOver() {
+		d.Set(time.Time{})
+		if isOver() {
 			t.Error("passed without a deadline")
 		}
-		d.set(start.Add(time.Hour))
-		d.set(time.Time{})
+		d.Set(start.Add(time.Hour))
+		d.Set(time.Time{})
 		time.Sleep(2 * time.Hour)
-		if d.isOver() {
+		if isOver() {
 			t.Error("a cleared deadline passed")
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/transport/v5/deadline"
+
 	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
@@ -139,7 +141,7 @@ type memSocket struct {
 	in       chan memDatagram
 	closed   chan struct{}
 	once     sync.Once
-	deadline *deadline
+	deadline *deadline.Deadline
 
 	mu   sync.Mutex
 	addr netip.AddrPort
@@ -147,7 +149,7 @@ type memSocket struct {
 }
 
 func (n *memNet) socket(addr netip.AddrPort) *memSocket {
-	s := &memSocket{net: n, in: make(chan memDatagram, 256), closed: make(chan struct{}), deadline: newDeadline(), addr: addr}
+	s := &memSocket{net: n, in: make(chan memDatagram, 256), closed: make(chan struct{}), deadline: deadline.New(), addr: addr}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.clients[addr] = s
@@ -178,7 +180,7 @@ func (s *memSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 		return copy(b, d.data), net.UDPAddrFromAddrPort(d.from), nil
 	case <-s.closed:
 		return 0, nil, net.ErrClosed
-	case <-s.deadline.done():
+	case <-s.deadline.Done():
 		return 0, nil, errDeadlinePassed
 	}
 }
@@ -206,7 +208,7 @@ func (s *memSocket) LocalAddr() net.Addr {
 
 func (s *memSocket) SetDeadline(t time.Time) error     { return s.SetReadDeadline(t) }
 func (s *memSocket) SetWriteDeadline(time.Time) error  { return nil }
-func (s *memSocket) SetReadDeadline(t time.Time) error { s.deadline.set(t); return nil }
+func (s *memSocket) SetReadDeadline(t time.Time) error { s.deadline.Set(t); return nil }
 
 // lossy loses the first so many datagrams that match, and lets the others through.
 func lossy(matches func([]byte) bool, times int) func([]byte) int {
