@@ -21,7 +21,7 @@ func wires(more ...string) []string {
 
 // helpers is what every test file may import: packages made for tests, and stores that need no disk.
 func helpers() []string {
-	return []string{"internal/test*", "store/memory", "store/storetest"}
+	return []string{"internal/test*", "internal/impair", "store/memory", "store/storetest"}
 }
 
 // rooms returns the allowed arrows. The first room whose path matches a package is the package's room.
@@ -101,7 +101,7 @@ func around() []room {
 			why: "the wiring joins what must not know each other",
 		},
 		{
-			path: "internal/lab", may: wires("internal/ctl"),
+			path: "internal/lab", may: wires("internal/ctl", "internal/impair"),
 			why: "the lab is a peer: it shares the wire with the gateway and none of its decisions; its load and its demonstration are clients, and internal/ctl is the client",
 		},
 		{
@@ -112,6 +112,7 @@ func around() []room {
 		{path: "internal/bench", inTests: []string{"**"}, why: "benchmarks of the whole: no code outside test files"},
 		{path: "internal/resilience", inTests: []string{"**"}, why: "attacks on the whole: no code outside test files"},
 		{path: "internal/test*", may: []string{"dots", "wire", "wire/*", "store", "internal/coap", "internal/record"}, why: "test helpers serve every room, so they stand below the rooms"},
+		{path: "internal/impair", why: "a bad network mistreats bytes, whatever they mean; the lab and tests use it, the daemon never"},
 		{path: "internal/tools/*", why: "the tools read the tree as text, so that they work when it does not compile"},
 		{path: "internal/archtest", why: "the rules read import clauses and import nothing they judge"},
 		{path: "cmd/dotsgate", may: []string{"internal/app", "internal/admin", "internal/config", "internal/logging"}, inTests: []string{"internal/lab"}, why: "main is flags and an exit code; it reads the configuration that it hands on"},
