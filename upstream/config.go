@@ -75,15 +75,18 @@ type LinkConfig struct {
 	Mitigator Mitigator
 	// StatusInterval is the time between two questions to a Mitigator how its mitigations fare; 0: DefaultStatusInterval.
 	StatusInterval time.Duration
+	// Where names the server, so that attempts to reach it stay apart when a Reload restarts the link; empty is a name, too.
+	Where string
 	// Fingerprint is whatever differs when anything of this configuration does; Reload compares it, and nothing else does.
 	Fingerprint string
 }
 
 // Backoff spaces the attempts to make a session, measured from one beginning to the next. While an immediate
 // mitigation is wanted the first attempt after a loss is made at once, the next after MinActive, doubling up to MinIdle.
-// While none is, attempts are MinIdle apart, doubling up to Max (RFC 9132, Section 4.7: at least 60 s, better 300 s).
+// While none is, the attempt after a first failure is made after MinIdle, since one lost handshake says little, and all further ones are
+// Max apart (RFC 9132, Section 4.7: at least 60 s, better 300 s).
 type Backoff struct {
-	MinIdle   time.Duration // 0: DefaultMinIdle
+	MinIdle   time.Duration // 0: DefaultMinIdle, which is also the least
 	MinActive time.Duration // 0: DefaultMinActive
 	Max       time.Duration // 0: DefaultMax
 	// Jitter is the greatest share of a wait that is added to it at random; 0: DefaultJitter; negative: none.
@@ -98,10 +101,24 @@ func (b Backoff) delay(n int, active bool, chance float64) time.Duration {
 		return 0
 	case active:
 		d = doubled(b.MinActive, b.MinIdle, n-1)
+	case n <= 1:
+		d = b.MinIdle
 	default:
-		d = doubled(b.MinIdle, b.Max, max(n-1, 0))
+		d = max(b.Max, b.MinIdle)
 	}
 	return d + time.Duration(float64(d)*max(b.Jitter, 0)*chance)
+}
+
+// beside is the wait before an attempt to make a session beside one that does not answer, after n of them: under attack the first is made at
+// once and further ones MinIdle apart, since each goes on for as long as a handshake may; in idle time they are spaced as all others.
+func (b Backoff) beside(n int, active bool) time.Duration {
+	switch {
+	case active && n == 0:
+		return 0
+	case active:
+		return b.MinIdle
+	}
+	return b.delay(n, false, 0)
 }
 
 // withDefaults checks the configuration and fills in what was left out.
@@ -147,6 +164,10 @@ func (c Config) check() error {
 	}
 	if c.MissingAllowed < 0 || c.RepeatInterval < 0 || c.PollInterval < 0 || c.DialTimeout < 0 {
 		return errors.New("a time or count is negative")
+	}
+	if m := c.Backoff.MinIdle; m != 0 && m < DefaultMinIdle {
+		// RFC 9132, Section 4.7: attempts in idle time are at least 60 seconds apart.
+		return fmt.Errorf("Backoff.MinIdle is %v, the least is %v", m, DefaultMinIdle)
 	}
 	return checkLinks(c.Links)
 }

@@ -58,6 +58,7 @@ func TestBadConfig(t *testing.T) {
 		"negative repeat":  func(c *Config) { c.RepeatInterval = -1 },
 		"negative poll":    func(c *Config) { c.PollInterval = -1 },
 		"negative dial":    func(c *Config) { c.DialTimeout = -1 },
+		"idle too often":   func(c *Config) { c.Backoff.MinIdle = 59 * time.Second },
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -86,10 +87,10 @@ func TestBackoff(t *testing.T) {
 	if d := gocmp.Diff([]time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60}, waits(true, 0)); d != "" {
 		t.Error(d)
 	}
-	if d := gocmp.Diff([]time.Duration{60, 60, 120, 240, 300, 300, 300, 300, 300}, waits(false, 0)); d != "" {
+	if d := gocmp.Diff([]time.Duration{60, 60, 300, 300, 300, 300, 300, 300, 300}, waits(false, 0)); d != "" {
 		t.Error(d)
 	}
-	if d := gocmp.Diff([]time.Duration{63, 63, 126, 252, 315, 315, 315, 315, 315}, waits(false, 0.5)); d != "" {
+	if d := gocmp.Diff([]time.Duration{63, 63, 315, 315, 315, 315, 315, 315, 315}, waits(false, 0.5)); d != "" {
 		t.Error(d) // jitter only adds
 	}
 	c.Backoff.Jitter = -1

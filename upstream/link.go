@@ -32,8 +32,10 @@ type link struct {
 	session  *session // nil: none
 	up       bool     // the core was told LinkUp, and not LinkDown since
 	since    time.Time
+	tried    time.Time // when the newest attempt to make a session began, whatever for; zero: there was none
 	failures int
 	lastErr  string
+	sid      uint64 // of the newest session configuration that was asked for, on whatever session
 }
 
 func newLink(cfg Config, lc LinkConfig) *link {
@@ -46,21 +48,20 @@ func newLink(cfg Config, lc LinkConfig) *link {
 // run keeps a session until ctx ends.
 func (l *link) run(ctx context.Context) {
 	l.cfg.Meter.UplinkUp(l.name, false)
-	var tried time.Time
 	var next *coap.Session
 	for {
 		s := next
 		if s == nil {
-			if !l.pause(ctx, tried) {
+			if !l.pause(ctx) {
 				return
 			}
-			tried = l.cfg.Now()
 			if s = l.connect(ctx); s == nil {
 				continue
 			}
 			l.tellUp()
 		}
 		var reason error
+		began := l.cfg.Now()
 		next, reason = l.serve(ctx, s)
 		if ctx.Err() != nil {
 			if next != nil {
@@ -69,9 +70,7 @@ func (l *link) run(ctx context.Context) {
 			return
 		}
 		if next == nil {
-			l.lost(reason, l.cfg.Now().Sub(tried))
-		} else {
-			tried = l.cfg.Now()
+			l.lost(reason, l.cfg.Now().Sub(began))
 		}
 	}
 }
@@ -142,6 +141,7 @@ func (l *link) connect(ctx context.Context) *coap.Session {
 func (l *link) attempt(ctx context.Context) (*coap.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.DialTimeout)
 	defer cancel()
+	l.begun(l.cfg.Now())
 	s, err := l.dial(ctx)
 	if err == nil && s == nil {
 		return nil, errors.New("dialling gave no session")
@@ -149,15 +149,24 @@ func (l *link) attempt(ctx context.Context) (*coap.Session, error) {
 	return s, err
 }
 
+// begun notes that an attempt to make a session begins.
+func (l *link) begun(now time.Time) {
+	l.mu.Lock()
+	l.tried = now
+	l.mu.Unlock()
+}
+
 // pause waits until the next attempt may begin; false: ctx ended. A mitigation that comes to be wanted meanwhile
-// shortens the wait.
-func (l *link) pause(ctx context.Context, tried time.Time) bool {
+// shortens the wait. What is measured from is the newest attempt of all, so that neither a session that ends, however it does, nor
+// one made beside another, nor a restart of the link brings the next one nearer (RFC 9132, Section 4.7).
+func (l *link) pause(ctx context.Context) bool {
 	chance := l.cfg.Rand()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		l.mu.Lock()
 		wait := l.cfg.Backoff.delay(l.failures, l.plan.active > 0, chance)
+		tried := l.tried
 		l.mu.Unlock()
 		wait -= l.cfg.Now().Sub(tried)
 		if tried.IsZero() || wait <= 0 {

@@ -87,9 +87,9 @@ func (l *local) succeed(old *local) {
 // run keeps the mitigator open until ctx ends.
 func (l *local) run(ctx context.Context) {
 	l.cfg.Meter.UplinkUp(l.name, false)
-	var tried time.Time
-	for l.pause(ctx, tried) {
-		tried = l.cfg.Now()
+	for l.pause(ctx) {
+		began := l.cfg.Now()
+		l.begun(began)
 		if !l.open(ctx) {
 			continue
 		}
@@ -103,7 +103,7 @@ func (l *local) run(ctx context.Context) {
 		l.mu.Unlock()
 		if ctx.Err() == nil {
 			l.log.Warn("mitigator lost", "err", reason)
-			l.tellDown(reason, l.cfg.Now().Sub(tried))
+			l.tellDown(reason, l.cfg.Now().Sub(began))
 		}
 	}
 }

@@ -150,12 +150,12 @@ func TestIdleReconnect(t *testing.T) {
 		w.want(armed)
 		w.sleep(10 * time.Second)
 		w.want(putLeg(2, 1))
-		want := []time.Duration{0, 60 * time.Second, 180 * time.Second, 420 * time.Second, 510 * time.Second}
+		want := []time.Duration{0, 60 * time.Second, 360 * time.Second, 510 * time.Second}
 		if d := gocmp.Diff(want, w.dials); d != "" {
 			t.Fatalf("dialled (-want +got):\n%s", d)
 		}
 		i := w.manager.Links()[0]
-		if i.Up || i.Failures != 5 || i.LastError != "no route" {
+		if i.Up || i.Failures != 4 || i.LastError != "no route" {
 			t.Fatalf("info %+v", i)
 		}
 	})

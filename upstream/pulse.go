@@ -114,10 +114,11 @@ func (s *session) knock(ctx context.Context, receiving bool) error {
 // Section 4.7). The old one stays in use meanwhile; a finished handshake shows that the server is there and listens, so
 // the new one then takes its place. link.mu is held.
 func (s *session) probe(ctx context.Context, now time.Time) {
-	if s.probing || now.Sub(s.probed) < s.link.cfg.Backoff.MinIdle {
+	if s.probing || now.Sub(s.link.tried) < s.link.cfg.Backoff.beside(s.probes, s.link.plan.active > 0) {
 		return
 	}
-	s.probing, s.probed = true, now
+	s.probing = true
+	s.probes++
 	s.tasks.Go(func() {
 		next, err := s.link.attempt(ctx)
 		if err != nil {

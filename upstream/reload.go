@@ -141,11 +141,30 @@ func (r *runner) stated() {
 	}
 }
 
-// succeed takes over what is known to be in force at a mitigator from the line that ran under this name. Neither runs. Of a server
-// everything is compared anew.
+// succeed takes over from the line that ran under this name what is known to be in force at a mitigator, and when a server was
+// last dialled. Neither runs. What stands at a server is compared anew.
 func (r *runner) succeed(old *runner) {
-	from, was := old.line.(*local)
-	if to, is := r.line.(*local); was && is {
-		to.succeed(from)
+	switch to := r.line.(type) {
+	case *local:
+		if from, was := old.line.(*local); was {
+			to.succeed(from)
+		}
+	case *link:
+		if from, was := old.line.(*link); was {
+			to.succeed(from, r.cfg.Where == old.cfg.Where)
+		}
+	}
+}
+
+// succeed takes over the count of session configurations and, where it is the same server, when that was last dialled.
+func (l *link) succeed(from *link, same bool) {
+	from.mu.Lock()
+	tried, sid := from.tried, from.sid
+	from.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sid = sid
+	if same {
+		l.tried = tried // RFC 9132, Section 4.7: attempts are a minute apart, and a restart of ours is no exception
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 )
@@ -222,4 +224,27 @@ func TestReloadsAtOnce(t *testing.T) {
 			t.Errorf("links %+v", got)
 		}
 	})
+}
+
+// RFC 9132, Section 4.7: attempts in idle time stay a minute apart, though a reload restarts the link; another server may be dialled at once.
+func TestReloadKeepsAttemptsApart(t *testing.T) {
+	for where, want := range map[string][]time.Duration{
+		"first:4646":  {0, 60 * time.Second},
+		"second:4646": {0, 10 * time.Second, 70 * time.Second},
+	} {
+		t.Run(where, func(t *testing.T) {
+			virtual(t, func(c *Config) { c.Links[0].Where = "first:4646" }, func(w *world) {
+				w.refuse = errNoRoute
+				w.run()
+				w.sleep(10 * time.Second)
+				if err := w.manager.Reload([]LinkConfig{{Name: "a", Profile: w.profile, Dial: w.dial, Where: where, Fingerprint: "2"}}); err != nil {
+					t.Fatal(err)
+				}
+				w.sleep(61 * time.Second)
+				if d := gocmp.Diff(want, w.dials); d != "" {
+					t.Errorf("dialled (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
 }

@@ -27,7 +27,7 @@ type session struct {
 	notices map[string]*coap.Message     // newest notification by cuid, not taken yet
 	watches map[string]*coap.Observation // by cuid
 	probing bool                         // a session to go on with is being made
-	probed  time.Time                    // when that last began
+	probes  int                          // how many were tried
 	counted LegCounts                    // told to the meter
 }
 

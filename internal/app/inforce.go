@@ -197,7 +197,7 @@ func (a *App) newLine(u config.Uplink) (*line, error) {
 	}
 	print := u
 	print.Credentials.PSKs = nil // a renewed key is no other uplink
-	link := upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial, Fingerprint: fingerprint(print)}
+	link := upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial, Where: u.Address, Fingerprint: fingerprint(print)}
 	return &line{link: link, credentials: cred, dialer: d}, nil
 }
 
