@@ -187,7 +187,7 @@ func (a *App) newLine(u config.Uplink) (*line, error) {
 	var handler coap.HandlerFunc = func(ex *coap.Exchange) { a.upstream.Handler().ServeCoAP(ex) }
 	d, err := coap.NewDialer(coap.DialConfig{
 		Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred, Source: u.Source, Interface: u.Interface,
-		RecordPath: recordPath(u.RecordPath),
+		RecordPath: recordPath(u.RecordPath), Beside: coap.DefaultBeside(),
 		Session: coap.SessionConfig{
 			Handler: handler, Counters: &a.up, OnPanic: a.panicked, Limits: upstream.SessionLimits(),
 		},

@@ -51,18 +51,28 @@ func shakeDTLS(ctx context.Context, conn *dtls.Conn, end dtlsEnd) (securedConn, 
 	return &dtlsLink{conn: conn, peer: peer, counters: end.counters}, nil
 }
 
-// dialDTLS does the handshake as a client over a socket of its own.
-func (d *Dialer) dialDTLS(ctx context.Context, s *credentialSet) (securedConn, error) {
-	addr, err := resolveUDP(ctx, d.cfg.Address, d.from)
+// dialDTLS does the handshake as a client, over a socket for each attempt.
+func (d *Dialer) dialDTLS(ctx context.Context, s *credentialSet, to Place) (securedConn, error) {
+	addr, err := d.resolved(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := d.from.packet(ctx, addr)
-	if err != nil {
-		return nil, err
+	return firstOf(ctx, d.cfg.Beside, func(ctx context.Context) (securedConn, error) {
+		socket, err := d.from.packet(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters, records: d.records}
+		return clientDTLS(ctx, s, own, to.Name)
+	})
+}
+
+// resolved is where the datagrams to a place go.
+func (d *Dialer) resolved(ctx context.Context, to Place) (*net.UDPAddr, error) {
+	if to.Addr.IsValid() {
+		return net.UDPAddrFromAddrPort(to.Addr), nil
 	}
-	own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters, records: d.records}
-	return clientDTLS(ctx, s, own, d.cfg.ServerName)
+	return resolveUDP(ctx, d.cfg.Address, d.from)
 }
 
 // clientDTLS does the handshake as a client over the socket, which it closes when it fails.

@@ -17,10 +17,11 @@ import (
 	sockets "github.com/dotsgate/dotsgate/internal/udp"
 )
 
-// memNet is a datagram network in memory. It loses nothing but what a full queue drops.
+// memNet is a datagram network in memory. It loses nothing but what a full queue drops, and what its path does not deliver.
 type memNet struct {
 	mu      sync.Mutex
 	sockets map[string]*memSocket
+	path    func(deliver func()) // nil: at once
 }
 
 // memDatagram is one with its source.
@@ -91,16 +92,27 @@ func (s *memSocket) WriteTo(b []byte, to net.Addr) (int, error) {
 	if fail != nil {
 		return 0, fail
 	}
-	s.net.mu.Lock()
-	peer := s.net.sockets[to.String()]
-	s.net.mu.Unlock()
-	if peer != nil {
-		select {
-		case peer.in <- memDatagram{append([]byte(nil), b...), from}:
-		default:
-		}
+	late := append([]byte(nil), b...)
+	if s.net.path == nil {
+		s.net.deliver(late, from, to)
+	} else {
+		s.net.path(func() { s.net.deliver(late, from, to) })
 	}
 	return len(b), nil
+}
+
+// deliver hands a datagram to whoever is at an address by now.
+func (n *memNet) deliver(b []byte, from, to net.Addr) {
+	n.mu.Lock()
+	peer := n.sockets[to.String()]
+	n.mu.Unlock()
+	if peer == nil {
+		return
+	}
+	select {
+	case peer.in <- memDatagram{b, from}:
+	default:
+	}
 }
 
 func (s *memSocket) setFail(err error) {

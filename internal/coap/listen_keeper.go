@@ -67,7 +67,7 @@ func (k *keeper) adopt(conn securedConn, cfg SessionConfig, welcome func(*Sessio
 		err = k.add(s)
 	}
 	if err != nil {
-		k.giveUp(conn)
+		giveUp(conn)
 		return nil, err
 	}
 	if welcome != nil {
@@ -86,7 +86,7 @@ func (k *keeper) adopt(conn securedConn, cfg SessionConfig, welcome func(*Sessio
 }
 
 // giveUp closes a connection that no session will use.
-func (k *keeper) giveUp(conn securedConn) {
+func giveUp(conn securedConn) {
 	_ = conn.Close() // the reason for it says more
 	if c, ok := conn.(pulledConn); ok {
 		c.pump()

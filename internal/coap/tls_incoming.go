@@ -81,12 +81,12 @@ func (s *credentialSet) shakeTLS(ctx context.Context, conn *tls.Conn, requireALP
 }
 
 // dialTLS connects and does the handshake as a client.
-func (d *Dialer) dialTLS(ctx context.Context, s *credentialSet) (securedConn, error) {
-	c, err := s.tlsClientFor(d.cfg.ServerName)
+func (d *Dialer) dialTLS(ctx context.Context, s *credentialSet, to Place) (securedConn, error) {
+	c, err := s.tlsClientFor(to.Name)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := d.from.stream(ctx, d.cfg.Address)
+	raw, err := d.from.stream(ctx, d.address(to))
 	if err != nil {
 		return nil, err
 	}
