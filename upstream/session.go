@@ -109,9 +109,14 @@ func (s *session) start(ctx context.Context) {
 	if changed {
 		l.cfg.Meter.Legs(l.name, counts)
 	}
-	for _, t := range begun {
-		s.ask(ctx, t)
+	if len(begun) == 0 {
+		return
 	}
+	s.conn.Together(func() {
+		for _, t := range begun {
+			s.ask(ctx, t)
+		}
+	})
 }
 
 // until is how long to wait for the earlier of two times; zero times are never.

@@ -38,6 +38,7 @@ type dtlsSocket struct {
 	server   *net.UDPAddr
 	counters *Counters
 	records  *clientRecords // nil: sessions stay with the library
+	joined   *joined        // of a socket that is ours: datagrams come several at a time; nil: one at a time
 	settled  atomic.Bool    // the handshake is over
 	held     atomic.Bool    // nothing more is the library's
 	emptied  atomic.Bool    // and it has been told so
@@ -59,11 +60,11 @@ func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 			s.waiting = s.waiting[1:]
 			return copy(b, first), s.server, nil
 		}
-		n, err := s.receive(b)
+		got, _, err := s.receive(b)
 		if err != nil && !s.held.Load() {
 			return 0, nil, err
 		}
-		if rest := s.setAside(b[:n]); len(rest) > 0 {
+		if rest := s.setAside(got); len(rest) > 0 {
 			return len(rest), s.server, nil
 		}
 	}
@@ -109,37 +110,43 @@ func splitData(b []byte) (rest, data []byte) {
 	return b[:kept], data
 }
 
-// receive waits for the server's next datagram. Errors of the system that may pass are waited out.
-func (s *dtlsSocket) receive(b []byte) (int, error) {
+// receive waits for the server's next datagram, or for several, all but the last of the same length; 0: it is one. Errors of the system that may
+// pass are waited out. What it returns is good until the next call.
+func (s *dtlsSocket) receive(buf []byte) (b []byte, length int, err error) {
 	want, _ := addrPort(s.server)
 	var pause backoff
 	for {
-		n, from, err := s.read(b)
+		b, length, from, err := s.read(buf)
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, err
+			return nil, 0, err
 		}
 		if err != nil {
 			time.Sleep(pause.next())
 			continue
 		}
 		if from == want {
-			return n, nil
+			return b, length, nil
 		}
 	}
 }
 
 // read is one read of the socket. The system's sockets need no memory for an address.
-func (s *dtlsSocket) read(b []byte) (int, netip.AddrPort, error) {
-	if u, ok := s.PacketConn.(*net.UDPConn); ok {
-		n, from, err := u.ReadFromUDPAddrPort(b)
-		return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
+func (s *dtlsSocket) read(buf []byte) (b []byte, length int, from netip.AddrPort, err error) {
+	n := 0
+	switch u, ok := s.PacketConn.(*net.UDPConn); {
+	case s.joined != nil:
+		b, length, from, err = s.joined.read()
+	case ok:
+		n, from, err = u.ReadFromUDPAddrPort(buf)
+		b = buf[:n]
+	default:
+		var addr net.Addr
+		if n, addr, err = s.PacketConn.ReadFrom(buf); err == nil {
+			from, _ = addrPort(addr)
+		}
+		b = buf[:n]
 	}
-	n, addr, err := s.PacketConn.ReadFrom(b)
-	if err != nil {
-		return n, netip.AddrPort{}, err
-	}
-	from, _ := addrPort(addr)
-	return n, from, nil
+	return b, length, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
 }
 
 // WriteTo sends one datagram of the library's.
@@ -171,6 +178,7 @@ func (s *dtlsSocket) suits(state *dtls.State) bool {
 // record.Owner.
 type recordLink struct {
 	socket  *dtlsSocket
+	train   *train
 	session *record.Session
 	peer    Identity
 	early   [][]byte // data that the library has opened
@@ -189,7 +197,7 @@ type recordLink struct {
 // is closed.
 func (s *dtlsSocket) takeOver(conn *dtls.Conn, peer Identity) (securedConn, error) {
 	s.hold()
-	l := &recordLink{socket: s, peer: peer, early: opened(conn)}
+	l := &recordLink{socket: s, train: newTrain(s.PacketConn, s.server, s.counters), peer: peer, early: opened(conn)}
 	if !s.emptied.Load() { // the library has come to an end of its own
 		return nil, errors.Join(errServerLeft, conn.Close())
 	}
@@ -272,15 +280,21 @@ func (l *recordLink) serve(input func(b []byte), ended func(error)) {
 
 // read opens what comes until the socket is closed.
 func (l *recordLink) read() {
-	buf := make([]byte, maxDatagram)
+	l.socket.joined = newJoined(l.socket.PacketConn)
+	var buf []byte
+	if l.socket.joined == nil {
+		buf = make([]byte, maxDatagram)
+	}
 	for {
-		n, err := l.socket.receive(buf)
+		b, length, err := l.socket.receive(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil {
-			l.session.Receive(buf[:n], nil)
+		for len(b) > length && length > 0 {
+			l.session.Receive(b[:length:length], nil)
+			b = b[length:]
 		}
+		l.session.Receive(b, nil)
 	}
 }
 
@@ -308,16 +322,18 @@ func (l *recordLink) identity() Identity { return l.peer }
 func (l *recordLink) Input(b []byte) { l.input(b) }
 
 // Send is record.Owner's.
-func (l *recordLink) Send(b []byte) error {
-	_, err := datagramWriter{l.socket.PacketConn, true, l.socket.counters}.send(b, l.socket.server)
-	return err
-}
+func (l *recordLink) Send(b []byte) error { return l.train.send(b) }
+
+// gather and depart let what is sent between them leave together.
+func (l *recordLink) gather() { l.train.gather() }
+func (l *recordLink) depart() { l.train.depart() }
 
 // Ended is record.Owner's.
 func (l *recordLink) Ended(err error) {
 	l.mu.Lock()
 	l.reason = err
 	l.mu.Unlock()
+	l.train.end()
 	_ = l.socket.PacketConn.Close() // the reader then ends
 }
 

@@ -160,6 +160,22 @@ func (s *Session) Start() {
 	}
 }
 
+// gatherer is a link whose datagrams can wait for each other.
+type gatherer interface {
+	gather()
+	depart()
+}
+
+// Together calls f. What the session sends meanwhile may wait until f returns and then leave in one go, where the link can do that; it need not be f
+// that sends it. f must not wait for an answer.
+func (s *Session) Together(f func()) {
+	if l, ok := s.link.(gatherer); ok {
+		l.gather()
+		defer l.depart()
+	}
+	f()
+}
+
 // Close ends the session with ErrClosed, tells the peer, and gives the link up. Later calls do nothing.
 func (s *Session) Close() error {
 	s.mu.Lock()
