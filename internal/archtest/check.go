@@ -46,7 +46,7 @@ func (r rules) judge(im importer) string {
 	if im.imp == r.module || strings.HasPrefix(im.imp, r.module+"/") {
 		return r.judgeOurs(im, strings.TrimPrefix(strings.TrimPrefix(im.imp, r.module), "/"))
 	}
-	if first, _, _ := strings.Cut(im.imp, "/"); !strings.Contains(first, ".") {
+	if first, _, _ := strings.Cut(im.imp, "/"); !strings.Contains(first, ".") && im.imp != "unsafe" {
 		return r.judgeStandard(im)
 	}
 	return r.judgeModule(im)

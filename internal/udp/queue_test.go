@@ -183,6 +183,7 @@ func TestManySenders(t *testing.T) {
 		next[b[1]]++
 	}
 	all.Wait()
+	s.Stop() // what has left is counted after it has
 	if got := sum(s); got.Sent != senders*each || got.Dropped+got.Failed != 0 {
 		t.Errorf("counted %+v", got)
 	}
@@ -340,7 +341,7 @@ func TestSendAllocates(t *testing.T) {
 			q.drain()
 		}))
 	}
-	if least > 1 { // for a whole batch; the library's pool may be emptied
+	if least > 0 {
 		t.Errorf("%v allocations for %d datagrams", least, batchSize)
 	}
 }

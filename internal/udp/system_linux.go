@@ -9,9 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cutFlag marks a datagram that was longer than its buffer.
-const cutFlag = unix.MSG_TRUNC
-
 // share lets several sockets of this user have one address.
 func share(fd uintptr) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
