@@ -22,8 +22,9 @@ type peer struct {
 	config  sessionConfig
 }
 
-// attach takes a new session in and attends to it until it ends.
-func (s *Server) attach(session *coap.Session) error {
+// Attach takes a session in that was not accepted by a listener, made with SessionLimits and the server as its Handler, before its first
+// request is served, and attends to it until it ends. The error is nil.
+func (s *Server) Attach(session *coap.Session) error {
 	id := session.Peer()
 	credential := dots.Credential{SPKI: id.SPKI, Names: id.Names, PSKIdentity: id.PSKIdentity}
 	p := &peer{session: session, identity: credential.CUID(), name: id.PSKIdentity, dialect: s.profiles[0]}

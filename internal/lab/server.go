@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 	"github.com/dotsgate/dotsgate/wire/draft04"
@@ -26,9 +27,9 @@ type Listener struct {
 
 // ServerConfig says what the simulated server is.
 type ServerConfig struct {
-	// Listeners, at least one. Required.
+	// Listeners, at least one, unless sessions are given to Attach.
 	Listeners []Listener
-	// Credentials prove the server and check its clients. Required.
+	// Credentials prove the server and check its clients. Required where there are Listeners.
 	Credentials *coap.Credentials
 	// Profile is the one dialect that is spoken, "rfc9132" or "draft04". Empty means both.
 	Profile string
@@ -89,6 +90,17 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if len(cfg.Listeners) == 0 || cfg.Credentials == nil {
 		return nil, errors.New("making the simulated server: listeners and credentials are required")
 	}
+	return newServer(cfg)
+}
+
+// NewServerWithoutSockets makes a server that has no address: its sessions are those that it is given by Attach. Addr and Addrs are not
+// for it.
+func NewServerWithoutSockets(cfg ServerConfig) (*Server, error) {
+	cfg.Listeners = nil
+	return newServer(cfg)
+}
+
+func newServer(cfg ServerConfig) (*Server, error) {
 	if err := cfg.Scenario.check(); err != nil {
 		return nil, fmt.Errorf("making the simulated server: scenario: %w", err)
 	}
@@ -103,8 +115,8 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	for _, l := range cfg.Listeners {
 		server, err := coap.Listen(coap.ServerConfig{
-			Network: l.Network, Address: l.Address, Credentials: cfg.Credentials, OnSession: s.attach, MaxSessions: cfg.MaxSessions,
-			Session: coap.SessionConfig{Handler: s, Limits: coap.Limits{NotifyInterval: cfg.NotifyInterval}},
+			Network: l.Network, Address: l.Address, Credentials: cfg.Credentials, OnSession: s.Attach, MaxSessions: cfg.MaxSessions,
+			Session: coap.SessionConfig{Handler: s, Limits: s.SessionLimits()},
 		})
 		if err != nil {
 			s.abandon()
@@ -125,6 +137,11 @@ func profilesOf(name string) ([]wire.Profile, error) {
 		return nil, fmt.Errorf("unknown profile %q: rfc9132 or draft04", name)
 	}
 	return chosen, nil
+}
+
+// SessionLimits returns the limits of sessions that are given to Attach.
+func (s *Server) SessionLimits() coap.Limits {
+	return coap.Limits{NotifyInterval: s.cfg.NotifyInterval}
 }
 
 // abandon gives the sockets up that are bound already.
@@ -153,6 +170,30 @@ func (s *Server) Mitigations() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.book.count
+}
+
+// Held is a mitigation that the server holds.
+type Held struct {
+	CUID   string // of the client that asked for it; empty in a dialect without
+	MID    uint32
+	Target dots.Target // read-only
+	Status dots.Status
+	Since  time.Time // when it was put in force; zero: it is armed
+}
+
+// Held returns what the server holds, in no order; what has ended is left out.
+func (s *Server) Held() []Held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := make([]Held, 0, s.book.count)
+	for by, all := range s.book.of {
+		for mid, m := range all {
+			if m.counts() {
+				held = append(held, Held{CUID: by.cuid, MID: mid, Target: m.ask.Target, Status: m.status, Since: m.since})
+			}
+		}
+	}
+	return held
 }
 
 // Sessions returns how many sessions there are.

@@ -2,6 +2,9 @@
 // own, established sessions that are measured, fresh handshakes, and a flood beside them. Everything stays on the loopback
 // interface, and is bounded in count and time. It holds no code outside test files; `make resilience` runs it.
 //
+// Beside the attacks there is bad weather: clients, the whole gateway and a server in one process and in virtual time, joined by paths that
+// lose, die and come back (world_test.go). These rows need no process and no network; each has a smaller one that `make test` plays.
+//
 // What must hold is asserted: no session lost, no wrong answer, no state that grows. Times are printed only: a test machine
 // has other things to do.
 package resilience
@@ -27,7 +30,7 @@ const (
 )
 
 // counts are how much a row does. Each may be set in the environment, in capital letters after envPrefix.
-var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded count }{
+var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs count }{
 	sessions: count{"SESSIONS", 1000},   // established sessions beside each attack
 	hellos:   count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
 	rate:     count{"RATE", 50000},      // spoofed hellos a second of the steady flood
@@ -37,6 +40,7 @@ var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records,
 	records:  count{"RECORDS", 1000000}, // bad records
 	idle:     count{"IDLE", 10000},      // idle sessions
 	upgraded: count{"UPGRADED", 2000},   // sessions over an upgrade
+	runs:     count{"RUNS", 20000},      // requests over links that lose, in virtual time
 }
 
 // count is a number with a name in the environment.
@@ -79,6 +83,8 @@ func TestResilience(t *testing.T) {
 		{"bad records", badRecords},
 		{"idle sessions", idleSessions},
 		{"upgrade under sessions", upgrades},
+		{"two hops that lose", hopRow},
+		{"answers lost for half an hour", outageRow},
 	} {
 		if !only.MatchString(row.name) {
 			continue

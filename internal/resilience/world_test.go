@@ -1,0 +1,374 @@
+package resilience
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/downstream"
+	core "github.com/dotsgate/dotsgate/gateway"
+	"github.com/dotsgate/dotsgate/internal/carry"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/lab"
+	"github.com/dotsgate/dotsgate/policy"
+	"github.com/dotsgate/dotsgate/store"
+	"github.com/dotsgate/dotsgate/upstream"
+	"github.com/dotsgate/dotsgate/wire"
+	"github.com/dotsgate/dotsgate/wire/rfc9132"
+)
+
+// The uplink's name, what a good path takes in each direction, and how many clients are configured.
+const (
+	uplinkName = "up"
+	oneWay     = 20 * time.Millisecond
+	maxClients = 1000
+)
+
+// world is clients, the whole gateway and the lab's server, joined by paths that can be made bad. All of it lives in one synctest
+// bubble: its hours take seconds. There is no DTLS in it, and no disk: a session's link carries plain CoAP.
+type world struct {
+	t      *testing.T
+	ether  *ether
+	timers *coap.Timers
+	start  time.Time
+	log    *slog.Logger
+	life   context.Context // of what is not the gateway's
+	tasks  sync.WaitGroup
+	uplink *path
+	policy *policy.Policy
+
+	mu      sync.Mutex
+	skew    time.Duration // of the gateway's wall clock
+	disk    *store.Memory
+	gate    *gate   // nil: it is down
+	server  *server // nil: it is down
+	dialled []time.Duration
+	ends    []*end // of the uplink's sessions: ours and theirs in turn
+	entries []lab.Entry
+}
+
+// gate is the gateway's process.
+type gate struct {
+	core  *core.Gateway
+	down  *downstream.Server
+	up    *upstream.Manager
+	parts []*part // in the order of their start
+	ends  []*end  // of its sessions with clients
+}
+
+// part is what runs of a process.
+type part struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// server is the upstream server's process.
+type server struct {
+	*lab.Server
+	part *part
+}
+
+// inWorld plays in a world whose gateway and server run, over paths of 40 ms. seed decides what is lost.
+func inWorld(t *testing.T, seed uint64, play func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		life, end := context.WithCancel(context.Background())
+		w := &world{
+			t: t, ether: newEther(), timers: coap.NewTimers(), start: time.Now(), log: slog.New(slog.DiscardHandler), life: life,
+			uplink: newPath(seed, conditions{delay: oneWay}), disk: store.NewMemory(), policy: worldPolicy(t),
+		}
+		w.tasks.Go(func() { w.ether.run(life) })
+		w.tasks.Go(func() { _ = w.timers.Run(life) }) // returns nil by contract
+		w.startServer()
+		w.startGateway()
+		play(w)
+		w.stopGateway()
+		w.stopServer()
+		w.wait(time.Second) // what was on its way arrives
+		end()
+		w.tasks.Wait()
+	})
+}
+
+// worldPolicy knows maxClients clients of one domain each, and one uplink where each domain has a cuid of its own.
+func worldPolicy(t *testing.T) *policy.Policy {
+	t.Helper()
+	cfg := policy.Config{
+		Uplinks:  []policy.Uplink{{Name: uplinkName, CUIDMode: policy.CUIDPerClient}},
+		Defaults: policy.Defaults{AllowIndefinite: true, MaxMitigations: 20000},
+	}
+	for i := range maxClients {
+		cfg.Domains = append(cfg.Domains, policy.Domain{
+			Name: domainName(i), Prefixes: []netip.Prefix{domainPrefix(i)},
+			Clients: []policy.ClientEntry{{Name: clientOf(i), CertNames: []string{clientOf(i)}}},
+		})
+	}
+	p, err := policy.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func domainName(i int) string { return fmt.Sprintf("domain%d", i) }
+func clientOf(i int) string   { return fmt.Sprintf("client%d", i) }
+
+// domainPrefix is what a domain owns: 4096 addresses.
+func domainPrefix(i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10 + byte(i>>12), byte(i >> 4), byte(i << 4), 0}), 20)
+}
+
+// wait lets a span of virtual time pass, and all that is due in it happen.
+func (w *world) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// until waits until something holds, as long as it may take, and tells how long it took.
+func (w *world) until(atMost time.Duration, holds func() bool) (time.Duration, bool) {
+	const step = 100 * time.Millisecond
+	begin := time.Now()
+	for {
+		synctest.Wait()
+		switch {
+		case holds():
+			return time.Since(begin), true
+		case time.Since(begin) >= atMost:
+			return time.Since(begin), false
+		}
+		time.Sleep(step)
+	}
+}
+
+// clock is the gateway's wall clock.
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.skew)
+}
+
+// launch starts a part of a process.
+func launch(run func(context.Context) error) *part {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &part{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		_ = run(ctx) // what a part says at its end is for the log
+	}()
+	return p
+}
+
+func (p *part) end() {
+	p.cancel()
+	<-p.done
+}
+
+// startServer starts an upstream server that knows nothing.
+func (w *world) startServer() {
+	w.t.Helper()
+	s, err := lab.NewServerWithoutSockets(lab.ServerConfig{Record: w.record, Scenario: lab.Scenario{Steps: []lab.Step{
+		{Status: dots.StatusInProgress}, {After: 2 * time.Second, Status: dots.StatusMitigated, Rate: lab.Rate{Bytes: 1e8, Packets: 1e5}},
+	}}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.server = &server{s, launch(s.Run)}
+}
+
+// record notes what the server was asked, heartbeats left out.
+func (w *world) record(e lab.Entry) {
+	if e.Op == "heartbeat" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.entries = append(w.entries, e)
+}
+
+// takeEntries returns what the server was asked since the last call.
+func (w *world) takeEntries() []lab.Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken := w.entries
+	w.entries = nil
+	return taken
+}
+
+// stopServer ends the server's process; its sessions end without a goodbye.
+func (w *world) stopServer() {
+	w.dropSessions()
+	w.mu.Lock()
+	s := w.server
+	w.server = nil
+	w.mu.Unlock()
+	if s != nil {
+		s.part.end()
+	}
+}
+
+// dropSessions makes the server forget its sessions, and nothing else.
+func (w *world) dropSessions() {
+	w.mu.Lock()
+	ends := w.ends
+	w.ends = nil
+	w.mu.Unlock()
+	for _, e := range ends {
+		e.peer.crash()
+		_ = e.peer.input.Close()
+	}
+}
+
+// startGateway starts a gateway on what the disk holds.
+func (w *world) startGateway() {
+	w.t.Helper()
+	g := &gate{}
+	var err error
+	g.core, err = core.New(w.life, core.Config{
+		Core: core.CoreConfig{
+			Policy: w.policy, NodeID: "gate", Identities: map[string][sha256.Size]byte{uplinkName: sha256.Sum256([]byte("gate"))},
+			NewCUID: func() string { return "another" }, Fits: fitsDatagram,
+		},
+		Store: w.disk, Now: w.clock, Logger: w.log,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g.up, err = upstream.New(upstream.Config{
+		Events: g.core, Now: w.clock, Logger: w.log,
+		Links: []upstream.LinkConfig{{Name: uplinkName, Profile: rfc9132.New(), Dial: func(ctx context.Context) (*coap.Session, error) { return w.dialUplink(ctx, g) }}},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g.down, err = downstream.New(downstream.Config{
+		Core: g.core, Profiles: []wire.Profile{rfc9132.New()}, NodeID: "gate", Now: w.clock, Logger: w.log,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g.core.Connect(g.up, g.down)
+	for _, run := range []func(context.Context) error{g.up.Run, g.core.Run, g.down.Run} {
+		g.parts = append(g.parts, launch(run))
+	}
+	w.mu.Lock()
+	w.gate = g
+	w.mu.Unlock()
+	synctest.Wait()
+}
+
+// stopGateway stops the gateway as an operator does: clients and uplinks are told goodbye.
+func (w *world) stopGateway() {
+	w.mu.Lock()
+	g := w.gate
+	w.gate = nil
+	w.mu.Unlock()
+	if g == nil {
+		return
+	}
+	for _, e := range g.ends {
+		_ = e.input.Close()
+	}
+	for i := len(g.parts) - 1; i >= 0; i-- {
+		g.parts[i].end()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.disk = w.disk.Reopen()
+}
+
+// crashGateway ends the gateway as kill -9 does: nobody is told, and what is durable stays.
+func (w *world) crashGateway() {
+	w.mu.Lock()
+	g := w.gate
+	w.disk = w.disk.Reopen() // what goes on is written to the one before
+	ours := w.ends
+	w.mu.Unlock()
+	for _, e := range append(ours[:len(ours):len(ours)], g.ends...) {
+		e.crash()
+	}
+	disk := w.disk
+	w.stopGateway()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.disk = disk
+}
+
+// fitsDatagram is what internal/app tells the core of an uplink over DTLS.
+func fitsDatagram(_ string, l dots.Leg) bool {
+	r := wire.Request{Op: wire.PutMitigation, CUID: l.Key.CUID, CDID: l.CDID, MID: dots.Some(l.Key.MID), Mitigation: l.Request, HopLimit: dots.Some(uint32(l.HopLimit))}
+	r.Mitigation.MID = l.Key.MID
+	out, err := rfc9132.New().EncodeRequest(r)
+	return err != nil || carry.OneDatagram(out)
+}
+
+// errNoHandshake is what dialling ends with.
+var errNoHandshake = errors.New("no handshake")
+
+// dialUplink shakes hands with the server as DTLS does: each flight again after 1 s, 2 s, 4 s, and so on.
+func (w *world) dialUplink(ctx context.Context, g *gate) (*coap.Session, error) {
+	w.mu.Lock()
+	w.dialled = append(w.dialled, time.Since(w.start))
+	w.mu.Unlock()
+	for flight, again := 0, time.Second; flight < 2; {
+		wait := again
+		if w.uplink.roundTrip() && w.up() != nil {
+			flight, wait, again = flight+1, 2*oneWay, time.Second
+		} else {
+			again *= 2
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", errNoHandshake, ctx.Err())
+		}
+	}
+	s := w.up()
+	if s == nil {
+		return nil, errNoHandshake
+	}
+	near, far := w.ether.pair(w.uplink, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 40000}, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 4646})
+	ours := w.session(near, coap.SessionConfig{Handler: g.up.Handler(), Limits: upstream.SessionLimits()})
+	theirs := w.session(far, coap.SessionConfig{Handler: s, Limits: s.SessionLimits(), Peer: identity("gate")})
+	if err := s.Attach(theirs); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	w.ends = append(w.ends, near)
+	w.mu.Unlock()
+	ours.Start()
+	theirs.Start()
+	return ours, nil
+}
+
+// up is the server, nil while it is down.
+func (w *world) up() *server {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.server
+}
+
+func identity(name string) coap.Identity {
+	return coap.Identity{SPKI: []byte("key of " + name), Names: []string{name}}
+}
+
+// session makes a session at an end.
+func (w *world) session(e *end, cfg coap.SessionConfig) *coap.Session {
+	cfg.Link, cfg.Timers = e, w.timers
+	s, err := coap.NewSession(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e.input = s
+	return s
+}
