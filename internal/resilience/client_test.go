@@ -29,7 +29,7 @@ type client struct {
 // join makes a client that has a session.
 func (w *world) join(number int) *client {
 	w.t.Helper()
-	c := &client{w: w, number: number, path: newPath(uint64(1000+number), conditions{delay: oneWay})}
+	c := &client{w: w, number: number, path: newPath(w.seed<<16 | uint64(number+1))}
 	c.connect()
 	return c
 }
@@ -167,6 +167,5 @@ func (c *client) get(mid uint32) wire.Request {
 	return wire.Request{Op: wire.GetMitigations, CUID: c.cuid(), MID: dots.Some(mid)}
 }
 
-// forever asks for a mitigation that does not end by itself; armed for one that begins when the client is lost.
+// forever asks for a mitigation that does not end by itself.
 func forever(r *dots.Request) { r.Lifetime = dots.Some[dots.Lifetime](dots.Indefinite) }
-func armed(r *dots.Request)   { r.OnSignalLoss = true }

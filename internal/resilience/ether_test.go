@@ -1,15 +1,14 @@
 package resilience
 
 import (
-	"bytes"
 	heaps "container/heap"
 	"context"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/impair"
 )
 
 // ether carries datagrams in virtual time, all on one goroutine, so that a seed gives the same run again and a world of a thousand
@@ -83,11 +82,11 @@ func (e *ether) next() (func(), time.Duration) {
 	return heaps.Pop(&e.flying).(flight).land, 0
 }
 
-// launch lets something happen after a while.
-func (e *ether) launch(after time.Duration, land func()) {
+// launch lets something happen at a time.
+func (e *ether) launch(at time.Time, land func()) {
 	e.mu.Lock()
 	e.last++
-	heaps.Push(&e.flying, flight{at: time.Now().Add(after), turn: e.last, land: land})
+	heaps.Push(&e.flying, flight{at: at, turn: e.last, land: land})
 	e.mu.Unlock()
 	select {
 	case e.wake <- struct{}{}:
@@ -95,119 +94,81 @@ func (e *ether) launch(after time.Duration, land func()) {
 	}
 }
 
-// way is one direction of a path. Its conditions may be changed while it is in use.
-type way struct {
-	mu   sync.Mutex
-	rand *rand.Rand
-	now  conditions
-	sent int // datagrams that were put on it
-	seen func(at time.Time, datagram []byte)
+// path joins two hosts: what goes there, and what comes back. It outlives sessions.
+type path struct{ there, back *impair.Way }
+
+func newPath(seed uint64) *path {
+	good := impair.Conditions{Delay: oneWay}
+	return &path{impair.NewWay(good, 2*seed), impair.NewWay(good, 2*seed+1)}
 }
 
-// conditions are how a way is at a time.
-type conditions struct {
-	loss  float64 // share of the datagrams that never arrive
-	delay time.Duration
-	dead  bool // nothing arrives
+// alter changes the conditions of a way.
+func alter(w *impair.Way, change func(*impair.Conditions)) {
+	c := w.Conditions()
+	change(&c)
+	w.Set(c)
 }
 
-// pass decides about a datagram.
-func (w *way) pass(datagram []byte) (time.Duration, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.sent++
-	if w.seen != nil {
-		w.seen(time.Now(), datagram)
-	}
-	lost := w.rand.Float64() < w.now.loss || w.now.dead
-	return w.now.delay, !lost
-}
+// dead makes a way lose everything, or no more than before.
+func dead(w *impair.Way, is bool) { alter(w, func(c *impair.Conditions) { c.Dead = is }) }
 
-// set changes the conditions.
-func (w *way) set(change func(*conditions)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	change(&w.now)
-}
-
-// path joins two hosts: what goes there, and what comes back.
-type path struct{ there, back way }
-
-func newPath(seed uint64, c conditions) *path {
-	p := &path{}
-	for i, w := range []*way{&p.there, &p.back} {
-		w.rand, w.now = rand.New(rand.NewPCG(seed, uint64(i))), c
-	}
-	return p
-}
-
-// set changes the conditions of both ways.
-func (p *path) set(change func(*conditions)) {
-	p.there.set(change)
-	p.back.set(change)
+// cut lets nothing through, in both directions, or lets it again.
+func (p *path) cut(is bool) {
+	dead(p.there, is)
+	dead(p.back, is)
 }
 
 // lossy makes both ways lose a share.
-func (p *path) lossy(loss float64) { p.set(func(c *conditions) { c.loss = loss }) }
-
-// cut lets nothing through, in both directions, or lets it again.
-func (p *path) cut(dead bool) { p.set(func(c *conditions) { c.dead = dead }) }
+func (p *path) lossy(loss float64) {
+	for _, w := range []*impair.Way{p.there, p.back} {
+		alter(w, func(c *impair.Conditions) { c.Loss = loss })
+	}
+}
 
 // roundTrip is one attempt to get a message across and an answer back.
 func (p *path) roundTrip() bool {
-	_, there := p.there.pass(nil)
-	if !there {
-		return false
-	}
-	_, back := p.back.pass(nil)
-	return back
+	return len(p.there.Pass(time.Now(), nil)) > 0 && len(p.back.Pass(time.Now(), nil)) > 0
 }
 
 // end is one end of a link over a path: a coap.Link.
 type end struct {
 	ether  *ether
-	way    *way
+	way    *impair.Way
 	remote net.Addr
 
-	mu     sync.Mutex
-	gone   bool // its host has crashed, or it is closed
-	closed bool
-	peer   *end
-	input  *coap.Session // what this end feeds
+	peer  *end
+	input *coap.Session // what arrives here is for
+
+	mu   sync.Mutex
+	gone bool // it is closed, or its host has crashed
 }
 
 func (e *end) WriteRecord(b []byte) error {
-	if e.isGone() {
-		return nil
+	if !e.isGone() {
+		e.send(b, func(b []byte) { e.peer.input.Input(b) })
 	}
-	after, arrives := e.way.pass(b)
-	if !arrives {
-		return nil
-	}
-	datagram := bytes.Clone(b)
-	e.ether.launch(after, func() {
-		if !e.peer.isGone() {
-			e.peer.input.Input(datagram)
-		}
-	})
 	return nil
+}
+
+func (e *end) send(b []byte, arrive func([]byte)) {
+	now := time.Now()
+	for _, d := range e.way.Pass(now, b) {
+		e.ether.launch(d.At, func() {
+			if !e.peer.isGone() {
+				arrive(d.Data)
+			}
+		})
+	}
 }
 
 // Close says goodbye with one datagram, which may be lost, as close_notify may.
 func (e *end) Close() error {
 	e.mu.Lock()
-	first := !e.closed && !e.gone
-	e.closed, e.gone = true, true
+	first := !e.gone
+	e.gone = true
 	e.mu.Unlock()
-	if !first {
-		return nil
-	}
-	if after, arrives := e.way.pass(nil); arrives {
-		e.ether.launch(after, func() {
-			if !e.peer.isGone() {
-				e.peer.input.InputClosed(nil)
-			}
-		})
+	if first {
+		e.send(nil, func([]byte) { e.peer.input.InputClosed(nil) })
 	}
 	return nil
 }
@@ -231,7 +192,7 @@ func (e *end) Reliable() bool       { return false }
 
 // pair makes both ends of a link over a path: the one that goes there, and the one that comes back.
 func (e *ether) pair(p *path, from, to net.Addr) (near, far *end) {
-	near, far = &end{ether: e, way: &p.there, remote: to}, &end{ether: e, way: &p.back, remote: from}
+	near, far = &end{ether: e, way: p.there, remote: to}, &end{ether: e, way: p.back, remote: from}
 	near.peer, far.peer = far, near
 	return near, far
 }

@@ -40,7 +40,7 @@ var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records,
 	records:  count{"RECORDS", 1000000}, // bad records
 	idle:     count{"IDLE", 10000},      // idle sessions
 	upgraded: count{"UPGRADED", 2000},   // sessions over an upgrade
-	runs:     count{"RUNS", 20000},      // requests over links that lose, in virtual time
+	runs:     count{"RUNS", 60000},      // requests over links that lose, in virtual time
 }
 
 // count is a number with a name in the environment.
@@ -85,6 +85,7 @@ func TestResilience(t *testing.T) {
 		{"upgrade under sessions", upgrades},
 		{"two hops that lose", hopRow},
 		{"answers lost for half an hour", outageRow},
+		{"parted and met again", reunionRow},
 	} {
 		if !only.MatchString(row.name) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/impair"
 )
 
 // longOutage is how long the answers are lost in the row.
@@ -28,12 +29,12 @@ type effect struct {
 
 // oneWayOutage loses the answers on one path, that of the uplink or that of the client, while a mitigation is in force; another one is asked
 // for meanwhile.
-func oneWayOutage(w *world, bad *way, c *client, lasts time.Duration) (k kept) {
+func oneWayOutage(w *world, bad *impair.Way, c *client, lasts time.Duration) (k kept) {
 	w.wait(10 * time.Second)
 	c.within(10*time.Second, c.put(1, 1))
 	w.until(10*time.Second, func() bool { return len(w.server.Held()) == 1 })
 	before := w.sessions()
-	bad.set(func(c *conditions) { c.dead = true })
+	dead(bad, true)
 	end := c.insist(c.put(1, 1), c.put(2, 2))
 	k.inForce, _ = w.until(lasts, func() bool { return len(w.server.Held()) == 2 })
 	k.sessions = true
@@ -49,7 +50,7 @@ func oneWayOutage(w *world, bad *way, c *client, lasts time.Duration) (k kept) {
 		}
 		k.sessions = k.sessions && w.sessions() == before
 	}
-	bad.set(func(c *conditions) { c.dead = false })
+	dead(bad, false)
 	k.told, _ = w.until(5*time.Minute, func() bool { return c.sees(1) == dots.StatusMitigated && c.sees(2) == dots.StatusMitigated })
 	end()
 	mids := map[uint32]bool{}
@@ -63,10 +64,10 @@ func oneWayOutage(w *world, bad *way, c *client, lasts time.Duration) (k kept) {
 }
 
 // outages are the two paths whose answers are lost.
-func outages() map[string]func(*world, *client) *way {
-	return map[string]func(*world, *client) *way{
-		"uplink": func(w *world, _ *client) *way { return &w.uplink.back },
-		"client": func(_ *world, c *client) *way { return &c.path.back },
+func outages() map[string]func(*world, *client) *impair.Way {
+	return map[string]func(*world, *client) *impair.Way{
+		"uplink": func(w *world, _ *client) *impair.Way { return w.uplink.back },
+		"client": func(_ *world, c *client) *impair.Way { return c.path.back },
 	}
 }
 
@@ -114,7 +115,7 @@ func (w *world) sessions() (named [2]uint64) {
 
 // sees asks for the status of a mitigation; 0: no answer, or not known.
 func (c *client) sees(mid uint32) dots.Status {
-	resp, err := c.try(10*time.Second, c.get(mid))
+	resp, err := c.try(time.Minute, c.get(mid))
 	if err != nil || len(resp.Reports) != 1 {
 		return 0
 	}

@@ -43,6 +43,7 @@ type world struct {
 	log    *slog.Logger
 	life   context.Context // of what is not the gateway's
 	tasks  sync.WaitGroup
+	seed   uint64
 	uplink *path
 	policy *policy.Policy
 
@@ -84,7 +85,7 @@ func inWorld(t *testing.T, seed uint64, play func(*world)) {
 		life, end := context.WithCancel(context.Background())
 		w := &world{
 			t: t, ether: newEther(), timers: coap.NewTimers(), start: time.Now(), log: slog.New(slog.DiscardHandler), life: life,
-			uplink: newPath(seed, conditions{delay: oneWay}), disk: store.NewMemory(), policy: worldPolicy(t),
+			seed: seed, uplink: newPath(seed << 16), disk: store.NewMemory(), policy: worldPolicy(t),
 		}
 		w.tasks.Go(func() { w.ether.run(life) })
 		w.tasks.Go(func() { _ = w.timers.Run(life) }) // returns nil by contract
