@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
@@ -26,6 +27,8 @@ const (
 	DefaultMinActive         = time.Second
 	DefaultMax               = 300 * time.Second // RFC 9132, Section 4.7
 	DefaultJitter            = 0.1
+	DefaultProbeUDP          = 24 * time.Hour  // RFC 9132, Section 4.3
+	LeastProbeUDP            = 5 * time.Minute // RFC 9132, Section 4.3
 
 	minMaxInFlight = 4
 	firstRetry     = 3 * time.Second  // after a failed attempt
@@ -71,6 +74,12 @@ type LinkConfig struct {
 	// Dial makes a session whose Handler is the Manager's. It is required for a server, ends when ctx does, and is called by one
 	// goroutine at a time.
 	Dial func(ctx context.Context) (*coap.Session, error)
+	// DialTo stands in the place of Dial, and goes where it is told; with Dial, redirects are not followed and nothing gets from TCP to UDP.
+	DialTo func(ctx context.Context, to Destination) (*coap.Session, error)
+	// Server is the name by which a redirect to the server itself is known.
+	Server string
+	// ProbeUDP is the time between two attempts to get from a session over TCP to one over UDP; 0: none are made. At least LeastProbeUDP.
+	ProbeUDP time.Duration
 	// Mitigator stands in the place of a server.
 	Mitigator Mitigator
 	// StatusInterval is the time between two questions to a Mitigator how its mitigations fare; 0: DefaultStatusInterval.
@@ -79,6 +88,25 @@ type LinkConfig struct {
 	Where string
 	// Fingerprint is whatever differs when anything of this configuration does; Reload compares it, and nothing else does.
 	Fingerprint string
+}
+
+// Destination says where a session is to be made.
+type Destination struct {
+	// Urgent says that a mitigation is wanted: less time is given to each way before the next is tried (RFC 9132, Section 4.3).
+	Urgent bool
+	// Alternate is the server that a redirect names (RFC 9132, Section 4.6): it proves by its credentials that it has the name, whatever its
+	// address. With an empty Server it is the one that is configured.
+	Alternate dots.Redirect
+	// OverUDP says that nothing but UDP is to be tried.
+	OverUDP bool
+}
+
+// dialTo is how sessions are made.
+func (lc LinkConfig) dialTo() func(context.Context, Destination) (*coap.Session, error) {
+	if lc.DialTo != nil {
+		return lc.DialTo
+	}
+	return func(ctx context.Context, _ Destination) (*coap.Session, error) { return lc.Dial(ctx) }
 }
 
 // Backoff spaces the attempts to make a session, measured from one beginning to the next. While an immediate
@@ -179,10 +207,12 @@ func checkLinks(links []LinkConfig) error {
 		switch {
 		case l.Name == "":
 			return fmt.Errorf("link %d: Name is required", i)
-		case l.Mitigator == nil && (l.Profile == nil || l.Dial == nil):
-			return fmt.Errorf("link %d: Profile and Dial are required, or Mitigator", i)
-		case l.Mitigator != nil && (l.Profile != nil || l.Dial != nil):
+		case l.Mitigator == nil && (l.Profile == nil || (l.Dial == nil) == (l.DialTo == nil)):
+			return fmt.Errorf("link %d: Profile and one of Dial and DialTo are required, or Mitigator", i)
+		case l.Mitigator != nil && (l.Profile != nil || l.Dial != nil || l.DialTo != nil):
 			return fmt.Errorf("link %d: a Mitigator has no Profile and Dial", i)
+		case l.ProbeUDP != 0 && l.ProbeUDP < LeastProbeUDP:
+			return fmt.Errorf("link %d: ProbeUDP is %v, the least is %v", i, l.ProbeUDP, LeastProbeUDP)
 		case l.StatusInterval < 0:
 			return fmt.Errorf("link %d: StatusInterval is negative", i)
 		case names[l.Name]:

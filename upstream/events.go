@@ -45,6 +45,9 @@ type Meter interface {
 	Legs(uplink string, counts LegCounts)
 	// HeartbeatMissed counts a heartbeat of ours without an answer.
 	HeartbeatMissed(uplink string)
+	// Redirected counts a redirect to another server (RFC 9132, Section 4.6): one that is followed, or one that is not, since it leads back to where
+	// we were not long ago.
+	Redirected(uplink string, followed bool)
 }
 
 // noMeter counts nothing.
@@ -54,3 +57,4 @@ func (noMeter) UplinkUp(string, bool)                  {}
 func (noMeter) Request(string, wire.Method, dots.Code) {}
 func (noMeter) Legs(string, LegCounts)                 {}
 func (noMeter) HeartbeatMissed(string)                 {}
+func (noMeter) Redirected(string, bool)                {}

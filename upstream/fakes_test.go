@@ -509,5 +509,6 @@ func (m *meter) UplinkUp(_ string, up bool) { m.note("up %v", up) }
 func (m *meter) Request(_ string, method wire.Method, code dots.Code) {
 	m.note("%d %v", method, code)
 }
-func (m *meter) Legs(_ string, counts LegCounts) { m.note("legs %v", counts) }
-func (m *meter) HeartbeatMissed(string)          { m.note("missed") }
+func (m *meter) Legs(_ string, counts LegCounts)    { m.note("legs %v", counts) }
+func (m *meter) HeartbeatMissed(string)             { m.note("missed") }
+func (m *meter) Redirected(_ string, followed bool) { m.note("redirected %v", followed) }

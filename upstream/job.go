@@ -100,6 +100,9 @@ func (s *session) decode(req wire.Request, m *coap.Message) (wire.Response, erro
 
 // answered gives an answer to the plan, and what follows to the core.
 func (s *session) answered(t *turn, r wire.Response) {
+	if s.redirects(t, r) {
+		return
+	}
 	fits := true
 	s.link.tell(func(p *plan, now time.Time) (events []event) {
 		if s.end(t) {

@@ -19,7 +19,9 @@ type link struct {
 	cfg     Config
 	name    string
 	profile wire.Profile
-	dial    func(context.Context) (*coap.Session, error)
+	dial    func(context.Context, Destination) (*coap.Session, error)
+	follows bool          // redirects are followed
+	toUDP   time.Duration // between two attempts to get from TCP to UDP; 0: none are made
 	log     *slog.Logger
 	wake    chan struct{} // capacity 1: something changed
 
@@ -35,12 +37,16 @@ type link struct {
 	tried    time.Time // when the newest attempt to make a session began, whatever for; zero: there was none
 	failures int
 	lastErr  string
-	sid      uint64 // of the newest session configuration that was asked for, on whatever session
+	course   course
+	udpTried time.Time // when UDP was tried last, as far as it is for the way back from TCP
+	looped   time.Time // when a redirect loop was told last
+	sid      uint64    // of the newest session configuration that was asked for, on whatever session
 }
 
 func newLink(cfg Config, lc LinkConfig) *link {
 	return &link{
-		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.Dial, log: cfg.Logger.With("uplink", lc.Name),
+		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.dialTo(), follows: lc.DialTo != nil, toUDP: lc.ProbeUDP,
+		course: course{home: lc.Server}, log: cfg.Logger.With("uplink", lc.Name),
 		wake: make(chan struct{}, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
 	}
 }
@@ -137,12 +143,25 @@ func (l *link) connect(ctx context.Context) *coap.Session {
 	return s
 }
 
-// attempt dials within the time limit.
+// attempt dials the server that sessions are to be made to, within the time limit.
 func (l *link) attempt(ctx context.Context) (*coap.Session, error) {
+	l.mu.Lock()
+	now, active := l.cfg.Now(), l.plan.active > 0
+	to := l.course.heading(now, active)
+	l.tried, l.udpTried = now, now
+	l.mu.Unlock()
+	s, err := l.make(ctx, Destination{Urgent: active, Alternate: to.alternate})
+	if s != nil || ctx.Err() == nil { // else it says nothing of the server
+		l.arrived(to, s)
+	}
+	return s, err
+}
+
+// make dials within the time limit.
+func (l *link) make(ctx context.Context, to Destination) (*coap.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.DialTimeout)
 	defer cancel()
-	l.begun(l.cfg.Now())
-	s, err := l.dial(ctx)
+	s, err := l.dial(ctx, to)
 	if err == nil && s == nil {
 		return nil, errors.New("dialling gave no session")
 	}
@@ -167,6 +186,9 @@ func (l *link) pause(ctx context.Context) bool {
 		l.mu.Lock()
 		wait := l.cfg.Backoff.delay(l.failures, l.plan.active > 0, chance)
 		tried := l.tried
+		if l.course.moving { // a redirect's server was not tried yet; how many there may be is bounded
+			tried = time.Time{}
+		}
 		l.mu.Unlock()
 		wait -= l.cfg.Now().Sub(tried)
 		if tried.IsZero() || wait <= 0 {
@@ -282,6 +304,7 @@ func (l *link) info() LinkInfo {
 	defer l.mu.Unlock()
 	i := l.facts()
 	i.Profile = l.profile.Name()
+	i.Redirected, i.RedirectedUntil = l.course.at.alternate.Server, l.course.at.until
 	if s := l.session; s != nil {
 		i.Up, i.Session, i.Reliable, i.LastHeard = true, s.conn.ID(), s.conn.Reliable(), s.conn.LastHeard()
 		i.Remote = s.conn.RemoteAddr().String()

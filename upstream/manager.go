@@ -115,22 +115,26 @@ func (m *Manager) all() []*runner {
 
 // LinkInfo is an uplink as the operator sees it.
 type LinkInfo struct {
-	Name      string
-	Local     bool      // a local mitigator; it has no profile, session and peer
-	Profile   string    // empty: none
-	Up        bool      // it has a session, or the mitigator is open
-	Since     time.Time // of the session, or of its loss; zero: there was none yet
-	Session   uint64    // for logs; 0: none
-	Remote    string    // address; empty: no session
-	Reliable  bool      // over TCP
-	LastHeard time.Time // of the session, or of the mitigator's last answer
-	Failures  int       // attempts to make a session in a row that failed
-	LastError string    // of the newest attempt or the session's end
-	Legs      LegCounts
-	Standing  int // at a local mitigator: what is or may be in force there, wanted or not
-	InFlight  int // requests that wait for an answer
-	CUIDs     int // cuids in use
-	Blind     int // of these, cuids whose list of mitigations cannot be had: their mitigations are asked for one by one
+	Name     string
+	Local    bool      // a local mitigator; it has no profile, session and peer
+	Profile  string    // empty: none
+	Up       bool      // it has a session, or the mitigator is open
+	Since    time.Time // of the session, or of its loss; zero: there was none yet
+	Session  uint64    // for logs; 0: none
+	Remote   string    // address; empty: no session
+	Reliable bool      // over TCP
+	// Redirected is the server at which we are in the place of the provisioned one, because we were sent there (RFC 9132, Section 4.6); empty: at
+	// that one.
+	Redirected      string
+	RedirectedUntil time.Time // when we go back; zero: when we are sent elsewhere
+	LastHeard       time.Time // of the session, or of the mitigator's last answer
+	Failures        int       // attempts to make a session in a row that failed
+	LastError       string    // of the newest attempt or the session's end
+	Legs            LegCounts
+	Standing        int // at a local mitigator: what is or may be in force there, wanted or not
+	InFlight        int // requests that wait for an answer
+	CUIDs           int // cuids in use
+	Blind           int // of these, cuids whose list of mitigations cannot be had: their mitigations are asked for one by one
 }
 
 // Links returns the uplinks in the order of the configuration.

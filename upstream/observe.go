@@ -103,6 +103,9 @@ func (s *session) take(cuid string, m *coap.Message) {
 		return
 	}
 	resp = plain(resp)
+	if redirected(resp) {
+		s.link.redirect(resp, false)
+	}
 	if resp.Code.Success() && resp.Code != dots.CodeContent {
 		s.link.log.Warn("notification of uplink does not fit", "code", resp.Code)
 		return

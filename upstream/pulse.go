@@ -70,7 +70,7 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 	if a.Exhausted {
 		s.probe(ctx, now)
 	}
-	return until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt()), nil
+	return until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt(), s.steer(ctx, now)), nil
 }
 
 // heartbeat sends one heartbeat and waits for its answer. Any answer counts, a refusal or a reset too: the peer is there
@@ -117,17 +117,8 @@ func (s *session) probe(ctx context.Context, now time.Time) {
 	if s.probing || now.Sub(s.link.tried) < s.link.cfg.Backoff.beside(s.probes, s.link.plan.active > 0) {
 		return
 	}
-	s.probing = true
 	s.probes++
-	s.tasks.Go(func() {
-		next, err := s.link.attempt(ctx)
-		if err != nil {
-			s.link.log.Warn("uplink does not answer heartbeats, and a new session cannot be made", "err", err)
-		} else {
-			s.spare <- next
-		}
-		s.link.mu.Lock()
-		s.probing = false
-		s.link.mu.Unlock()
+	s.makeSpare(ctx, s.link.attempt, func(err error) {
+		s.link.log.Warn("uplink does not answer heartbeats, and a new session cannot be made", "err", err)
 	})
 }

@@ -17,6 +17,7 @@ type session struct {
 	link  *link
 	conn  *coap.Session
 	pulse *pulse
+	work  context.Context    // of run; it spans calls, so it stands here
 	tasks sync.WaitGroup     // everything that run has started
 	spare chan *coap.Session // capacity 1: a session to go on with
 	fresh chan struct{}      // capacity 1: notices hold something
@@ -28,6 +29,7 @@ type session struct {
 	watches map[string]*coap.Observation // by cuid
 	probing bool                         // a session to go on with is being made
 	probes  int                          // how many were tried
+	errands *errands                     // nil: none are under way
 	counted LegCounts                    // told to the meter
 }
 
@@ -46,6 +48,7 @@ func newSession(l *link, conn *coap.Session) *session {
 // session and waits for everything it has started.
 func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
 	work, stop := context.WithCancel(ctx)
+	s.work = work
 	s.tasks.Go(func() { s.report(work) })
 	next, reason = s.loop(work)
 	stop()

@@ -13,6 +13,7 @@ type turn struct {
 	// under link.mu
 	ends    time.Time // when others get its place, if it is not answered by then
 	abandon func()    // makes the session forget the request; nil: it is not sent yet
+	sent    bool      // to the server that a redirect names, for this request alone
 	over    bool      // it was answered, given up, or its time has ended
 }
 

@@ -114,6 +114,9 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		if u.Leaving {
 			state += ",leaving"
 		}
+		if u.Redirected != "" {
+			state += ",redirected:" + u.Redirected
+		}
 		states := make([]string, 0, len(u.Legs))
 		for s, n := range u.Legs {
 			if n > 0 {

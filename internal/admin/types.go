@@ -49,18 +49,21 @@ type Session struct {
 
 // Uplink is an upstream server.
 type Uplink struct {
-	Name      string         `json:"name"`
-	Up        bool           `json:"up"`
-	Profile   string         `json:"profile"`
-	Transport string         `json:"transport,omitempty"`
-	Remote    string         `json:"remote,omitempty"`
-	Since     time.Time      `json:"since"`
-	LastHeard time.Time      `json:"last_heard"`
-	Failures  int            `json:"failures,omitempty"` // attempts in a row
-	LastError string         `json:"last_error,omitempty"`
-	Legs      map[string]int `json:"legs"` // by state
-	InFlight  int            `json:"in_flight"`
-	Local     bool           `json:"local,omitempty"`   // a mitigator of our own
-	Drained   bool           `json:"drained,omitempty"` // by the operator's command
-	Leaving   bool           `json:"leaving,omitempty"` // not configured any more, and kept until nothing stands there
+	Name      string `json:"name"`
+	Up        bool   `json:"up"`
+	Profile   string `json:"profile"`
+	Transport string `json:"transport,omitempty"`
+	Remote    string `json:"remote,omitempty"`
+	// Redirected is the server at which we are because the provider sent us there; empty: at the configured one.
+	Redirected      string         `json:"redirected,omitempty"`
+	RedirectedUntil time.Time      `json:"redirected_until,omitzero"` // when we go back; zero: when we are sent elsewhere
+	Since           time.Time      `json:"since"`
+	LastHeard       time.Time      `json:"last_heard"`
+	Failures        int            `json:"failures,omitempty"` // attempts in a row
+	LastError       string         `json:"last_error,omitempty"`
+	Legs            map[string]int `json:"legs"` // by state
+	InFlight        int            `json:"in_flight"`
+	Local           bool           `json:"local,omitempty"`   // a mitigator of our own
+	Drained         bool           `json:"drained,omitempty"` // by the operator's command
+	Leaving         bool           `json:"leaving,omitempty"` // not configured any more, and kept until nothing stands there
 }

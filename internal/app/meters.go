@@ -128,6 +128,8 @@ func (u *upstreamMeter) Legs(uplink string, counts upstream.LegCounts) {
 
 func (u *upstreamMeter) HeartbeatMissed(string) { u.m.HeartbeatMissed(metrics.Uplink) }
 
+func (u *upstreamMeter) Redirected(uplink string, followed bool) { u.m.Redirected(uplink, followed) }
+
 // coapCounters turns the CoAP layer's counters into those that are shown.
 func coapCounters(c *coap.Counters) metrics.CoAPCounters {
 	v := c.Values()

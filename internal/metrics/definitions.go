@@ -26,6 +26,7 @@ const (
 	NameUplinkDrained      = "dotsgate_uplink_drained"
 	NameBlindCUIDs         = "dotsgate_blind_cuids"
 	NameLegsShared         = "dotsgate_legs_shared"
+	NameRedirects          = "dotsgate_uplink_redirects_total"
 	NameRecursed           = "dotsgate_recursed_mitigations"
 	NameRateRefusals       = "dotsgate_rate_refusals_total"
 	NameAAADecisions       = "dotsgate_aaa_decisions_total"
@@ -70,6 +71,7 @@ const (
 	labelMethod            = "method"
 	labelCode              = "code"
 	labelStatus            = "status"
+	labelFollowed          = "followed"
 	labelUplink            = "uplink"
 	labelState             = "state"
 	labelKind              = "kind"
@@ -142,6 +144,7 @@ func routeDefinitions() []definition {
 		{NameUplinkDrained, gauge, []string{labelUplink}, "1 while the uplink drains by the operator's command, else 0."},
 		{NameBlindCUIDs, gauge, []string{labelUplink}, "Cuids of ours at the uplink whose list of mitigations cannot be had: each mitigation is asked for by itself."},
 		{NameLegsShared, gauge, []string{labelUplink}, "Mitigations requested of the uplink that stand for several of clients."},
+		{NameRedirects, counter, []string{labelUplink, labelFollowed}, "Redirects of the uplink to another server, followed or not (they lead back to one where we were not long ago)."},
 		{NameRecursed, gauge, nil, "Mitigations that went on from the local mitigators to the uplinks."},
 		{NameRateRefusals, counter, nil, "Requests refused because their client asks too often."},
 		{NameAAADecisions, counter, []string{labelSource, labelDecision}, "Decisions of the AAA server on requests, by where they came from."},

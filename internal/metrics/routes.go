@@ -30,10 +30,11 @@ func aaaFaults() []string {
 
 // routes are the metrics of who may ask for what, and where it goes.
 type routes struct {
-	drained  *prometheus.GaugeVec
-	blind    *prometheus.GaugeVec
-	shared   *prometheus.GaugeVec
-	recursed prometheus.Gauge
+	drained   *prometheus.GaugeVec
+	blind     *prometheus.GaugeVec
+	shared    *prometheus.GaugeVec
+	recursed  prometheus.Gauge
+	redirects *prometheus.CounterVec
 
 	rateRefusals prometheus.Counter
 	decisions    *prometheus.CounterVec
@@ -47,6 +48,7 @@ func (m *Metrics) makeRoutes() {
 	def := index()
 	m.routes = routes{
 		drained: m.gaugeVec(def[NameUplinkDrained]), blind: m.gaugeVec(def[NameBlindCUIDs]), shared: m.gaugeVec(def[NameLegsShared]),
+		redirects:    m.counterVec(def[NameRedirects]),
 		recursed:     m.gaugeVec(def[NameRecursed]).WithLabelValues(),
 		rateRefusals: m.counterVec(def[NameRateRefusals]).WithLabelValues(),
 		decisions:    m.counterVec(def[NameAAADecisions]),
@@ -77,6 +79,8 @@ func (r *routes) uplink(name string) {
 	for _, g := range []*prometheus.GaugeVec{r.drained, r.blind, r.shared} {
 		g.WithLabelValues(name)
 	}
+	r.redirects.WithLabelValues(name, followedLabel(true))
+	r.redirects.WithLabelValues(name, followedLabel(false))
 }
 
 // drop ends the series of an uplink.
@@ -84,6 +88,7 @@ func (r *routes) drop(name string) {
 	for _, g := range []*prometheus.GaugeVec{r.drained, r.blind, r.shared} {
 		g.DeleteLabelValues(name)
 	}
+	r.redirects.DeletePartialMatch(prometheus.Labels{labelUplink: name})
 }
 
 // Routes is the state of where mitigations go. An uplink that is not in a map has none.
@@ -106,6 +111,18 @@ func (m *Metrics) SetRoutes(s Routes) {
 		m.routes.shared.WithLabelValues(name).Set(float64(s.Shared[name]))
 	}
 	m.routes.recursed.Set(float64(s.Recursed))
+}
+
+// Redirected counts a redirect of an uplink to another server; an unknown uplink is "other".
+func (m *Metrics) Redirected(uplink string, followed bool) {
+	m.routes.redirects.WithLabelValues(m.uplink(uplink), followedLabel(followed)).Inc()
+}
+
+func followedLabel(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 // RateRefused counts requests that were refused because their clients ask too often.

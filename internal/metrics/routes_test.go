@@ -36,6 +36,20 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// TestRedirects holds that redirects are counted by uplink, from 0, until that is gone.
+func TestRedirects(t *testing.T) {
+	m := New(Config{Uplinks: []string{"a", "b"}})
+	m.Redirected("a", true)
+	m.Redirected("a", true)
+	m.Redirected("a", false)
+	m.Redirected("stranger", false)
+	name := "dotsgate_uplink_redirects_total"
+	wantPage(t, m, name+`{followed="yes",uplink="a"} 2`, name+`{followed="no",uplink="a"} 1`, name+`{followed="no",uplink="b"} 0`,
+		name+`{followed="no",uplink="other"} 1`)
+	m.SetUplinks([]string{"b"})
+	expect(t, m, NameRedirects, map[string]float64{"followed=no,uplink=b": 0, "followed=yes,uplink=b": 0, "followed=no,uplink=other": 1})
+}
+
 // TestAAA holds that nothing that a server says makes a new series.
 func TestAAA(t *testing.T) {
 	m := New(Config{})

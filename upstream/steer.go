@@ -1,0 +1,164 @@
+package upstream
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/wire"
+)
+
+// arrived notes how an attempt to make a session has ended; nil: without one.
+func (l *link) arrived(to stay, s *coap.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.cfg.Now()
+	if s == nil {
+		if to.away() {
+			l.log.Warn("the server that the uplink sends us to cannot be reached", "server", to.alternate.Server)
+		}
+		l.course.missed(now, to, l.session != nil, now.Add(l.cfg.Backoff.Max))
+		return
+	}
+	other := l.course.reached(now, to, hostOf(s))
+	switch {
+	case other && to.away():
+		l.log.Info("uplink has sent us to another server", "server", to.alternate.Server, "until", untilText(to.until))
+	case other:
+		l.log.Info("back at the configured server of the uplink")
+	}
+}
+
+// untilText is when a redirect ends, as it is logged.
+func untilText(t time.Time) string {
+	if t.IsZero() {
+		return "further notice"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// hostOf is the address of a session's peer; zero: it has none.
+func hostOf(s *coap.Session) netip.Addr {
+	if a, ok := s.RemoteAddr().(interface{ AddrPort() netip.AddrPort }); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// steer makes a session beside this one when that is at the wrong server, or over TCP for long enough. It returns when it is to look
+// again; zero: when something happens. link.mu is held.
+func (s *session) steer(ctx context.Context, now time.Time) time.Time {
+	l := s.link
+	active := l.plan.active > 0
+	switch {
+	case s.probing:
+		return time.Time{}
+	case l.course.due(now, active):
+		s.makeSpare(ctx, l.attempt, func(error) {}) // arrived tells
+		return time.Time{}
+	}
+	at := l.course.deadline(active)
+	udp := s.udpAt()
+	if udp.IsZero() {
+		return at
+	}
+	if !now.Before(udp) {
+		s.makeSpare(ctx, l.attemptUDP, func(err error) { l.log.Debug("uplink does not answer over UDP", "err", err) })
+		return time.Time{}
+	}
+	if at.IsZero() || udp.Before(at) {
+		return udp
+	}
+	return at
+}
+
+// udpAt is when UDP is to be tried from a session over TCP; zero: never. link.mu is held.
+//
+// RFC 9132, Section 4.3: it should not be tried more often than once in 24 h, and must not be more often than once in 5 min.
+func (s *session) udpAt() time.Time {
+	if l := s.link; l.toUDP > 0 && s.conn.Reliable() {
+		return l.udpTried.Add(l.toUDP)
+	}
+	return time.Time{}
+}
+
+// attemptUDP dials the server that we are at, over UDP alone.
+func (l *link) attemptUDP(ctx context.Context) (*coap.Session, error) {
+	l.mu.Lock()
+	to := Destination{Urgent: l.plan.active > 0, Alternate: l.course.at.alternate, OverUDP: true}
+	l.udpTried = l.cfg.Now()
+	l.mu.Unlock()
+	return l.make(ctx, to)
+}
+
+// makeSpare makes a session to go on with; this one stays in use until then. link.mu is held.
+func (s *session) makeSpare(ctx context.Context, attempt func(context.Context) (*coap.Session, error), failed func(error)) {
+	s.probing = true
+	s.tasks.Go(func() {
+		next, err := attempt(ctx)
+		if err != nil {
+			failed(err)
+		} else {
+			s.spare <- next
+		}
+		s.link.mu.Lock()
+		s.probing = false
+		s.link.mu.Unlock()
+		s.link.rouse()
+	})
+}
+
+// redirects reports whether an answer is a redirect that is followed: the request is then asked again, there.
+func (s *session) redirects(t *turn, r wire.Response) bool {
+	r = plain(r)
+	if !redirected(r) || t.sent {
+		return false
+	}
+	if s.runErrand(t, r) {
+		return true
+	}
+	switch s.link.redirect(r, !t.job.register) {
+	case bearingErrand:
+		s.beginErrand(t, r.Redirect.Value)
+	case bearingSame, bearingFollow:
+		s.link.note(func(p *plan, now time.Time) {
+			if s.end(t) {
+				p.failed(now, t.job) // asked again where we come to, or here if we do not
+			}
+		})
+	default:
+		return false
+	}
+	return true
+}
+
+// redirect takes a redirect (RFC 9132, Section 4.6) and tells of it. One that holds for a request alone is lost where there is none that could be
+// asked elsewhere.
+func (l *link) redirect(r wire.Response, request bool) bearing {
+	to := r.Redirect.Value
+	if !l.follows || !request && r.MaxAge == dots.Some[uint32](0) {
+		return bearingLost
+	}
+	l.mu.Lock()
+	now := l.cfg.Now()
+	b := l.course.told(now, to, r.MaxAge)
+	loud := b == bearingLoop && (l.looped.IsZero() || now.Sub(l.looped) >= redirectAgain)
+	if loud {
+		l.looped = now
+	}
+	l.mu.Unlock()
+	switch b {
+	case bearingLoop:
+		if loud {
+			l.log.Error("uplink sends us round in circles, not following", "server", clip(to.Server))
+		}
+		l.cfg.Meter.Redirected(l.name, false)
+	case bearingFollow, bearingErrand:
+		l.log.Warn("uplink sends us to another server", "server", clip(to.Server), "records", len(to.Records), "max_age", r.MaxAge.Or(defaultRedirect))
+		l.cfg.Meter.Redirected(l.name, true)
+		l.rouse()
+	}
+	return b
+}
