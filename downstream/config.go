@@ -35,6 +35,9 @@ type Config struct {
 	Session dots.SessionConfig
 	// SessionMaxAge is how long, in seconds, a client may take a configuration as fresh. Zero: 3600.
 	SessionMaxAge uint32
+	// EndUnrefreshed ends sessions whose client lets what it has negotiated become stale: it has not asked for it again for SessionMaxAge. Never while it has
+	// an active mitigation. The zero value ends none (RFC 9132, Section 4.5.3: a server may).
+	EndUnrefreshed bool
 	// RetryAfter is the Max-Age of a 5.03 that names none. Zero: 30 s.
 	RetryAfter time.Duration
 	// MaxObserversPerClient bounds the observations of a client entry, over all its sessions. Zero: 64.

@@ -26,6 +26,7 @@ func (c *call) config() (wire.Response, error) {
 	if err != nil {
 		return wire.Response{}, err
 	}
+	c.peer.refreshed()
 	return wire.Response{Code: dots.CodeContent, Config: cfg, MaxAge: dots.Some(c.srv.cfg.SessionMaxAge)}, nil
 }
 
@@ -37,7 +38,7 @@ func (c *call) putConfig() {
 		return
 	}
 	c.respond(wire.Response{Code: code})
-	c.srv.watchers.changed(resource{config: c.peer})
+	c.srv.reconfigured(c.peer)
 }
 
 // deleteConfig goes back to the defaults. RFC 9132, Section 4.5.4: 2.02 in any case; the older dialect wants to know
@@ -46,7 +47,15 @@ func (c *call) deleteConfig() {
 	changed := c.peer.unconfigure(c.req.SID)
 	c.respond(wire.Response{Code: dots.CodeDeleted, Unknown: !changed})
 	if changed {
-		c.srv.watchers.changed(resource{config: c.peer})
+		c.srv.reconfigured(c.peer)
+	}
+}
+
+// reconfigured tells whoever observes a session's configuration that it is another one, and the core how long its client may be silent now.
+func (s *Server) reconfigured(p *peer) {
+	s.watchers.changed(resource{config: p})
+	if entry := p.client(); entry != "" && !p.from.Anycast {
+		s.presence.refit(entry, p.longest())
 	}
 }
 
@@ -56,6 +65,7 @@ func (p *peer) configure(sid dots.Maybe[uint64], asked dots.SessionConfig) (dots
 	defer p.mu.Unlock()
 	code, err := p.config.put(sid, asked)
 	if err == nil {
+		p.refreshed()
 		p.apply()
 	}
 	return code, err

@@ -1,6 +1,10 @@
 package downstream
 
-import "github.com/dotsgate/dotsgate/dots"
+import (
+	"time"
+
+	"github.com/dotsgate/dotsgate/dots"
+)
 
 // Core is what decides about mitigations. Its methods are called from any goroutine and without any lock of the
 // Server's; they return soon. Errors given to a done are *dots.Error; any other is answered 5.00 without detail.
@@ -14,8 +18,10 @@ type Core interface {
 	Withdraw(key dots.MitigationKey, done func(error))
 	// Reports tells the state of one mitigation, or of all where mid is absent; a *dots.Error 4.04 when there is none.
 	Reports(c dots.Client, mid dots.Maybe[uint32], done func([]dots.Report, error))
-	// ClientLost says that the last session of the client entry ended by missed heartbeats (RFC 9132, Section 4.7).
-	ClientLost(client string)
-	// ClientBack says that the client entry has a session, its first or one more.
-	ClientBack(client string)
+	// ClientGone says that the client entry has no session any more, and that it is lost unless it has one again within the time; 0: the last of them
+	// ended by missed heartbeats (RFC 9132, Section 4.7).
+	ClientGone(client string, in time.Duration)
+	// ClientBack says that the client entry has a session, its first or one more, or one with other parameters, and how long that one may be
+	// silent before it is lost.
+	ClientBack(client string, span time.Duration)
 }

@@ -5,7 +5,7 @@ package downstream
 // anycast listeners do not count: they are sent on at their first request.
 func (s *Server) makeRoom(newest *peer, entry string) {
 	most := s.cfg.MaxSessionsPerClient
-	if most <= 0 || entry == "" || newest.from.Anycast || s.presence.of(entry) <= most {
+	if most <= 0 || entry == "" || newest.from.Anycast || s.presence.count(entry) <= most {
 		return
 	}
 	oldest := s.oldest(entry, newest)

@@ -3,6 +3,7 @@ package downstream
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 )
@@ -14,7 +15,8 @@ type fakeCore struct {
 	asks      []dots.Ask
 	withdrawn []dots.MitigationKey
 	asked     []dots.MitigationKey // Reports: mid 0 for all
-	presence  []string             // "back a", "lost a"
+	presence  []string             // "back a", "gone a 7m30s", "lost a"
+	spans     []time.Duration      // of those that came
 
 	answer  dots.Answer
 	err     error // of Mitigate and Withdraw
@@ -71,8 +73,18 @@ func (c *fakeCore) Reports(client dots.Client, mid dots.Maybe[uint32], done func
 	done(reports())
 }
 
-func (c *fakeCore) ClientLost(client string) { c.note("lost " + client) }
-func (c *fakeCore) ClientBack(client string) { c.note("back " + client) }
+func (c *fakeCore) ClientGone(client string, in time.Duration) {
+	if in == 0 {
+		c.note("lost " + client)
+		return
+	}
+	c.note("gone " + client + " " + in.String())
+}
+
+func (c *fakeCore) ClientBack(client string, span time.Duration) {
+	c.note("back " + client)
+	c.set(func(c *fakeCore) { c.spans = append(c.spans, span) })
+}
 
 func (c *fakeCore) note(what string) {
 	c.mu.Lock()

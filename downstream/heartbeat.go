@@ -39,14 +39,14 @@ func (p *peer) heartbeatHeard(peerHB bool) {
 
 // interval returns the heartbeat interval in force. The lock is held.
 func (p *peer) interval() time.Duration {
-	return time.Duration(p.config.inForce().HeartbeatInterval.Current.Value) * time.Second
+	return time.Duration(p.set().HeartbeatInterval.Current.Value) * time.Second
 }
 
 // liveness returns the config of the monitor. The lock is held.
 func (p *peer) liveness() liveness.Config {
 	return liveness.Config{
-		Interval: p.interval(), MissingAllowed: int(p.config.inForce().MissingHBAllowed.Current.Value),
-		Reliable: p.sess.Reliable(), Role: liveness.Server,
+		Interval: p.interval(), MissingAllowed: int(p.set().MissingHBAllowed.Current.Value),
+		Reliable: p.sess.Reliable(), Role: liveness.Server, Mitigating: p.mitigating,
 	}
 }
 
@@ -68,6 +68,7 @@ func (p *peer) tick(ctx context.Context, now time.Time) {
 		p.monitor.HeartbeatSent(now)
 	}
 	dialect, wait := p.dialect, p.interval()
+	stale := p.staleAt()
 	if action.State != liveness.Lost {
 		p.schedule()
 	}
@@ -78,8 +79,11 @@ func (p *peer) tick(ctx context.Context, now time.Time) {
 			p.beat(ctx, dialect, action.PeerHBStatus, wait)
 		})
 	}
-	if action.State == liveness.Lost {
+	switch {
+	case action.State == liveness.Lost:
 		p.srv.lost(p)
+	case !stale.IsZero() && !stale.After(now):
+		p.srv.unrefreshed(p)
 	}
 }
 

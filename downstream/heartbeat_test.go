@@ -130,13 +130,13 @@ func TestLostWithLastSessionOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.wait(time.Hour)
-		if diff := cmp.Diff([]string{"back a", "back a"}, r.core.presences()); diff != "" {
+		if diff := cmp.Diff([]string{"back a", "back a", "gone a 7m30s"}, r.core.presences()); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
-// A session that the client closed a moment before does not count as its last one.
+// A client that ended one session a moment before the other is lost was heard a moment before.
 func TestLostRightAfterClose(t *testing.T) {
 	inRig(t, nil, func(r *rig) {
 		dying := r.connect("a.example")
@@ -148,7 +148,7 @@ func TestLostRightAfterClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.wait(500 * time.Millisecond)
-		if diff := cmp.Diff([]string{"back a", "back a", "lost a"}, r.core.presences()); diff != "" {
+		if diff := cmp.Diff([]string{"back a", "back a", "gone a 7m30s"}, r.core.presences()); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -417,7 +417,7 @@ func TestIdentityFollowsConfiguration(t *testing.T) {
 		if got := code(c.do(request(putCode, pathMID1, bodyPut))); got != "4.01 unknown client" {
 			t.Errorf("after removal: %s", got)
 		}
-		if diff := cmp.Diff([]string{"back a", "back b"}, r.core.presences()); diff != "" {
+		if diff := cmp.Diff([]string{"back a", "gone a 7m30s", "back b", "gone b 7m30s"}, r.core.presences()); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -21,6 +21,7 @@ type peer struct {
 	cuid       string // that the credential gives
 	since      time.Time
 	alarm      alarm // of the next heartbeat, or of the loss
+	place      int   // among the sessions of its client; guarded by activity's lock
 
 	telling sync.Mutex // held while presence is told of a change; taken before mu
 
@@ -28,9 +29,12 @@ type peer struct {
 	entry   string       // the client entry; empty: unknown
 	dialect wire.Profile // of the newest request, at first the default
 	config  sessionConfig
-	monitor *liveness.Monitor
-	heard   time.Time // what the monitor was told last of LastHeard
-	down    bool
+	fresh   time.Time // since when its client may take what it was told of the configuration as fresh
+	// mitigating: its client has an active mitigation.
+	mitigating bool
+	monitor    *liveness.Monitor
+	heard      time.Time // what the monitor was told last of LastHeard
+	down       bool
 }
 
 func newPeer(s *Server, sess *coap.Session, profiles []wire.Profile) *peer {
@@ -40,7 +44,7 @@ func newPeer(s *Server, sess *coap.Session, profiles []wire.Profile) *peer {
 		credential: dots.Credential{SPKI: id.SPKI, Names: id.Names, PSKIdentity: id.PSKIdentity},
 		config:     newSessionConfig(s.offer),
 	}
-	p.cuid = p.credential.CUID()
+	p.cuid, p.fresh = p.credential.CUID(), p.since
 	p.heard = sess.LastHeard()
 	p.monitor = liveness.New(p.since, p.liveness(), s.cfg.Random)
 	p.alarm.ring = p.tick
@@ -69,8 +73,7 @@ func (p *peer) begin() {
 
 // apply puts the session parameters in force. The lock is held.
 func (p *peer) apply() {
-	set := p.config.inForce()
-	p.sess.SetParameters(transmission(set))
+	p.sess.SetParameters(transmission(p.set()))
 	p.monitor.SetConfig(p.srv.cfg.Now(), p.liveness())
 	p.schedule()
 }
@@ -80,16 +83,22 @@ func (p *peer) schedule() {
 	if p.down {
 		return
 	}
-	at := p.monitor.Next()
+	at, stale := p.monitor.Next(), p.staleAt()
+	if first := p.since.Add(min(settling, p.interval())); !at.IsZero() && at.Before(first) {
+		at = first
+	}
+	if at.IsZero() || !stale.IsZero() && stale.Before(at) {
+		at = stale
+	}
 	if at.IsZero() {
 		p.srv.alarms.drop(&p.alarm)
 		return
 	}
-	if first := p.since.Add(min(settling, p.interval())); at.Before(first) {
-		at = first
-	}
 	p.srv.alarms.set(&p.alarm, at)
 }
+
+// set is the set of parameters in force. The lock is held.
+func (p *peer) set() dots.ConfigSet { return p.config.inForce(p.mitigating) }
 
 // end stops watching the session and returns the client entry it was of.
 func (p *peer) end() string {

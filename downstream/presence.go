@@ -1,45 +1,75 @@
 package downstream
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// presence counts the sessions of each client entry and tells the core of the last that is lost and of each that
-// comes. Its lock is held while the core is told, so that the core hears of losses and returns in their order.
+// presence counts the sessions of each client entry and tells the core when the last of them has gone, and of each that
+// comes. Its lock is held while the core is told, so that the core hears of goings and returns in their order.
 type presence struct {
-	core  Core
-	mu    sync.Mutex
-	count map[string]int
+	core Core
+	now  func() time.Time
+	mu   sync.Mutex
+	of   map[string]*standing
 }
 
-func newPresence(core Core) *presence {
-	return &presence{core: core, count: make(map[string]int)}
+// standing is what is known of a client entry that has sessions.
+type standing struct {
+	sessions int
+	until    time.Time // a session that has gone does not make the client lost before that
 }
 
-// join counts one more session of a client entry.
-func (p *presence) join(entry string) {
+func newPresence(core Core, now func() time.Time) *presence {
+	return &presence{core: core, now: now, of: make(map[string]*standing)}
+}
+
+// join counts one more session of a client entry, which is lost once it is silent for the span.
+func (p *presence) join(entry string, span time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.count[entry]++
-	p.core.ClientBack(entry)
+	s := p.of[entry]
+	if s == nil {
+		s = &standing{}
+		p.of[entry] = s
+	}
+	s.sessions++
+	p.core.ClientBack(entry, span)
 }
 
-// of is how many sessions a client entry has.
-func (p *presence) of(entry string) int {
+// refit tells that a session of a client entry has another span now.
+func (p *presence) refit(entry string, span time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.count[entry]
+	if p.of[entry] != nil {
+		p.core.ClientBack(entry, span)
+	}
 }
 
-// leave counts one session less. A client is lost when its last session is lost by missed heartbeats; a session that
-// its peer ended, or that we closed, fires nothing (RFC 9132, Section 4.7).
-func (p *presence) leave(entry string, lost bool) {
+// count is how many sessions a client entry has.
+func (p *presence) count(entry string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.count[entry]--
-	if p.count[entry] > 0 {
+	if s := p.of[entry]; s != nil {
+		return s.sessions
+	}
+	return 0
+}
+
+// leave counts one session less. A client is lost when all its sessions are by missed heartbeats. One that its peer ended, or that
+// we closed, fires nothing by itself: it begins a countdown of the span in which its heartbeats would have been missed, and only when
+// there is no new session by its end the client is lost (RFC 9132, Section 4.7). Lost sessions have been silent for that long: span is 0.
+func (p *presence) leave(entry string, span time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.of[entry]
+	now := p.now()
+	if at := now.Add(span); at.After(s.until) {
+		s.until = at
+	}
+	if s.sessions--; s.sessions > 0 {
 		return
 	}
-	delete(p.count, entry)
-	if lost {
-		p.core.ClientLost(entry)
-	}
+	delete(p.of, entry)
+	p.core.ClientGone(entry, s.until.Sub(now))
 }

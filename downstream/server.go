@@ -28,6 +28,7 @@ type Server struct {
 	alarms   *alarms
 	watchers *watchTable
 	presence *presence
+	activity *activity
 	sweeping alarm
 	unicast  dots.Redirect // where anycast listeners send clients to
 	slots    chan struct{} // one for each heartbeat that awaits its answer
@@ -47,7 +48,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	a := newAlarms(cfg.Now)
 	s := &Server{
-		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core), repeats: newRepeats(),
+		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core, cfg.Now), activity: newActivity(),
+		repeats: newRepeats(),
 		unicast: unicast(cfg), slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
 	}
 	s.sweeping.ring = func(_ context.Context, now time.Time) {
@@ -164,10 +166,12 @@ func (s *Server) moved(p *peer, entry string) {
 		return
 	}
 	if before != "" {
-		s.presence.leave(before, false)
+		s.activity.leave(before, p)
+		s.presence.leave(before, p.span())
 	}
 	if entry != "" {
-		s.presence.join(entry)
+		s.activity.join(entry, p)
+		s.presence.join(entry, p.longest())
 	}
 }
 
@@ -190,7 +194,7 @@ func (s *Server) sweep() {
 
 // lost ends a session whose peer was not heard for too long.
 func (s *Server) lost(p *peer) {
-	s.sweep() // a session that its client closed a moment ago is no reason to think the client is there
+	s.sweep() // a session that its client closed a moment ago is none any more
 	if err := p.sess.Close(); err != nil {
 		s.cfg.Logger.Debug("closing a lost session failed", "session", p.sess.ID(), "error", err)
 	}
@@ -211,7 +215,13 @@ func (s *Server) detach(p *peer, why Ending) {
 	entry := p.end()
 	s.cfg.Meter.SessionDown(p.sess.Reliable(), why)
 	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", why == Lost, "reason", p.sess.Err())
-	if entry != "" && !p.from.Anycast {
-		s.presence.leave(entry, why == Lost)
+	if entry == "" || p.from.Anycast {
+		return
+	}
+	s.activity.leave(entry, p)
+	if why == Lost {
+		s.presence.leave(entry, 0)
+	} else {
+		s.presence.leave(entry, p.span())
 	}
 }

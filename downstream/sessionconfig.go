@@ -92,9 +92,22 @@ func (c *sessionConfig) remove(sid dots.Maybe[uint64]) bool {
 }
 
 // inForce returns the set of parameters that holds now. This is the one place that decides between the two sets:
-// RFC 9132, Section 4.5: agents switch to the mitigating set while a mitigation is active; until the
-// session is told of activity, the idle set holds.
-func (c *sessionConfig) inForce() dots.ConfigSet { return c.current.Idle }
+// RFC 9132, Section 4.5: agents switch to the mitigating set while a mitigation is active.
+func (c *sessionConfig) inForce(mitigating bool) dots.ConfigSet {
+	if mitigating {
+		return c.current.Mitigating
+	}
+	return c.current.Idle
+}
+
+// spanOf is how long nothing may be heard of a peer before it is lost: heartbeat-interval x missing-hb-allowed. Whoever has turned heartbeats off is
+// missed as one is who has negotiated nothing.
+func (c *sessionConfig) spanOf(set dots.ConfigSet) time.Duration {
+	if set.HeartbeatInterval.Current.Value == 0 {
+		set = c.offer.defaults.Idle
+	}
+	return time.Duration(set.HeartbeatInterval.Current.Value) * time.Second * time.Duration(set.MissingHBAllowed.Current.Value)
+}
 
 // armed reports whether the mitigations of the session start on signal loss only. It is session-wide in the older
 // dialect only; absent means no.

@@ -128,7 +128,7 @@ func TestSessionConfigSIDs(t *testing.T) {
 		if code != s.code {
 			t.Fatalf("%s: %v; want %v", s.name, code, s.code)
 		}
-		if got := c.inForce().HeartbeatInterval.Current.Value; got != s.hb {
+		if got := c.inForce(false).HeartbeatInterval.Current.Value; got != s.hb {
 			t.Fatalf("%s: heartbeat-interval %d in force; want %d", s.name, got, s.hb)
 		}
 	}
@@ -183,7 +183,7 @@ func TestSessionConfigRemove(t *testing.T) {
 			if got := c.remove(tt.sid); got != tt.changed {
 				t.Errorf("changed = %v; want %v", got, tt.changed)
 			}
-			if got := c.inForce().HeartbeatInterval.Current.Value; got != tt.hb {
+			if got := c.inForce(false).HeartbeatInterval.Current.Value; got != tt.hb {
 				t.Errorf("heartbeat-interval %d in force; want %d", got, tt.hb)
 			}
 			if c.remove(sid(9)) && !tt.changed {

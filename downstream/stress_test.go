@@ -48,8 +48,8 @@ func TestManyClientsAtOnce(t *testing.T) {
 		if r.meter.observers != 0 || r.meter.up != len(clients) || r.meter.down != len(clients) {
 			t.Errorf("%d observers, %d up, %d down", r.meter.observers, r.meter.up, r.meter.down)
 		}
-		if len(r.srv.watchers.of) != 0 || len(r.srv.watchers.entries) != 0 || len(r.srv.presence.count) != 0 {
-			t.Errorf("tables hold %v, %v, %v", r.srv.watchers.of, r.srv.watchers.entries, r.srv.presence.count)
+		if len(r.srv.watchers.of) != 0 || len(r.srv.watchers.entries) != 0 || len(r.srv.presence.of) != 0 || len(r.srv.activity.peers) != 0 {
+			t.Errorf("tables hold %v, %v, %v", r.srv.watchers.of, r.srv.watchers.entries, r.srv.presence.of)
 		}
 		if r.core.calls() < 24*20 {
 			t.Errorf("the core was asked %d times only", r.core.calls())

@@ -19,6 +19,7 @@ type flight struct {
 // close numbers the step's batch and remembers how to undo it.
 func (c *Core) close() {
 	c.sayUnhushed()
+	c.sayActivity()
 	if len(c.out.Records) == 0 {
 		return
 	}

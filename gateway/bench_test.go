@@ -143,6 +143,7 @@ func (e echo) Want(_ string, legs []dots.Leg) {
 func (echo) Forget(string, []dots.LegKey) {}
 func (echo) Stated()                      {}
 func (echo) Changed(dots.MitigationKey)   {}
+func (echo) Mitigating(string, bool)      {}
 
 // counted counts commits.
 type counted struct {

@@ -63,11 +63,16 @@ func (g *Gateway) Reports(cl dots.Client, mid dots.Maybe[uint32], done func([]do
 // Fill is how full the mailbox is, as far as new requests and GETs may fill it: from 1 on they are refused. It does not block.
 func (g *Gateway) Fill() float64 { return g.box.fill() }
 
-// ClientLost says that every session of a client entry ended by missed heartbeats (RFC 9132, Section 4.7). It may wait for room.
-func (g *Gateway) ClientLost(client string) { g.box.deliver(ClientLost{client}) }
+// ClientGone says that a client entry has no session any more, and that it is lost unless it has one again within in; 0: by missed heartbeats
+// (RFC 9132, Section 4.7). It may wait for room.
+func (g *Gateway) ClientGone(client string, in time.Duration) {
+	g.box.deliver(ClientGone{Client: client, In: in})
+}
 
-// ClientBack says that a client entry has a session again. It may wait for room.
-func (g *Gateway) ClientBack(client string) { g.box.deliver(ClientBack{client}) }
+// ClientBack says that a client entry has a session, or may be silent for another time, span, before it is lost. It may wait for room.
+func (g *Gateway) ClientBack(client string, span time.Duration) {
+	g.box.deliver(ClientBack{Client: client, Span: span})
+}
 
 // Answered takes an uplink's answer in. It may wait for room, and returns once the gateway stopped.
 func (g *Gateway) Answered(a dots.LegAnswer) { g.box.deliver(Answered{a}) }

@@ -32,6 +32,7 @@ const (
 	DefaultMaxNames       = 16384
 	DefaultMaxAskingOf    = 64
 	DefaultMaxNamesOf     = 256
+	DefaultSpan           = 450 * time.Second // RFC 9132, Section 4.5.2: heartbeat-interval x missing-hb-allowed
 )
 
 // How long an ended or refused mitigation stays visible, so that its observers learn the end, and other fixed times.
@@ -82,6 +83,8 @@ type CoreConfig struct {
 	Unmirrored map[string]bool
 	// Fits reports whether a leg's request is one datagram at an uplink. nil: every one is.
 	Fits func(uplink string, l dots.Leg) bool
+	// Span is how long a client may be silent before it is lost, where it has negotiated nothing else; 0: DefaultSpan.
+	Span time.Duration
 	// NewCUID makes a cuid after a collision (RFC 9132, Section 4.4.1.1). Required.
 	NewCUID func() string
 }
@@ -100,6 +103,7 @@ func (c *CoreConfig) validate() error {
 	c.MaxNames = cmp.Or(c.MaxNames, DefaultMaxNames)
 	c.MaxAskingOf = cmp.Or(c.MaxAskingOf, DefaultMaxAskingOf)
 	c.MaxNamesOf = cmp.Or(c.MaxNamesOf, DefaultMaxNamesOf)
+	c.Span = cmp.Or(c.Span, DefaultSpan)
 	if c.WhenDown != WhenDownHold && c.WhenDown != WhenDownRefuse {
 		return fmt.Errorf("gateway: unknown WhenDown %q", c.WhenDown)
 	}

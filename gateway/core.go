@@ -36,6 +36,13 @@ type Core struct {
 	// by client entry, so that none takes all of it: its requests that wait for names, and names that it brought and nothing rests on
 	asksOf, spareOf map[string]int
 
+	absent map[string]*absence      // by client entry, those that have no session and count down
+	spans  map[string]time.Duration // by client entry, how long it may be silent, where that is not Span
+
+	activeOf map[string]int  // number of active mitigations by client entry
+	saidOn   map[string]bool // client entries that were said to have some
+	swung    map[string]bool // and those of which that may have changed in the step
+
 	consults uint64              // number of the newest question to the AAA server
 	paces    map[string]*pace    // by client entry
 	circles  map[string][]circle // by client entry, what lately came round in a circle
@@ -95,6 +102,12 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		paces:   map[string]*pace{},
 		circles: map[string][]circle{},
 
+		absent:   map[string]*absence{},
+		spans:    map[string]time.Duration{},
+		activeOf: map[string]int{},
+		saidOn:   map[string]bool{},
+		swung:    map[string]bool{},
+
 		aside: map[identity]bool{},
 
 		legs:       map[scope]*holding{},
@@ -139,10 +152,10 @@ func (c *Core) dispatch(ev Event) {
 		c.withdraw(ev)
 	case Inspect:
 		c.inspect(ev)
-	case ClientLost:
-		c.clientLost(ev.Client)
+	case ClientGone:
+		c.clientGone(ev.Client, ev.In)
 	case ClientBack:
-		// Recovery of a session stops nothing (RFC 9132, Section 4.4.4).
+		c.clientBack(ev.Client, ev.Span)
 	default:
 		c.dispatchInner(ev)
 	}
@@ -228,5 +241,7 @@ func (c *Core) tickInner(o owner) {
 		c.laterDue(o)
 	case *turns:
 		c.touchSome()
+	case *absence:
+		c.absenceDue(o)
 	}
 }

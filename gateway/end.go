@@ -123,22 +123,6 @@ func (c *Core) forget(m *mitigation) {
 	c.out.Changed = append(c.out.Changed, m.key)
 }
 
-// clientLost triggers what a client armed for the loss of its sessions (RFC 9132, Section 4.7): an immediate leg under
-// a new mid, because the uplink hears our heartbeats and will not trigger its own copy. What is to be superseded by an armed one that waits for its
-// uplink still is so first: it must not push out anything of its client's any more.
-func (c *Core) clientLost(client string) {
-	for _, m := range c.mitigationsOf(client) {
-		if m.armed() {
-			c.accepted(m)
-		}
-	}
-	for _, m := range c.mitigationsOf(client) {
-		if m.armed() {
-			c.fire(m)
-		}
-	}
-}
-
 // fire starts an armed mitigation. Own immediate ones that overlap give way to it (RFC 9132, Section 4.4.1.3); with another client's it
 // shares legs. It is not undone if it cannot be stored, but stored again: it is asked for as soon as that succeeds.
 func (c *Core) fire(m *mitigation) {
@@ -153,7 +137,8 @@ func (c *Core) fire(m *mitigation) {
 	}
 	// Only now: one of those that give way may have been about to push it back.
 	m.fired, m.forced, m.sevens, m.sevenAt, m.heir = true, 0, 0, time.Time{}, nil
-	m.start = uint64(c.now.Unix())
+	m.start, m.firedAt = uint64(c.now.Unix()), c.now
+	c.tally(m)
 	c.recordMitigation(m, nil)
 	c.changed(m)
 	c.due.arm(m)
@@ -168,6 +153,7 @@ func (c *Core) deactivate(m, by *mitigation) {
 		by.pushed = append(by.pushed, pushed{m, m.start})
 	}
 	m.fired, m.start, m.heir = false, 0, by
+	c.tally(m)
 	c.touch(m)
 	m.forced, m.sevens = dots.StatusWithdrawn, sevenTimes
 	c.recordMitigation(m, nil)
@@ -186,6 +172,7 @@ func (p pushed) undo(c *Core) {
 	if m := p.m; c.mits[m.key] == m && m.phase == live && !m.fired {
 		m.fired, m.start, m.heir = true, p.start, nil
 		m.forced, m.sevens, m.sevenAt = 0, 0, time.Time{}
+		c.tally(m)
 		c.unsettle(m)
 		c.due.arm(m)
 	}

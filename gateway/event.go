@@ -33,11 +33,19 @@ type Inspect struct {
 	MID    dots.Maybe[uint32]
 }
 
-// ClientLost says that every session of a client entry ended by missed heartbeats (RFC 9132, Section 4.7).
-type ClientLost struct{ Client string }
+// ClientGone says that a client entry has no session any more. Unless it has one again within In, it is lost; 0: it is lost by missed heartbeats
+// (RFC 9132, Section 4.7).
+type ClientGone struct {
+	Client string
+	In     time.Duration
+}
 
-// ClientBack says that a client entry has a session again. Nothing that was triggered stops by it (RFC 9132, Section 4.4.4).
-type ClientBack struct{ Client string }
+// ClientBack says that a client entry has a session, its first or one more, or that it may be silent for another time now before it is lost, which is
+// Span; 0: not known. Nothing that was triggered stops by it (RFC 9132, Section 4.4.4).
+type ClientBack struct {
+	Client string
+	Span   time.Duration
+}
 
 // Resolved answers a question for a name.
 type Resolved struct {
@@ -109,7 +117,7 @@ type Restate struct{}
 func (Mitigate) event()     {}
 func (Withdraw) event()     {}
 func (Inspect) event()      {}
-func (ClientLost) event()   {}
+func (ClientGone) event()   {}
 func (ClientBack) event()   {}
 func (Resolved) event()     {}
 func (Answered) event()     {}

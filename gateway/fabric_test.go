@@ -252,11 +252,11 @@ func (f *fabric) lose() {
 	client, _ := f.client()
 	if f.draw.IntN(2) == 0 {
 		f.say("%s is back", client.Name)
-		f.step(ClientBack{client.Name})
+		f.step(ClientBack{Client: client.Name})
 		return
 	}
 	f.say("%s is lost", client.Name)
-	f.step(ClientLost{client.Name})
+	f.step(ClientGone{Client: client.Name, In: time.Duration(f.draw.IntN(2)) * DefaultSpan})
 }
 
 // trouble is what excuses a gap, where the world is so.

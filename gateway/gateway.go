@@ -34,6 +34,9 @@ type Uplinks interface {
 type Watchers interface {
 	// Changed says that what Reports tells of a mitigation has changed. It must not block.
 	Changed(key dots.MitigationKey)
+	// Mitigating says that a client entry has active mitigations, or has none any more. It is a level, told of every client entry that has some
+	// once after the start; who was never told of has none. It must not block.
+	Mitigating(client string, on bool)
 }
 
 // Resolver answers questions for names.
@@ -313,6 +316,9 @@ func (g *Gateway) step(ev Event) {
 	}
 	for _, k := range r.Over {
 		g.known.drop(k)
+	}
+	for _, a := range r.Activity {
+		g.watchers.Mitigating(a.Client, a.On)
 	}
 	for _, q := range r.Questions {
 		if !g.ask(q) {

@@ -28,13 +28,14 @@ type world struct {
 	stop  func()
 	names func(string) ([]netip.Addr, time.Duration, error)
 
-	mu      sync.Mutex
-	wants   map[dots.LegKey]dots.Leg
-	told    int // wants in all
-	changed []dots.MitigationKey
-	stated  []int // the wants that there were when the whole set was stated
-	answers []string
-	silent  bool // the uplink answers nothing
+	mu       sync.Mutex
+	wants    map[dots.LegKey]dots.Leg
+	told     int // wants in all
+	changed  []dots.MitigationKey
+	activity []Activity
+	stated   []int // the wants that there were when the whole set was stated
+	answers  []string
+	silent   bool // the uplink answers nothing
 }
 
 // Want is the uplink: it answers every request at once, unless it is silent.
@@ -74,6 +75,12 @@ func (w *world) Changed(k dots.MitigationKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.changed = append(w.changed, k)
+}
+
+func (w *world) Mitigating(client string, on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.activity = append(w.activity, Activity{client, on})
 }
 
 func (w *world) Resolve(_ context.Context, n string) ([]netip.Addr, time.Duration, error) {

@@ -104,7 +104,7 @@ func (m *model) random() {
 			m.step(LinkUp{uplink})
 		}
 	case p < 68:
-		m.step(ClientLost{m.client().Name})
+		m.step(ClientGone{Client: m.client().Name})
 	case p < 80:
 		m.advance(time.Duration(m.rnd.Intn(4000)) * time.Millisecond)
 	case p < 96:

@@ -17,7 +17,7 @@ type outbox struct {
 
 // hold takes a Ready in and returns those parts of it that may be seen now. What it returns is good until the next call.
 func (o *outbox) hold(r Ready, durable uint64) []Ready {
-	r.Seq, r.Records, r.Notes, r.Questions, r.Live, r.Over = 0, nil, nil, nil, nil, nil
+	r.Seq, r.Records, r.Notes, r.Questions, r.Live, r.Over, r.Activity = 0, nil, nil, nil, nil, nil, nil
 	if r.empty() {
 		return nil
 	}

@@ -134,6 +134,8 @@ func (c *Core) truth(id identity) (r store.Record, less bool) {
 		if b := c.cuids[parseCUIDKey(id.key)]; b != nil {
 			r = b.record()
 		}
+	case kindSpan:
+		r = c.spanRecordOf(id.key)
 	case kindDrain:
 		r = drainRecordOf(id.key, c.drained[id.key])
 	case kindOwn:

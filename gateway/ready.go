@@ -29,6 +29,10 @@ type Ready struct {
 	// Live and Over are mitigations that came to life and that ended, for whoever must tell a refresh from a new request.
 	Live, Over []dots.MitigationKey
 
+	// Activity says which client entries have active mitigations now, or none any more. It waits for no commit: only how their sessions are kept
+	// depends on it.
+	Activity []Activity
+
 	// Questions are for the outside; they need no commit.
 	Questions []Question
 	// Notes are lines for the log, one per decision.

@@ -20,6 +20,7 @@ const (
 	kindCUID       store.Kind = "cuid"
 	kindOwn        store.Kind = "own-cuid"
 	kindDrain      store.Kind = "drain"
+	kindSpan       store.Kind = "span"
 )
 
 // keySep joins the parts of a key: no name holds a zero byte.

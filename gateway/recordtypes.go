@@ -81,6 +81,9 @@ type ownRecord struct {
 // drainRecord says that the uplink in its key drains.
 type drainRecord struct{}
 
+// spanRecord is how long the client in its key may be silent before it is lost.
+type spanRecord struct{ Seconds int64 }
+
 // counterRecord is the end of the reserved mids of a scope.
 type counterRecord struct{ Reserved uint32 }
 

@@ -45,6 +45,8 @@ func (c *Core) restoreRecord(now time.Time, r store.Record) error {
 		})
 	case kindOwn:
 		return restoreAs(r, func(v ownRecord) error { c.own[v.Placement] = v.CUID; return nil })
+	case kindSpan:
+		return restoreAs(r, func(v spanRecord) error { return c.restoreSpan(r.Key, v) })
 	case kindDrain:
 		return restoreAs(r, func(drainRecord) error { c.drained[r.Key] = true; return nil })
 	}
@@ -116,6 +118,14 @@ func (c *Core) restoreCounter(key string, v counterRecord) error {
 	return nil
 }
 
+func (c *Core) restoreSpan(client string, v spanRecord) error {
+	if v.Seconds <= 0 || v.Seconds > int64(maxSpan/time.Second) {
+		return errors.New("span out of range")
+	}
+	c.spans[client] = time.Duration(v.Seconds) * time.Second
+	return nil
+}
+
 // restate makes the restored state consistent with today's policy and states the whole wanted set.
 func (c *Core) restate() {
 	c.restateCUIDs()
@@ -128,6 +138,7 @@ func (c *Core) restate() {
 	for _, k := range keys {
 		c.reconsider(c.mits[k])
 	}
+	c.restateAbsent()
 	c.settle(maxRounds)
 	for _, l := range c.sortedLegs() {
 		c.restateLeg(l)

@@ -37,6 +37,7 @@ type rig struct {
 	cuids    []string // ours, in order of appearance
 	made     int
 	trace    bool // events, too
+	activity bool // and who has active mitigations
 }
 
 func newRig(t testing.TB, cfg CoreConfig) *rig {
@@ -106,6 +107,11 @@ func (r *rig) step(ev Event) {
 	}
 	for _, q := range out.Questions {
 		r.asked(q)
+	}
+	for _, a := range out.Activity {
+		if r.activity {
+			r.say("active %s %t", a.Client, a.On)
+		}
 	}
 	if out.Seq != 0 {
 		r.batches = append(r.batches, out)
@@ -379,7 +385,7 @@ func (r *rig) statusText(k dots.MitigationKey) string {
 func (r *rig) check() {
 	r.t.Helper()
 	c := r.core
-	liveOf := map[string]int{}
+	liveOf, activeOf := map[string]int{}, map[string]int{}
 	byClient, liveIn := 0, map[string]int{}
 	for k, m := range c.mits {
 		if m.key != k || c.byClient[k.Client][k.MID] != m {
@@ -388,6 +394,9 @@ func (r *rig) check() {
 		if m.phase == live {
 			liveOf[k.Client.Name]++
 			liveIn[m.grant.Domain]++
+			if !m.armed() {
+				activeOf[k.Client.Name]++
+			}
 		}
 		r.checkMitigation(m)
 		if b := c.cuids[nameOf(k.Client)]; b == nil || b.owner != k.Client.Name && !slices.Contains(b.former, k.Client.Name) {
@@ -399,6 +408,9 @@ func (r *rig) check() {
 	}
 	if byClient != len(c.mits) || c.index.Len() != len(c.mits) || fmt.Sprint(liveOf, liveIn) != fmt.Sprint(c.liveOf, c.liveIn) {
 		r.t.Fatalf("%d mitigations, %d by client, %d in the index, live %v and %v", len(c.mits), byClient, c.index.Len(), liveOf, c.liveOf)
+	}
+	if fmt.Sprint(activeOf) != fmt.Sprint(c.activeOf) || len(c.saidOn) != len(activeOf) || len(c.swung) > 0 {
+		r.t.Fatalf("active %v, counted %v, said of %v", activeOf, c.activeOf, c.saidOn)
 	}
 	r.checkNames()
 	cuids := 0

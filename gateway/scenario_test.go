@@ -27,12 +27,13 @@ var update = flag.Bool("update", false, "write what the scenarios give into thei
 //
 //	config [refuse] [nomirror] [per-client] [hide] [block=N] [asks=N] [names=N]     before anything else
 //	       [mitigations=N] [cuids=N] [relay=KEY] [merge] [uplinks=A,B] [strategy=S] [farm] [owns=A:P,B:P] [fits=PREFIXES] [local]
+//	       [activity] (tells who has active mitigations)
 //	       [before=U] (mitigates for the domain itself, and recurses when exceeded) [nat=INSIDE:OUTSIDE]
 //	put CLIENT MID TARGET... [life=N] [armed] [cuid=C] [cdid=D] [own=C] [efficacy=N] [update] [opt=KEY,KEY] [hop=N] [port=N]     TARGET: a prefix, name, URI or @alias
 //	delete CLIENT MID [cuid=C] [cdid=D] / get CLIENT [MID] [cuid=C] [cdid=D]
 //	answer MID CODE [life=N] [maxage=D] [cause=N] [cmid=N] [retry=N] [text=T] [rev=N] [g=N] [uplink=U] [redirect] [scope=P]
 //	report MID=STATUS[:BYTES]... [cause=N] [scope=P] [retry=N] [complete] [g=N] [uplink=U]
-//	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down [uplink=U] / lost CLIENT / advance D
+//	resolved NAME [ADDRESS...] [ttl=D] [failed] / link up|down [uplink=U] / lost CLIENT / gone CLIENT D / back CLIENT [span=D] / advance D
 //	ruled CLIENT MID allow|deny|failed [seq=N] [text=T] / drain UPLINK [off]
 //	reload OTHER...     [uplinks=A,B] [prefix=P] [gone=CLIENT] [guest=CLIENT] [moved=CLIENT] [renamed] [consult]
 //	manual / commit / fail [full] [kept] / auto / restart [after D] [lost] [uplinks=A,B] [rules OTHER...] / mids N / damage KIND TEXT
@@ -84,6 +85,7 @@ func play(t *testing.T, text string) string {
 		c := parseCommand(line)
 		if c.verb == "config" || r == nil {
 			r = newRig(t, c.config(t))
+			r.activity = c.has("activity")
 		}
 		r.lines = nil
 		if c.verb != "config" {
@@ -286,7 +288,11 @@ func (r *rig) run(c command) {
 			r.step(LinkDown{uplink, "test"})
 		}
 	case "lost":
-		r.step(ClientLost{c.args[0]})
+		r.step(ClientGone{Client: c.args[0]})
+	case "gone":
+		r.step(ClientGone{Client: c.args[0], In: duration(c.args[1])})
+	case "back":
+		r.step(ClientBack{Client: c.args[0], Span: duration(c.opts["span"])})
 	case "advance":
 		r.advance(duration(c.args[0]))
 	case "ruled":

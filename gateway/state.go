@@ -43,16 +43,18 @@ type mitigation struct {
 	recursion
 	calmAt time.Time // when it goes back, if no rule wants it to recurse until then
 
-	fired  bool                      // a request with trigger-mitigation=false that was triggered
-	sevens int                       // how often status 7 is still to be told before it is armed again
-	forced dots.Status               // shown in place of what the legs say; 0: nothing forced
-	own    dots.Maybe[dots.Conflict] // a conflict found here, not at the uplink
-	period time.Duration             // its active-but-terminating period
-	shown  dots.Status               // last status told of
-	wait   []waiter                  // callers that wait for the uplink
-	seq    uint64                    // its newest batch
-	born   uint64                    // the batch that made it
-	climbs int                       // how often it was asked for again because its mid may have been too low
+	fired   bool                      // a request with trigger-mitigation=false that was triggered
+	firedAt time.Time                 // when it last was, since the start
+	active  bool                      // counted among its client's active ones
+	sevens  int                       // how often status 7 is still to be told before it is armed again
+	forced  dots.Status               // shown in place of what the legs say; 0: nothing forced
+	own     dots.Maybe[dots.Conflict] // a conflict found here, not at the uplink
+	period  time.Duration             // its active-but-terminating period
+	shown   dots.Status               // last status told of
+	wait    []waiter                  // callers that wait for the uplink
+	seq     uint64                    // its newest batch
+	born    uint64                    // the batch that made it
+	climbs  int                       // how often it was asked for again because its mid may have been too low
 
 	// fresh: nobody was told yet that it is accepted, so that a refusal takes it back as if it had never been asked for.
 	fresh bool

@@ -28,6 +28,7 @@ func (c *Core) enter(m *mitigation) {
 		c.liveIn[m.grant.Domain]++
 	}
 	c.index.Insert(m.key, m.grant.Domain, m.grant.Expanded)
+	c.tally(m)
 	c.touch(m)
 }
 
@@ -47,6 +48,7 @@ func (c *Core) expel(m *mitigation) {
 		c.over(m)
 	}
 	c.index.Delete(m.key)
+	c.tally(m)
 	c.touch(m)
 	c.due.disarm(m)
 }
@@ -57,6 +59,7 @@ func (c *Core) retire(m *mitigation, to phase) {
 		c.over(m)
 	}
 	m.phase = to
+	c.tally(m)
 	c.touch(m)
 }
 

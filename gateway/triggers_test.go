@@ -20,7 +20,7 @@ func TestLostWhileArmedIsSuperseded(t *testing.T) {
 	r.asks("a", put(2, "192.0.2.8/29"), 9)
 	r.stand(r.newest())
 	r.asks("a", newer, 9)
-	r.step(ClientLost{"a"})
+	r.step(ClientGone{Client: "a"})
 	client := dots.Client{Name: "a", CUID: "cuid-a"}
 	if m := r.core.mits[dots.MitigationKey{Client: client, MID: 2}]; m == nil || m.phase != live {
 		t.Error("the immediate one was ended, though nothing that was triggered overlaps it")

@@ -204,6 +204,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			AnswerWait: a.cfg.Mitigation.AnswerWait, Terminating: a.cfg.Mitigation.Terminating,
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
 			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID, Fits: fits(a.cfg.Uplinks),
+			Span: a.cfg.Session.HeartbeatInterval * time.Duration(a.cfg.Session.MissingHBAllowed),
 		},
 		Store: a.store, Resolver: resolver{a.resolver, a.metrics}, Authorizer: authorizer{a.authorizer}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
 		Overloaded: func() bool { return a.pressure.Sheds(pressure.ShedRequests) },

@@ -198,7 +198,7 @@ func (g *testGateway) fill(t *testing.T) (free func()) {
 	<-held
 	go func() {
 		for range gateway.DefaultMailbox + 1 {
-			g.gateway.ClientBack("nobody") // waits for room
+			g.gateway.ClientBack("nobody", 0) // waits for room
 		}
 		done <- struct{}{}
 	}()
