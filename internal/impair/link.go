@@ -13,7 +13,7 @@ type Link struct {
 	peer  *Link
 	local *net.UDPAddr
 
-	arrivals schedule // of what the peer has sent
+	arrivals Schedule // of what the peer has sent
 
 	mu     sync.Mutex
 	input  func(b []byte)
@@ -72,7 +72,7 @@ func (l *Link) Reliable() bool { return false }
 
 func (l *Link) send(b []byte, arrive func([]byte)) {
 	for _, d := range l.out.Pass(time.Now(), b) {
-		l.peer.arrivals.add(d.At, func() { arrive(d.Data) }) // what finds no room is lost
+		l.peer.arrivals.Add(d.At, func() { arrive(d.Data) }) // what finds no room is lost
 	}
 }
 
@@ -82,7 +82,7 @@ func (l *Link) shut() bool {
 	defer l.mu.Unlock()
 	was := !l.closed
 	l.closed = true
-	l.arrivals.close()
+	l.arrivals.Close()
 	return was
 }
 

@@ -125,24 +125,24 @@ func TestLinkKilledOrDeaf(t *testing.T) {
 // TestScheduleIsBounded: what finds no room is refused, and what is due goes in the order of its time.
 func TestScheduleIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s schedule
+		var s Schedule
 		var done []int
 		now := time.Now()
 		for i := range mostUnderWay {
-			if !s.add(now.Add(time.Duration(i%3+1)*time.Second), func() { done = append(done, i%3) }) {
+			if !s.Add(now.Add(time.Duration(i%3+1)*time.Second), func() { done = append(done, i%3) }) {
 				t.Fatalf("%d were refused room", i)
 			}
 		}
-		if s.add(now, func() { t.Error("it was done") }) {
+		if s.Add(now, func() { t.Error("it was done") }) {
 			t.Error("one too many found room")
 		}
 		settle(time.Minute)
 		if len(done) != mostUnderWay || !slices.IsSorted(done) {
 			t.Errorf("%d were done, in order: %v", len(done), slices.IsSorted(done))
 		}
-		s.add(time.Now().Add(time.Second), func() { t.Error("done after the end") })
-		s.close()
-		if s.add(now, func() {}) {
+		s.Add(time.Now().Add(time.Second), func() { t.Error("done after the end") })
+		s.Close()
+		if s.Add(now, func() {}) {
 			t.Error("it took more after its end")
 		}
 		settle(time.Minute)

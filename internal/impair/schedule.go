@@ -9,9 +9,9 @@ import (
 // mostUnderWay bounds what is under way to one receiver; what is one too many is lost.
 const mostUnderWay = 1 << 16
 
-// schedule does things when they are due, one at a time, in the order of their times and, at one time, of their coming. It has no
-// goroutine while nothing is due.
-type schedule struct {
+// Schedule does things when they are due, one at a time, in the order of their times and, at one time, of their coming. It has no
+// goroutine while nothing is due. The zero value is ready; safe for concurrent use.
+type Schedule struct {
 	mu      sync.Mutex
 	due     dueHeap
 	number  uint64
@@ -27,8 +27,9 @@ type due struct {
 	do     func()
 }
 
-// add has something done at a time, and tells whether there was room.
-func (s *schedule) add(at time.Time, do func()) bool {
+// Add has something done at a time, and tells whether there was room: 65,536 things wait at most, and none once it is closed. do is
+// never called from inside Add; what blocks it blocks what is due after it.
+func (s *Schedule) Add(at time.Time, do func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || len(s.due) >= mostUnderWay {
@@ -43,7 +44,7 @@ func (s *schedule) add(at time.Time, do func()) bool {
 }
 
 // wake sets the timer for the first thing. The lock is held.
-func (s *schedule) wake() {
+func (s *Schedule) wake() {
 	in := time.Until(s.due[0].at)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(in, s.run)
@@ -53,7 +54,7 @@ func (s *schedule) wake() {
 }
 
 // run does what is due.
-func (s *schedule) run() {
+func (s *Schedule) run() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running { // a timer that was set again as it fired
@@ -72,8 +73,8 @@ func (s *schedule) run() {
 	}
 }
 
-// close forgets all that is to be done. What is being done goes on.
-func (s *schedule) close() {
+// Close forgets all that is to be done. What is being done goes on.
+func (s *Schedule) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

@@ -17,8 +17,8 @@ const mostWaiting = 256
 type Socket struct {
 	net      *Network
 	out, in  *Way
-	leaving  schedule
-	coming   schedule
+	leaving  Schedule
+	coming   Schedule
 	queue    chan packet
 	overflow atomic.Uint64
 	closed   chan struct{}
@@ -97,7 +97,7 @@ func (s *Socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	}
 	from := s.net.addrOf(s)
 	for _, d := range s.out.Pass(time.Now(), b) {
-		s.leaving.add(d.At, func() { s.net.Inject(d.Data, from, to) }) // what finds no room is lost
+		s.leaving.Add(d.At, func() { s.net.Inject(d.Data, from, to) }) // what finds no room is lost
 	}
 	return len(b), nil
 }
@@ -105,7 +105,7 @@ func (s *Socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 // arrive takes a datagram that has reached the socket's line.
 func (s *Socket) arrive(b []byte, from netip.AddrPort) {
 	for _, d := range s.in.Pass(time.Now(), b) {
-		s.coming.add(d.At, func() { s.put(packet{d.Data, from}) })
+		s.coming.Add(d.At, func() { s.put(packet{d.Data, from}) })
 	}
 }
 
@@ -121,7 +121,7 @@ func (s *Socket) put(p packet) {
 func (s *Socket) Close() error {
 	s.once.Do(func() {
 		s.net.forget(s)
-		s.coming.close()
+		s.coming.Close()
 		close(s.closed)
 	})
 	return nil

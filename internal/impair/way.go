@@ -108,6 +108,27 @@ func (w *Way) Pass(now time.Time, datagram []byte) []Delivery {
 	return arriving
 }
 
+// Stream sends n bytes of a stream at a time: nothing of it is lost, doubled or reordered. It says when they arrive, after Rate, Delay
+// and Jitter; where the path is Dead or in a burst now they cannot leave, and ok is false: ask again later. Whoever asks bounds what
+// is under way: Queue holds for datagrams. Lost counts the refusals.
+func (w *Way) Stream(now time.Time, n int) (at time.Time, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.conditions
+	if w.storm(now) || c.Dead {
+		w.counts.Lost++
+		return time.Time{}, false
+	}
+	w.counts.Bytes += uint64(n)
+	f := w.draw()
+	at = w.depart(now, n).Add(c.Delay + time.Duration(f.jitter*float64(c.Jitter)))
+	if at.Before(w.last) {
+		at = w.last
+	}
+	w.last = at
+	return at, true
+}
+
 // fate is what is drawn for each datagram, whether the conditions ask or not.
 type fate struct {
 	loss, jitter, reorder, hold, duplicate, again float64
@@ -173,17 +194,23 @@ func (w *Way) copy(b []byte, f fate, n int) []byte {
 // What is lost later has taken its time, too.
 func (w *Way) transmit(now time.Time, size int) (sent time.Time, ok bool) {
 	rate := w.conditions.Rate
+	if waiting := w.free.Sub(now).Seconds() * float64(rate); rate > 0 && max(waiting, 0)+float64(size) > float64(w.conditions.queue()) {
+		return now, false
+	}
+	return w.depart(now, size), true
+}
+
+// depart says when so many bytes have left, however many wait before them.
+func (w *Way) depart(now time.Time, size int) time.Time {
+	rate := w.conditions.Rate
 	if rate <= 0 {
-		return now, true
+		return now
 	}
 	if w.free.Before(now) {
 		w.free = now
 	}
-	if waiting := w.free.Sub(now).Seconds() * float64(rate); waiting+float64(size) > float64(w.conditions.queue()) {
-		return now, false
-	}
 	w.free = w.free.Add(time.Duration(float64(size) / float64(rate) * float64(time.Second)))
-	return w.free, true
+	return w.free
 }
 
 // mostPeriods bounds the periods that are gone through one by one after a pause; a longer one has no memory of what was.

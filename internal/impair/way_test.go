@@ -247,6 +247,30 @@ func TestRateOverload(t *testing.T) {
 	}
 }
 
+// TestStream: bytes come in order, at the rate, and wait while the path is dead.
+func TestStream(t *testing.T) {
+	w := NewWay(Conditions{Rate: 1000, Queue: 1, Delay: time.Second, Jitter: 100 * time.Millisecond, Loss: 1, Flip: 1, MTU: 1}, 1)
+	last := epoch()
+	for i := range 50 {
+		at, ok := w.Stream(epoch(), 100)
+		least := epoch().Add(time.Duration(1000+100*(i+1)) * time.Millisecond)
+		if !ok || at.Before(last) || at.Before(least) || at.After(least.Add(100*time.Millisecond)) {
+			t.Fatalf("part %d arrives at %v, %v; after %v", i, at.Sub(epoch()), ok, least.Sub(epoch()))
+		}
+		last = at
+	}
+	if w.Set(Conditions{Dead: true}); w.Counts().Bytes != 5000 {
+		t.Errorf("%+v", w.Counts())
+	}
+	if _, ok := w.Stream(epoch(), 1); ok {
+		t.Error("a dead path took it")
+	}
+	w.Set(Conditions{Burst: Burst{Share: 1}})
+	if _, ok := w.Stream(epoch(), 1); ok || w.Counts().Lost != 2 {
+		t.Errorf("a burst: %v, %+v", ok, w.Counts())
+	}
+}
+
 func TestChoose(t *testing.T) {
 	w := NewWay(Conditions{}, 1)
 	w.Choose(func(b []byte) int { return int(b[0]) })

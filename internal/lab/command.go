@@ -32,7 +32,7 @@ func Main(ctx context.Context, args []string, version string, to IO) int {
 	t := &tool{io: to}
 	root := &cobra.Command{
 		Use:           "dotslab",
-		Short:         "A laboratory for DOTS: a private PKI, a simulated server, load, a demonstration",
+		Short:         "A laboratory for DOTS: a private PKI, a simulated server, load, a bad path, a demonstration",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -41,7 +41,7 @@ func Main(ctx context.Context, args []string, version string, to IO) int {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(t.pkiCommand(), t.serverCommand(), t.mitigatorCommand(), t.loadCommand(), t.demoCommand(), t.runCommand())
+	root.AddCommand(t.pkiCommand(), t.serverCommand(), t.mitigatorCommand(), t.loadCommand(), t.linkCommand(), t.demoCommand(), t.runCommand())
 	root.SetArgs(args)
 	root.SetOut(to.Out)
 	root.SetErr(to.Err)
