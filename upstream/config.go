@@ -84,6 +84,9 @@ type LinkConfig struct {
 	Mitigator Mitigator
 	// StatusInterval is the time between two questions to a Mitigator how its mitigations fare; 0: DefaultStatusInterval.
 	StatusInterval time.Duration
+	// Session is what is wanted of the parameters of sessions: current values alone, which are brought into the server's ranges. What is
+	// absent is left at its default; zero: nothing is negotiated (RFC 9132, Section 4.5). Reload changes it without another session.
+	Session dots.SessionConfig
 	// Where names the server, so that attempts to reach it stay apart when a Reload restarts the link; empty is a name, too.
 	Where string
 	// Fingerprint is whatever differs when anything of this configuration does; Reload compares it, and nothing else does.

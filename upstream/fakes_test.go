@@ -272,7 +272,7 @@ func describe(r wire.Request) string {
 	case wire.PutHeartbeat:
 		return fmt.Sprintf("HB %v", r.PeerHB)
 	}
-	return fmt.Sprintf("op %d", r.Op)
+	return describeConfig(r)
 }
 
 // serve is a well-behaved server: it keeps what is put, and shows it.

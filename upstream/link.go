@@ -38,15 +38,18 @@ type link struct {
 	failures int
 	lastErr  string
 	course   course
-	udpTried time.Time // when UDP was tried last, as far as it is for the way back from TCP
-	looped   time.Time // when a redirect loop was told last
-	sid      uint64    // of the newest session configuration that was asked for, on whatever session
+	udpTried time.Time          // when UDP was tried last, as far as it is for the way back from TCP
+	looped   time.Time          // when a redirect loop was told last
+	wish     dots.SessionConfig // of the parameters of sessions
+	refused  bool               // that the uplink does not negotiate them was told
+	sid      uint64             // of the newest session configuration that was asked for, on whatever session
 }
 
 func newLink(cfg Config, lc LinkConfig) *link {
 	return &link{
 		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.dialTo(), follows: lc.DialTo != nil, toUDP: lc.ProbeUDP,
 		course: course{home: lc.Server}, log: cfg.Logger.With("uplink", lc.Name),
+		wish: lc.Session,
 		wake: make(chan struct{}, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
 	}
 }

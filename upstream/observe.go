@@ -18,24 +18,33 @@ func (s *session) watch(ctx context.Context, cuid string, m *coap.Message) (*coa
 	delete(s.watches, cuid)
 	l.mu.Unlock()
 	s.cancel(ctx, old)
+	first, o, err := s.observe(ctx, m, func(m *coap.Message) { s.notice(cuid, m) })
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	s.watches[cuid] = o
+	l.mu.Unlock()
+	return first, nil
+}
+
+// observe registers us as an observer and returns the first response; further ones go to later, on the session's input path.
+func (s *session) observe(ctx context.Context, m *coap.Message, later func(*coap.Message)) (*coap.Message, *coap.Observation, error) {
 	var first *coap.Message // set before Observe returns
 	o, err := s.conn.ObserveAnyway(ctx, m, func(m *coap.Message) {
 		if first == nil {
 			first = m
 			return
 		}
-		s.notice(cuid, m)
+		later(m)
 	})
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case first == nil:
+		return nil, nil, errors.New("observing gave no response")
 	}
-	if first == nil {
-		return nil, errors.New("observing gave no response")
-	}
-	l.mu.Lock()
-	s.watches[cuid] = o
-	l.mu.Unlock()
-	return first, nil
+	return first, o, nil
 }
 
 // cancel ends an observation, if the uplink still keeps it, and waits no longer than one sending needs.

@@ -113,6 +113,16 @@ func (p *plan) ripen(now time.Time) {
 	}
 }
 
+// quiet reports that no mitigation is active and no request for one waits or is under way.
+func (p *plan) quiet() bool {
+	for c := classNew; c < classGet; c++ {
+		if p.inFlight[c] > 0 || p.queues[c].len() > 0 {
+			return false
+		}
+	}
+	return p.active == 0
+}
+
 // room reports whether one more request of a class may begin.
 func (p *plan) room(c class) bool {
 	total := 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/liveness"
@@ -24,9 +25,9 @@ type pulse struct {
 
 func newPulse(l *link, conn *coap.Session) *pulse {
 	_, err := l.profile.EncodeRequest(wire.Request{Op: wire.PutHeartbeat})
+	interval, missing := l.cfg.heartbeats(dots.ConfigSet{})
 	p := &pulse{ping: err != nil, cfg: liveness.Config{
-		Interval: max(l.cfg.HeartbeatInterval, 0), MissingAllowed: l.cfg.MissingAllowed, Reliable: conn.Reliable(),
-		Role: liveness.Client,
+		Interval: interval, MissingAllowed: missing, Reliable: conn.Reliable(), Role: liveness.Client,
 	}}
 	p.monitor = liveness.New(l.cfg.Now(), p.cfg, l.cfg.Rand)
 	return p
@@ -35,15 +36,17 @@ func newPulse(l *link, conn *coap.Session) *pulse {
 // peer notes a heartbeat of the peer's.
 func (p *pulse) peer(now time.Time, receiving bool) { p.monitor.PeerHeartbeat(now, receiving) }
 
+// put puts other parameters in force.
+func (p *pulse) put(now time.Time, interval time.Duration, missing int, mitigating bool) {
+	p.cfg.Interval, p.cfg.MissingAllowed, p.cfg.Mitigating = interval, missing, mitigating
+	p.monitor.SetConfig(now, p.cfg)
+}
+
 // look tells the monitor what it cannot see and asks what is to be done.
-func (p *pulse) look(now, heard time.Time, mitigating bool) liveness.Action {
+func (p *pulse) look(now, heard time.Time) liveness.Action {
 	if heard.After(p.heard) {
 		p.heard = heard
 		p.monitor.Heard(heard)
-	}
-	if p.cfg.Mitigating != mitigating {
-		p.cfg.Mitigating = mitigating
-		p.monitor.SetConfig(now, p.cfg)
 	}
 	a := p.monitor.Due(now)
 	if a.SendHeartbeat {
@@ -60,24 +63,27 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.cfg.Now()
-	a := s.pulse.look(now, heard, l.plan.active > 0)
+	s.confer(ctx, now)
+	s.apply(now)
+	a := s.pulse.look(now, heard)
 	if a.State == liveness.Lost {
 		return 0, errSilent
 	}
 	if a.SendHeartbeat {
-		s.tasks.Go(func() { s.heartbeat(ctx, a.PeerHBStatus) })
+		interval := s.pulse.cfg.Interval
+		s.tasks.Go(func() { s.heartbeat(ctx, interval, a.PeerHBStatus) })
 	}
 	if a.Exhausted {
 		s.probe(ctx, now)
 	}
-	return until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt(), s.steer(ctx, now)), nil
+	return until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt(), s.talk.deadline(l.plan.quiet()), s.steer(ctx, now)), nil
 }
 
 // heartbeat sends one heartbeat and waits for its answer. Any answer counts, a refusal or a reset too: the peer is there
 // and hears us.
-func (s *session) heartbeat(ctx context.Context, receiving bool) {
+func (s *session) heartbeat(ctx context.Context, interval time.Duration, receiving bool) {
 	l := s.link
-	wait := l.cfg.HeartbeatInterval * 9 / 10
+	wait := interval * 9 / 10
 	if !s.pulse.ping && !s.conn.Reliable() {
 		wait = min(wait, l.cfg.oneSending()) // one datagram for each heartbeat
 	}

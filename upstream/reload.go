@@ -40,7 +40,7 @@ type change struct {
 }
 
 // Reload puts other links in the place of those in force. A link whose name and Fingerprint are unchanged goes on untouched, with the Dial
-// or Mitigator that it has. One that changed is stopped and started again with what is wanted of it. One that is new starts; one that is missing stops,
+// or Mitigator that it has; only its Session is taken anew, on the session that there is. One that changed is stopped and started again with what is wanted of it. One that is new starts; one that is missing stops,
 // and what was wanted of it is dropped: neither withdraws anything, so the caller has it withdrawn before where that is meant. Of each
 // that was up and stops the core is told LinkDown.
 //
@@ -95,6 +95,11 @@ func (m *Manager) arrange(links []LinkConfig) []change {
 				r.stated()
 			}
 			changes = append(changes, change{old, r})
+		} else {
+			r.cfg.Session = lc.Session
+			if l, ok := r.line.(*link); ok {
+				l.setSession(lc.Session)
+			}
 		}
 		m.lines = append(m.lines, r)
 		m.named[lc.Name] = r

@@ -23,6 +23,7 @@ type session struct {
 	fresh chan struct{}      // capacity 1: notices hold something
 
 	// under link.mu
+	talk    talk
 	turns   map[uint64]*turn             // by job in flight
 	line    []*turn                      // the same in the order in which their time ends; those that are over are passed over
 	notices map[string]*coap.Message     // newest notification by cuid, not taken yet

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/gateway"
 	"github.com/dotsgate/dotsgate/internal/aaa"
 	"github.com/dotsgate/dotsgate/internal/coap"
@@ -196,8 +197,9 @@ func (a *App) newLine(u config.Uplink) (*line, error) {
 		return nil, err
 	}
 	print := u
-	print.Credentials.PSKs = nil // a renewed key is no other uplink
-	link := upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial, Where: u.Address, Fingerprint: fingerprint(print)}
+	print.Credentials.PSKs = nil         // a renewed key is no other uplink
+	print.Session = dots.SessionConfig{} // it is changed on the session that there is
+	link := upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial, Session: u.Session, Where: u.Address, Fingerprint: fingerprint(print)}
 	return &line{link: link, credentials: cred, dialer: d}, nil
 }
 

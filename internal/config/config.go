@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/policy"
 )
 
@@ -106,6 +107,8 @@ type Uplink struct {
 	Source      netip.Addr // which address of ours it is asked from; not valid: the system's choice
 	Interface   string     // which interface of ours; empty: the system's choice
 	RecordPath  string     // who protects the records of DTLS sessions: RecordPathOwn or RecordPathPion
+	// Session is what is negotiated of the parameters of its sessions: current values alone; zero: nothing is (RFC 9132, Section 4.5).
+	Session dots.SessionConfig
 }
 
 // Mitigation is how mitigations are treated.

@@ -73,7 +73,22 @@ type fileUplink struct {
 	Source        string           `yaml:"source"`
 	Interface     string           `yaml:"interface"`
 	RecordPath    string           `yaml:"record_path"`
+	Session       fileNegotiated   `yaml:"session"`
 	Servers       []fileServer     `yaml:"servers"`
+}
+
+type fileNegotiated struct {
+	Idle       fileParameters `yaml:"idle"`
+	Mitigating fileParameters `yaml:"mitigating"`
+}
+
+type fileParameters struct {
+	HeartbeatInterval string   `yaml:"heartbeat_interval"`
+	MissingHBAllowed  *int     `yaml:"missing_hb_allowed"`
+	ProbingRate       *int     `yaml:"probing_rate"`
+	MaxRetransmit     *int     `yaml:"max_retransmit"`
+	AckTimeout        string   `yaml:"ack_timeout"`
+	AckRandomFactor   *float64 `yaml:"ack_random_factor"`
 }
 
 type fileServer struct {

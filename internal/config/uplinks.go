@@ -63,6 +63,7 @@ func (b *builder) uplink(at string, f fileUplink, c *Config) Uplink {
 		u.Credentials = b.credentials(at+".credentials", *f.Credentials)
 	}
 	u.RecordPath = b.recordPath(at+".record_path", f.RecordPath, u.Transport)
+	u.Session = b.negotiated(at+".session", f.Session, u.Profile)
 	b.named(at+".name", f.Name)
 	b.named(at+".server_name", f.ServerName)
 	switch {

@@ -66,7 +66,7 @@ func TestConfigAnswer(t *testing.T) {
 	decimal := func(v, low, high dots.Decimal) dots.Bounds[dots.Decimal] {
 		return dots.Bounds[dots.Decimal]{Current: dots.Some(v), Min: dots.Some(low), Max: dots.Some(high)}
 	}
-	want := wire.Response{Code: dots.CodeContent, Config: flat(dots.ConfigSet{
+	want := wire.Response{Code: dots.CodeContent, MaxAge: noAge(), Config: flat(dots.ConfigSet{
 		HeartbeatInterval: integer(91, 60, 240), MissingHBAllowed: integer(3, 1, 7), MaxRetransmit: integer(4, 3, 15),
 		AckTimeout: decimal(200, 100, 3000), AckRandomFactor: decimal(150, 100, 400),
 	})}

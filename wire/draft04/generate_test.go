@@ -188,7 +188,7 @@ func TestGeneratedResponses(t *testing.T) {
 		req, resp := figureRequest(), wire.Response{Code: dots.CodeContent}
 		switch g.IntN(4) {
 		case 0:
-			req, resp.Config = getConfig(), g.config(true)
+			req, resp.Config, resp.MaxAge = getConfig(), g.config(true), noAge()
 		case 1:
 			resp.Code, resp.Granted = dots.CodeCreated, dots.Some(wire.Granted{MID: g.id(), Lifetime: g.lifetime()})
 		case 2:

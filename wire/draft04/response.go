@@ -2,6 +2,7 @@ package draft04
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -132,6 +133,10 @@ func (p Profile) readSuccess(req wire.Request, m wire.CoAPResponse, resp *wire.R
 		resp.Reports, err = readReports(r, req.Filter)
 	case wire.GetConfig:
 		resp.Config, err = readConfigAnswer(r)
+		if !resp.MaxAge.Set {
+			// draft-ietf-dots-signal-channel-04, Section 5.4: nothing is said of an age, so what was told holds until it is changed.
+			resp.MaxAge = dots.Some[uint32](math.MaxUint32)
+		}
 	default:
 		if !r.Null() {
 			resp.Granted, err = readGranted(r)

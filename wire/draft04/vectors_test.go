@@ -2,6 +2,7 @@ package draft04
 
 import (
 	"encoding/hex"
+	"math"
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
@@ -140,7 +141,7 @@ func TestResponseVectors(t *testing.T) {
 		},
 		{
 			"ranges", getConfig(),
-			wire.Response{Code: dots.CodeContent, Config: ranges},
+			wire.Response{Code: dots.CodeContent, Config: ranges, MaxAge: noAge()},
 			dots.CodeContent,
 			"A40FA313183C1418F0181D185B11A214181E181D0212A313FB3FF000000000000014FB4010000000000000181DFB3FF8" +
 				"000000000000181BF5",
@@ -156,7 +157,7 @@ func TestResponseVectors(t *testing.T) {
 			if sent, want := hex.EncodeToString(got.Payload), hex.EncodeToString(unhex(t, tt.body)); sent != want {
 				t.Errorf("encoded %s\nwant    %s", sent, want)
 			}
-			want := wire.CoAPResponse{Code: tt.code, Format: dots.Some[uint16](60), Payload: unhex(t, tt.body)}
+			want := wire.CoAPResponse{Code: tt.code, Format: dots.Some[uint16](60), MaxAge: got.MaxAge, Payload: unhex(t, tt.body)}
 			equal(t, got, want)
 			equal(t, understood(t, tt.req, want), tt.resp)
 		})
@@ -182,3 +183,6 @@ func TestEveryCode(t *testing.T) {
 		equal(t, back, wire.Response{Code: want, MaxAge: got.MaxAge, Diagnostic: string(got.Payload)})
 	}
 }
+
+// noAge is the age of a configuration of which the server tells none: this dialect knows none, and it holds.
+func noAge() dots.Maybe[uint32] { return dots.Some[uint32](math.MaxUint32) }
