@@ -11,7 +11,6 @@ import (
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 	tcpcoder "github.com/plgd-dev/go-coap/v3/tcp/coder"
-	udpcoder "github.com/plgd-dev/go-coap/v3/udp/coder"
 )
 
 // packet is a message with what the layers above do not see. Over TCP typ and mid mean nothing.
@@ -90,9 +89,8 @@ func (s *Session) read(p packet, rest []byte, scan optionScan) (*Message, error)
 // encode writes a message into a buffer that the session has until the lock is freed; the result is valid until then, or
 // until the next call. The lock is held.
 func (s *Session) encode(p packet) ([]byte, error) {
-	var few [2 * usualOptions]message.Option
-	raw := message.Message{
-		Token: p.token, Code: codes.Code(p.code), Payload: p.payload, MessageID: int32(p.mid), Type: p.typ, Options: few[:0],
+	if len(p.token) > maxToken {
+		return nil, fmt.Errorf("%w: a token of %d bytes", ErrBadMessage, len(p.token))
 	}
 	sorted := true
 	for i, o := range p.options {
@@ -100,14 +98,68 @@ func (s *Session) encode(p packet) ([]byte, error) {
 			return nil, fmt.Errorf("%w: option %d has %d bytes", ErrBadMessage, o.Number, len(o.Value))
 		}
 		sorted = sorted && (i == 0 || p.options[i-1].Number <= o.Number)
-		raw.Options = append(raw.Options, message.Option{ID: message.OptionID(o.Number), Value: o.Value})
 	}
 	if !sorted {
-		slices.SortStableFunc(raw.Options, func(a, b message.Option) int { return cmp.Compare(a.ID, b.ID) })
+		p.options = slices.Clone(p.options)
+		slices.SortStableFunc(p.options, func(a, b Option) int { return cmp.Compare(a.Number, b.Number) })
+	}
+	if s.reliable {
+		return s.encodeStream(p)
+	}
+	room := s.scratch()
+	room.out = appendDatagram(room.out[:0], p)
+	return room.out, nil
+}
+
+// appendDatagram appends a message whose options are in order. RFC 7252, Section 3.
+func appendDatagram(b []byte, p packet) []byte {
+	b = append(b, 1<<6|byte(p.typ)<<4|byte(len(p.token)), byte(p.code), byte(p.mid>>8), byte(p.mid))
+	b = append(b, p.token...)
+	last := uint16(0)
+	for _, o := range p.options {
+		b = appendOption(b, int(o.Number-last), o.Value)
+		last = o.Number
+	}
+	if len(p.payload) > 0 {
+		b = append(b, 0xff)
+	}
+	return append(b, p.payload...)
+}
+
+// appendOption appends an option by how far its number is behind the one before. RFC 7252, Section 3.1: each of delta and length is 0 to 12, or 13
+// and a byte more that counts from 13, or 14 and two bytes more that count from 269.
+func appendOption(b []byte, delta int, value []byte) []byte {
+	length := len(value)
+	b = append(b, halfByte(delta)<<4|halfByte(length))
+	for _, n := range [2]int{delta, length} {
+		switch extendedSize(n) {
+		case 1:
+			b = append(b, byte(n-13))
+		case 2:
+			b = binary.BigEndian.AppendUint16(b, uint16(n-269))
+		}
+	}
+	return append(b, value...)
+}
+
+// halfByte is what stands for a delta or length in an option's first byte.
+func halfByte(n int) byte {
+	if size := extendedSize(n); size > 0 {
+		return byte(12 + size)
+	}
+	return byte(n)
+}
+
+// encodeStream is encode for a byte stream.
+func (s *Session) encodeStream(p packet) ([]byte, error) {
+	var few [2 * usualOptions]message.Option
+	raw := message.Message{Token: p.token, Code: codes.Code(p.code), Payload: p.payload, Options: few[:0]}
+	for _, o := range p.options {
+		raw.Options = append(raw.Options, message.Option{ID: message.OptionID(o.Number), Value: o.Value})
 	}
 	room := s.scratch()
 	for {
-		n, err := s.coderEncode(raw, room.out)
+		n, err := tcpcoder.DefaultCoder.Encode(raw, room.out[:cap(room.out)])
 		switch {
 		case err == nil:
 			return room.out[:n], nil
@@ -133,13 +185,6 @@ func (s *Session) scratch() *scratch {
 		s.lent = &scratch{out: make([]byte, DefaultMaxDatagram), options: make(message.Options, 0, 2*usualOptions)}
 	}
 	return s.lent
-}
-
-func (s *Session) coderEncode(raw message.Message, out []byte) (int, error) {
-	if s.reliable {
-		return tcpcoder.DefaultCoder.Encode(raw, out)
-	}
-	return udpcoder.DefaultCoder.Encode(raw, out)
 }
 
 // send encodes and writes a message, and returns its bytes, valid until the next one. Errors over UDP are loss; over

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/plgd-dev/go-coap/v3/message"
+	"github.com/plgd-dev/go-coap/v3/message/codes"
+	udpcoder "github.com/plgd-dev/go-coap/v3/udp/coder"
 )
 
 // RFC 7252, Section 3.
@@ -147,6 +150,32 @@ func TestCarriesObserve(t *testing.T) {
 	} {
 		if got := carriesObserve(tc.raw); got != tc.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// What we write is byte for byte what the library writes, for deltas and lengths on both sides of where their form changes.
+func TestAppendDatagramAsTheLibrary(t *testing.T) {
+	sizes := []int{0, 1, 12, 13, 14, 268, 269, 270, 1000, 65000}
+	for _, delta := range sizes {
+		for _, length := range sizes {
+			for _, payload := range []string{"", "payload"} {
+				p := packet{typ: non, code: PUT, mid: 0xabcd, token: []byte("tok"), payload: []byte(payload), options: Options{
+					{Number: uint16(delta), Value: make([]byte, length)}, {Number: uint16(delta + 3), Value: []byte("next")},
+				}}
+				raw := message.Message{Token: p.token, Code: codes.Code(p.code), Payload: p.payload, MessageID: int32(p.mid), Type: p.typ}
+				for _, o := range p.options {
+					raw.Options = append(raw.Options, message.Option{ID: message.OptionID(o.Number), Value: o.Value})
+				}
+				want := make([]byte, 140000)
+				n, err := udpcoder.DefaultCoder.Encode(raw, want)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := appendDatagram(nil, p); !bytes.Equal(got, want[:n]) {
+					t.Errorf("delta %d, length %d, payload %q: %d bytes differ from the library's %d", delta, length, payload, len(got), n)
+				}
+			}
 		}
 	}
 }
