@@ -18,22 +18,29 @@ type call struct {
 	peer    *peer
 	method  wire.Method
 	profile wire.Profile
-	entry   string // the client entry
-	req     wire.Request
+	entry   string        // the client entry
+	req     *wire.Request // read-only; that of known, or own
+	own     wire.Request
+	known   *repeat // what the request repeats; nil: it is not kept
 }
 
 // call returns an empty call, which is a large thing.
 func (s *Server) call() *call {
-	if c, ok := s.spare.Get().(*call); ok {
-		return c
+	c, ok := s.spare.Get().(*call)
+	if !ok {
+		c = &call{}
 	}
-	return &call{}
+	c.req = &c.own
+	return c
 }
 
 // done gives a call back of which nothing is left to be done, and which nobody has any more.
 func (c *call) done() {
 	s := c.srv
-	*c = call{}
+	if c.req == &c.own {
+		c.own = wire.Request{}
+	}
+	c.srv, c.ex, c.peer, c.profile, c.entry, c.req, c.known = nil, nil, nil, nil, "", nil, nil
 	s.spare.Put(c)
 }
 
@@ -84,7 +91,7 @@ func (c *call) answered(m *coap.Message, text string) {
 
 // encode writes an answer in the request's dialect.
 func (c *call) encode(resp wire.Response) *coap.Message {
-	r, err := c.profile.EncodeResponse(c.req, resp)
+	r, err := c.profile.EncodeResponse(*c.req, resp)
 	if err != nil {
 		c.srv.cfg.Logger.Error("writing an answer failed", "profile", c.profile.Name(), "code", resp.Code.String(), "error", err)
 		return plain(dots.CodeInternal, "internal error")

@@ -22,22 +22,46 @@ func (s *Server) ServeCoAP(ex *coap.Exchange) {
 	}
 	c := s.call()
 	c.srv, c.ex, c.peer, c.method = s, ex, p, wire.Method(m.Code)
-	r, fault := fromCoAP(m)
-	c.profile = p.profile(r.Path)
-	if c.profile == nil {
-		answer := plain(dots.CodeNotFound, "no such resource")
-		ex.Respond(answer)
-		c.answered(answer, "")
-		return
-	}
-	if err := c.read(r, fault); err != nil {
-		c.refuse(err)
+	if !c.repeated() && !c.novel(m) {
 		return
 	}
 	if c.redirected() || c.shed() {
 		return
 	}
 	c.dispatch()
+}
+
+// repeated reports whether the request is a repetition of one that is known, byte for byte, in a dialect that its sender speaks, and who asks may ask.
+func (c *call) repeated() bool {
+	if c.method != wire.PUT {
+		return false
+	}
+	known := c.srv.repeats.find(c.ex.Raw())
+	if known == nil || c.peer.profile(known.path) != known.profile {
+		return false
+	}
+	entry, ok := c.srv.identify(c.peer)
+	if ok {
+		c.profile, c.entry, c.known, c.req = known.profile, entry, known, &known.meant
+	}
+	return ok
+}
+
+// novel reads the request; false: it is answered.
+func (c *call) novel(m *coap.Message) bool {
+	r, fault := fromCoAP(m)
+	c.profile = c.peer.profile(r.Path)
+	if c.profile == nil {
+		answer := plain(dots.CodeNotFound, "no such resource")
+		c.ex.Respond(answer)
+		c.answered(answer, "")
+		return false
+	}
+	if err := c.read(r, fault); err != nil {
+		c.refuse(err)
+		return false
+	}
+	return true
 }
 
 // read finds out who asks and for what; fault is what is wrong with the options.
@@ -54,7 +78,9 @@ func (c *call) read(r wire.CoAPRequest, fault error) (err error) {
 	if !hopLimitValid(r.HopLimit) {
 		return dots.Refuse(dots.CodeBadRequest, "Hop-Limit out of range")
 	}
-	c.req, err = c.srv.repeats.read(c.profile, r)
+	if c.own, err = c.profile.DecodeRequest(r); err == nil && c.method == wire.PUT {
+		c.known = c.srv.repeats.keep(c.ex.Raw(), r.Path, c.profile, &c.own)
+	}
 	return err
 }
 

@@ -54,13 +54,26 @@ func (c *call) putMitigation() {
 			// RFC 9132, Section 4.4.3: an efficacy update of an unknown mid is ignored.
 			c.silence()
 		default:
-			// RFC 9132, Section 4.4.1.3: 2.01 or 2.04 with the mid and the granted lifetime.
-			c.respond(wire.Response{
-				Code: answer.Code, Conflict: answer.Conflict,
-				Granted: dots.Some(wire.Granted{MID: answer.MID, Lifetime: answer.Lifetime}),
-			})
+			c.grant(answer)
 		}
 	})
+}
+
+// grant answers a PUT that was accepted. What answered the same request the last time is nearly always what answers it now.
+func (c *call) grant(answer dots.Answer) {
+	m := c.known.answered(&answer)
+	if m == nil {
+		// RFC 9132, Section 4.4.1.3: 2.01 or 2.04 with the mid and the granted lifetime.
+		m = c.encode(wire.Response{
+			Code: answer.Code, Conflict: answer.Conflict,
+			Granted: dots.Some(wire.Granted{MID: answer.MID, Lifetime: answer.Lifetime}),
+		})
+		if dots.Code(m.Code) == answer.Code { // it could be said
+			c.known.note(&answer, m)
+		}
+	}
+	c.ex.Respond(m)
+	c.answered(m, "")
 }
 
 // deleteMitigation withdraws. It is forwarded like a PUT, so a loop is found here as well.

@@ -3,21 +3,22 @@ package downstream
 import (
 	"bytes"
 	"hash/maphash"
-	"slices"
 	"sync/atomic"
 
+	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
 
-// Bounds of what repeats keeps: 10 MB of usual requests, about twice as much of the worst.
+// Bounds of what repeats keeps: 12 MB of usual requests, about twice as much of the worst.
 const (
-	repeatSets    = 4096 // each of two requests
-	repeatPayload = 256  // bytes; a longer request is read each time
+	repeatSets = 4096 // each of two requests
+	repeatSize = 384  // bytes of options and payload; a longer request is read each time
 )
 
-// repeats remembers requests as they were read. A refresh is nearly always the same request again, byte for byte, and what the same bytes mean is the
-// same whoever sends them: who asks is no part of it. Two requests of one set that push each other out are read each time. Safe for concurrent
-// use; the zero value is unusable.
+// repeats remembers PUTs of mitigations as they were read, and what they were answered. A refresh is nearly always the same request again, byte
+// for byte, and what the same bytes mean is the same whoever sends them: who asks is no part of it. Two requests of one set that push each other out
+// are read each time. Safe for concurrent use; the zero value is unusable.
 type repeats struct {
 	seed maphash.Seed
 	sets [repeatSets][2]atomic.Pointer[repeat]
@@ -25,45 +26,67 @@ type repeats struct {
 
 // repeat is a request that was read. Nobody changes it.
 type repeat struct {
-	profile string // its name
-	said    wire.CoAPRequest
+	raw     []byte // coap.Exchange.Raw
+	path    []string
+	profile wire.Profile
 	meant   wire.Request
+	answer  atomic.Pointer[repeatAnswer] // the newest
+}
+
+// repeatAnswer is an answer as it was written. Nobody changes it.
+type repeatAnswer struct {
+	code     dots.Code
+	mid      uint32
+	lifetime dots.Lifetime
+	message  *coap.Message
 }
 
 func newRepeats() *repeats { return &repeats{seed: maphash.MakeSeed()} }
 
-// read reads a request as the profile does. What the result points to is shared with others who sent the same, and must not be changed.
-func (r *repeats) read(profile wire.Profile, m wire.CoAPRequest) (wire.Request, error) {
-	if m.Method != wire.PUT || len(m.Payload) > repeatPayload || len(m.Path) == 0 {
-		return profile.DecodeRequest(m)
+// find returns the request that a PUT repeats; nil: none that is known.
+func (r *repeats) find(raw []byte) *repeat {
+	if len(raw) == 0 || len(raw) > repeatSize {
+		return nil
 	}
-	set := &r.sets[r.place(m)%repeatSets]
+	set := r.set(raw)
 	for i := range set {
-		if known := set[i].Load(); known != nil && known.profile == profile.Name() && same(known.said, m) {
-			return known.meant, nil
+		if known := set[i].Load(); known != nil && bytes.Equal(known.raw, raw) {
+			return known
 		}
 	}
-	req, err := profile.DecodeRequest(m)
-	if err == nil && req.Op == wire.PutMitigation {
-		m.Payload = bytes.Clone(m.Payload) // it is the message's
-		newest := &repeat{profile: profile.Name(), said: m, meant: req}
-		set[1].Store(set[0].Swap(newest))
-	}
-	return req, err
+	return nil
 }
 
-// place is where a request is kept: requests for the same of other clients and of other mitigations differ in the last two parts of their paths.
-func (r *repeats) place(m wire.CoAPRequest) uint64 {
-	place := maphash.Bytes(r.seed, m.Payload)
-	for _, part := range m.Path[max(len(m.Path)-2, 0):] {
-		place = place*31 + maphash.String(r.seed, part)
+// keep remembers a PUT that was read, and returns what is kept; nil: nothing is. meant is copied; what it points to must not be changed any more.
+func (r *repeats) keep(raw []byte, path []string, profile wire.Profile, meant *wire.Request) *repeat {
+	if len(raw) == 0 || len(raw) > repeatSize || meant.Op != wire.PutMitigation {
+		return nil
 	}
-	return place
+	newest := &repeat{raw: bytes.Clone(raw), path: path, profile: profile, meant: *meant}
+	set := r.set(raw)
+	set[1].Store(set[0].Swap(newest))
+	return newest
 }
 
-// same reports whether two requests say the same.
-func same(a, b wire.CoAPRequest) bool {
-	return a.Method == b.Method && a.Format == b.Format && a.Accept == b.Accept && a.IfMatch == b.IfMatch && a.IfMatchTag == b.IfMatchTag &&
-		a.Observe == b.Observe && a.HopLimit == b.HopLimit &&
-		slices.Equal(a.Path, b.Path) && slices.Equal(a.Query, b.Query) && bytes.Equal(a.Payload, b.Payload)
+// set is where a request is kept.
+func (r *repeats) set(raw []byte) *[2]atomic.Pointer[repeat] {
+	return &r.sets[maphash.Bytes(r.seed, raw)%repeatSets]
+}
+
+// answered returns the message that says an answer, if it is the newest that was kept; else nil.
+func (r *repeat) answered(a *dots.Answer) *coap.Message {
+	if r == nil || a.Conflict.Set {
+		return nil
+	}
+	if said := r.answer.Load(); said != nil && said.code == a.Code && said.mid == a.MID && said.lifetime == a.Lifetime {
+		return said.message
+	}
+	return nil
+}
+
+// note keeps an answer as it was written instead of an older one.
+func (r *repeat) note(a *dots.Answer, m *coap.Message) {
+	if r != nil && !a.Conflict.Set {
+		r.answer.Store(&repeatAnswer{code: a.Code, mid: a.MID, lifetime: a.Lifetime, message: m})
+	}
 }

@@ -33,7 +33,7 @@ func (s *Session) assemble(ex *Exchange, b block) *Message {
 		return &Message{Code: Continue}
 	}
 	p.whole = true
-	ex.req.Payload = bytes.Clone(p.data)
+	ex.req.Payload, ex.raw = bytes.Clone(p.data), nil
 	return nil
 }
 

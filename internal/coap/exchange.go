@@ -12,6 +12,7 @@ import (
 type Exchange struct {
 	s     *Session
 	req   Message
+	raw   []byte // options and payload of a request that came in one message
 	typ   message.Type
 	mid   uint16
 	tkl   uint8
@@ -57,6 +58,7 @@ func (ex *Exchange) decode(rest []byte, scan optionScan) error {
 	} else {
 		own = bytes.Clone(rest)
 	}
+	ex.raw = own
 	ex.req.Options = ex.options[:0]
 	return ex.s.decode(own, scan, &ex.req)
 }
@@ -66,6 +68,10 @@ func (ex *Exchange) Session() *Session { return ex.s }
 
 // Request returns the request, with its whole body after block-wise reassembly. It is the exchange's, read-only.
 func (ex *Exchange) Request() *Message { return &ex.req }
+
+// Raw returns the options and the payload as they came, nil for a request that came in blocks. Requests of one method with the same bytes say the same.
+// It is the exchange's, read-only.
+func (ex *Exchange) Raw() []byte { return ex.raw }
 
 // Replayed reports that the peer has asked another process, and has not asked again: see Server.Replay.
 func (ex *Exchange) Replayed() bool { return ex.replayed }
