@@ -24,7 +24,7 @@ func (m *Monitor) Due(now time.Time) Action {
 	m.lastDue = now
 	state, exhausted := m.verdict(now)
 	m.state = state
-	action := Action{State: state, Exhausted: exhausted, PeerHBStatus: m.peerHBStatus(now)}
+	action := Action{State: state, Exhausted: exhausted, PeerHBStatus: m.peerHBStatus(now), Missed: m.missed(now)}
 	// RFC 9132, Section 4.7: an interval of 0 stops the heartbeats.
 	if m.cfg.Interval != 0 && state != Lost && !now.Before(m.nextSend) {
 		action.SendHeartbeat = true
@@ -66,6 +66,9 @@ func (m *Monitor) span() time.Duration {
 // missed counts the heartbeats whose answer is late: all that are unanswered, but for the last one as long as its
 // interval is not over.
 func (m *Monitor) missed(now time.Time) int {
+	if m.cfg.Interval == 0 {
+		return 0
+	}
 	if m.unanswered > 0 && now.Sub(m.lastSent) < m.cfg.Interval {
 		return m.unanswered - 1
 	}

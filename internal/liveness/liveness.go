@@ -80,6 +80,9 @@ type Action struct {
 	// State of the session.
 	State State
 
+	// Missed counts the heartbeats in a row whose answers are late.
+	Missed int
+
 	// Exhausted: missing-hb-allowed is used up, although the State may forbid to call the session lost. A client
 	// tries a new session beside this one (RFC 9132, Section 4.7) and keeps this one in use.
 	Exhausted bool

@@ -252,6 +252,45 @@ func TestSetConfig(t *testing.T) {
 	}
 }
 
+// RFC 9132, Section 4.5: the sets are switched when mitigation starts and ends. What was missed stays missed, however often.
+func TestSwitchingKeepsWhatWasMissed(t *testing.T) {
+	slow := Config{Interval: 60 * time.Second, MissingAllowed: 3}
+	fast := Config{Interval: 20 * time.Second, MissingAllowed: 3, Mitigating: true}
+	t.Run("once", func(t *testing.T) {
+		s := newSim(t, slow)
+		s.runUntil(150) // the heartbeat of second 60 is missed, that of 120 is not yet
+		s.m.SetConfig(at(150), fast)
+		s.runUntil(300)
+		// That of 120 is late by then, and those of 150 and 170 follow.
+		if diff := cmp.Diff([]change{{120, Suspect, false}, {170, Suspect, true}}, s.changes); diff != "" {
+			t.Errorf("verdicts (-want +got):\n%s", diff)
+		}
+	})
+	for _, every := range []float64{7, 50} {
+		t.Run("again and again", func(t *testing.T) {
+			s := newSim(t, slow, network{answered: true}, network{from: 301})
+			for i := range 200 {
+				s.runUntil(float64(i) * every)
+				cfg := slow
+				if i%2 == 0 {
+					cfg = fast
+				}
+				cfg.Mitigating = true
+				s.m.SetConfig(at(float64(i)*every), cfg)
+			}
+			if !s.last.Exhausted {
+				t.Errorf("switched each %v s, a peer that is gone is never missed: %+v", every, s.last)
+			}
+			// Heard, it is as good as new.
+			s.m.HeartbeatAnswered(at(200 * every))
+			s.m.SetConfig(at(200*every), slow)
+			if got := s.m.Due(at(200 * every)); got.State != Alive || got.Missed != 0 {
+				t.Errorf("after an answer: %+v", got)
+			}
+		})
+	}
+}
+
 // The end of an attack lets the verdict through that the attack held back, and its start takes it back.
 func TestMitigatingAloneKeepsTheCount(t *testing.T) {
 	attack := Config{Interval: 30 * time.Second, MissingAllowed: 3, Mitigating: true}

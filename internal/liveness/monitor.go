@@ -83,13 +83,14 @@ func (m *Monitor) PeerHeartbeat(now time.Time, peerHBStatus bool) {
 	m.nextSend = earlier(m.nextSend, soonest)
 }
 
-// SetConfig puts other parameters in force. New numbers count from now on: what happened under the old ones is no
-// evidence under the new ones. A change of Mitigating alone keeps what was counted.
+// SetConfig puts other parameters in force. Under new numbers a silence counts from now on, since one that was none under a long interval
+// would be one under a short one; but heartbeats that were missed stay missed, each as one interval of silence, so that a peer that is
+// gone is not taken for a living one each time the parameters change. A change of Mitigating alone keeps what was counted.
 func (m *Monitor) SetConfig(now time.Time, cfg Config) {
-	if m.state == Lost {
+	old, missed, anew := m.cfg, m.missed(now), m.state == Lost
+	if anew {
 		m.state, m.nextSend, m.lastDue = Suspect, now, now // judge anew, at once
 	}
-	old := m.cfg
 	m.cfg = cfg.withDefaults()
 	if m.cfg.Interval == old.Interval && m.cfg.MissingAllowed == old.MissingAllowed && m.cfg.Reliable == old.Reliable {
 		return
@@ -97,10 +98,18 @@ func (m *Monitor) SetConfig(now time.Time, cfg Config) {
 	if old.Interval == 0 || now.Sub(m.peerSince) <= 2*old.Interval {
 		m.peerSince = now
 	}
-	m.silentSince, m.unanswered, m.lastDue = now, 0, now
-	m.nextSend = now.Add(m.wait())
-	if !m.lastSent.IsZero() {
+	if anew || old.Interval == 0 {
+		missed, m.unanswered = 0, 0
+	}
+	counted := now.Add(-time.Duration(missed) * m.cfg.Interval)
+	m.silentSince, m.waitingSince, m.lastDue = later(m.silentSince, counted), later(m.waitingSince, counted), now
+	switch {
+	case !m.lastSent.IsZero():
 		m.nextSend = later(now, m.lastSent.Add(m.wait()))
+	case old.Interval == 0:
+		m.nextSend = now.Add(m.wait())
+	default: // the first is not put off for ever
+		m.nextSend = earlier(m.nextSend, now.Add(m.wait()))
 	}
 }
 
