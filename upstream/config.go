@@ -58,6 +58,8 @@ type Config struct {
 	PollInterval time.Duration
 	// MaxInFlight bounds the requests of an uplink that wait for an answer; 0: DefaultMaxInFlight; at least 4.
 	MaxInFlight int
+	// Unpaced lets requests go as soon as there is room for them in flight, whatever the round-trip time. It is for the lab.
+	Unpaced bool
 	// DialTimeout bounds an attempt to make a session; 0: DefaultDialTimeout.
 	DialTimeout time.Duration
 	Backoff     Backoff          // zero fields are defaults

@@ -23,7 +23,7 @@ func (s *session) ask(ctx context.Context, t *turn) {
 		s.tasks.Go(func() { s.wait(ctx, t, m) })
 		return
 	}
-	p, err := s.conn.Begin(m, func(m *coap.Message, err error) { s.outcome(t, m, err) })
+	p, err := s.conn.BeginAs(t.job.class.urgency(), m, func(m *coap.Message, err error) { s.outcome(t, m, err) })
 	switch {
 	case errors.Is(err, coap.ErrBusy): // or it cannot be sent before the uplink has told what it takes
 		s.tasks.Go(func() { s.wait(ctx, t, m) })

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
 const (
@@ -173,7 +174,7 @@ func (l *local) work(ctx context.Context) error {
 // in force without need comes after what is needed, the more as it may be the same that a leg which is to be started needs.
 func (l *local) turn(ctx context.Context) (busy bool, gone error) {
 	l.mu.Lock()
-	j, isJob := l.plan.next(l.cfg.Now())
+	j, isJob := l.plan.next(l.cfg.Now(), new(coap.Pace))
 	l.mu.Unlock()
 	l.turns++
 	if !isJob || j.class == classGet || l.turns%endsEvery == 0 {

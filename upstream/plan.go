@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
 // class is the urgency of a request; the lower goes first.
 type class uint8
 
 const (
-	classNew      class = iota // a mitigation that the uplink does not have
+	classNew      class = iota // a mitigation that the uplink does not have and was not asked for on this session
+	classAgain                 // one that it was asked for, and that is not answered
 	classWithdraw              // a withdrawal
 	classRefresh               // a mitigation that the uplink has
 	classGet                   // a retrieval
@@ -74,6 +76,7 @@ type entry struct {
 	want    dots.Leg
 	verdict verdict
 	stood   uint64 // the session on which it was last known to stand; 0: it does not
+	asked   uint64 // the session on which it was last asked for
 	putAt   uint64 // position at which its last PUT was begun or answered
 	check   bool   // its DELETE was answered; what became of it is still to be asked
 	mute    bool   // an efficacy update of this revision was never answered
@@ -109,20 +112,21 @@ type plan struct {
 	waiting  delays
 	inFlight [classes]int
 	counts   LegCounts
-	active   int       // immediate mitigations wanted
-	heard    time.Time // when the peer was last heard, as of the newest job without an answer
-	blind    int       // cuids whose list cannot be had
-	sighted  bool      // a list cannot be out of reach for good: its legs are never asked for one by one
-	idle     []string  // cuids whose observation is to be cancelled
-	told     [1]event  // what the newest answer told: most tell one thing
+	active   int           // immediate mitigations wanted
+	heard    time.Time     // when the peer was last heard, as of the newest job without an answer
+	blind    int           // cuids whose list cannot be had
+	sighted  bool          // a list cannot be out of reach for good: its legs are never asked for one by one
+	idle     []string      // cuids whose observation is to be cancelled
+	told     [1]event      // what the newest answer told: most tell one thing
+	held     time.Duration // how long the pace alone makes next wait for more; 0: not at all
 }
 
-// newPlan makes a plan with at most limit requests in flight, at least 4: all of them for new mitigations, three
-// quarters for withdrawals, half for refreshes and a quarter for retrievals, so that none of these waits for what is
-// less urgent and unanswered.
+// newPlan makes a plan with at most limit requests in flight, at least 4: all of them for new mitigations, seven eighths
+// for those that were asked for before, three quarters for withdrawals, half for refreshes and a quarter for retrievals,
+// so that none of these waits for what is less urgent and unanswered.
 func newPlan(limit int, t timing) *plan {
 	return &plan{
-		limits:  [classes]int{limit, limit * 3 / 4, limit / 2, limit / 4},
+		limits:  [classes]int{limit, limit * 7 / 8, limit * 3 / 4, limit / 2, limit / 4},
 		timing:  t,
 		entries: map[dots.LegKey]*entry{}, lists: map[string]*listing{},
 	}
@@ -142,7 +146,7 @@ func (p *plan) want(legs []dots.Leg) (superseded []uint64) {
 			if e.job != 0 {
 				superseded = append(superseded, e.job)
 			}
-			e.fails, e.at, e.check, e.mute = 0, time.Time{}, false, false
+			e.fails, e.at, e.check, e.mute, e.asked = 0, time.Time{}, false, false, 0
 		}
 		e.want = leg
 		p.review(e)
@@ -232,11 +236,11 @@ func (p *plan) review(e *entry) {
 		e.queued = false
 		return
 	}
-	p.place(ref{key: e.want.Key}, &e.slot, classOf(e, k))
+	p.place(ref{key: e.want.Key}, &e.slot, p.classOf(e, k))
 }
 
 // classOf orders requests: new mitigation, withdrawal, refresh, GET.
-func classOf(e *entry, k kind) class {
+func (p *plan) classOf(e *entry, k kind) class {
 	switch {
 	case k == kindCheck:
 		return classGet
@@ -244,9 +248,14 @@ func classOf(e *entry, k kind) class {
 		return classWithdraw
 	case e.stood != 0:
 		return classRefresh
+	case e.asked == p.epoch:
+		return classAgain
 	}
 	return classNew
 }
+
+// urgency is that of a class in the pacing of a session.
+func (c class) urgency() coap.Urgency { return coap.MostUrgent - coap.Urgency(c) }
 
 // count adds an entry to the counter of its state.
 func (p *plan) count(e *entry) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
 // place puts a ref into the queue of its class, or among the delays until its time. A ref that lost its place stays
@@ -64,30 +65,48 @@ func (p *plan) slotOf(r ref) *slot {
 // deadline returns when time alone makes next give more; zero: never.
 func (p *plan) deadline() time.Time { return p.waiting.next() }
 
-// next takes the most urgent job that may begin, and counts it as in flight.
-func (p *plan) next(now time.Time) (job, bool) {
+// next takes the most urgent job that may begin, and counts it as in flight. The pace of the session is asked before: what is taken is what is most
+// urgent when it can be sent, and not when it came to be wanted. A job that must wait for its turn stays in its queue, and held says for how long.
+func (p *plan) next(now time.Time, pace *coap.Pace) (job, bool) {
+	p.held = 0
 	if !p.up {
 		return job{}, false
 	}
 	p.ripen(now)
 	for c := range classes {
-		for p.room(c) {
-			r, ok := p.queues[c].pop()
-			if !ok {
-				break
+		if p.room(c) && p.head(now, c) {
+			if wait := pace.Wait(c.urgency()); wait > 0 {
+				// What is less urgent waits longer.
+				p.held = wait
+				return job{}, false
 			}
+			pace.Take(c.urgency())
+			r, _ := p.queues[c].pop()
 			s := p.slotOf(r)
-			if s == nil || !s.queued || s.class != c {
-				continue
-			}
 			s.queued = false
-			if r.list && p.park(now, r.key.CUID, p.lists[r.key.CUID]) {
-				continue
-			}
 			return p.begin(now, r, s), true
 		}
 	}
 	return job{}, false
+}
+
+// head reports whether there is a job in the queue of a class, and makes it the first.
+func (p *plan) head(now time.Time, c class) bool {
+	q := &p.queues[c]
+	for {
+		r, ok := q.peek()
+		if !ok {
+			return false
+		}
+		s := p.slotOf(r)
+		if s != nil && s.queued && s.class == c {
+			if !r.list || !p.park(now, r.key.CUID, p.lists[r.key.CUID]) {
+				return true
+			}
+			s.queued = false
+		}
+		q.pop()
+	}
 }
 
 // ripen queues what has waited long enough.
@@ -153,7 +172,7 @@ func (p *plan) begin(now time.Time, r ref, s *slot) job {
 		j.kind, _ = p.need(e)
 		j.leg = p.asSent(e, j.kind)
 		if j.kind == kindPut {
-			e.putAt, j.said = p.clock, e.said
+			e.putAt, e.asked, j.said = p.clock, p.epoch, e.said
 		}
 	}
 	if j.changes() {

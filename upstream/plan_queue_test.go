@@ -120,7 +120,7 @@ func TestShares(t *testing.T) {
 	if d := cmp.Diff([]string{"DELETE 4 r2", "DELETE 5 r2"}, texts(b.jobs())); d != "" {
 		t.Fatal(d)
 	}
-	if b.inFlight != [classes]int{2, 2, 2, 2} {
+	if b.inFlight != [classes]int{2, 0, 2, 2, 2} {
 		t.Fatalf("in flight %v", b.inFlight)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
 
@@ -44,7 +45,7 @@ func gone(mid uint32, revision uint64) dots.Leg {
 func (b *bench) jobs() []job {
 	var jobs []job
 	for {
-		j, ok := b.next(b.now)
+		j, ok := b.next(b.now, new(coap.Pace))
 		if !ok {
 			return jobs
 		}
@@ -255,7 +256,7 @@ func TestForgottenLegsAreGivenUp(t *testing.T) {
 	}
 	b.dropped(jobs[1])
 	b.expect("PUT 2 r1")
-	if got := b.inFlight; got != [classes]int{1, 0, 0, 0} {
+	if got := b.inFlight; got != [classes]int{0, 1, 0, 0, 0} {
 		t.Fatalf("in flight %v", got)
 	}
 }

@@ -76,7 +76,11 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 	if a.Exhausted {
 		s.probe(ctx, now)
 	}
-	return until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt(), s.talk.deadline(l.plan.quiet()), s.steer(ctx, now)), nil
+	wait := until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt(), s.talk.deadline(l.plan.quiet()), s.steer(ctx, now))
+	if l.plan.held > 0 {
+		wait = min(wait, l.plan.held)
+	}
+	return wait, nil
 }
 
 // heartbeat sends one heartbeat and waits for its answer. Any answer counts, a refusal or a reset too: the peer is there

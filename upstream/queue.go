@@ -15,6 +15,14 @@ func (q *fifo) len() int { return len(q.refs) - q.head }
 
 func (q *fifo) push(r ref) { q.refs = append(q.refs, r) }
 
+// peek returns the oldest ref.
+func (q *fifo) peek() (ref, bool) {
+	if q.head == len(q.refs) {
+		return ref{}, false
+	}
+	return q.refs[q.head], true
+}
+
 // pop takes the oldest ref and gives the space in front of it back from time to time.
 func (q *fifo) pop() (ref, bool) {
 	if q.head == len(q.refs) {

@@ -97,9 +97,9 @@ func (s *session) start(ctx context.Context) {
 	l := s.link
 	var begun []*turn
 	l.mu.Lock()
-	now := l.cfg.Now()
+	now, pace := l.cfg.Now(), s.pace()
 	for {
-		j, ok := l.plan.next(now)
+		j, ok := l.plan.next(now, &pace)
 		if !ok {
 			break
 		}
@@ -121,6 +121,14 @@ func (s *session) start(ctx context.Context) {
 			s.ask(ctx, t)
 		}
 	})
+}
+
+// pace is how much may be sent at this moment.
+func (s *session) pace() coap.Pace {
+	if s.link.cfg.Unpaced {
+		return coap.Pace{}
+	}
+	return s.conn.Pace()
 }
 
 // until is how long to wait for the earlier of two times; zero times are never.

@@ -235,7 +235,7 @@ func (a *App) makeUpstream(context.Context) error {
 		a.log.Warn("uplinks are asked without pacing, which is for the lab only", "in_flight", inFlight)
 	}
 	m, err := upstream.New(upstream.Config{
-		Events: a.gateway, Links: a.now.Load().links(), Logger: a.log, Meter: a.linkMeter, MaxInFlight: inFlight,
+		Events: a.gateway, Links: a.now.Load().links(), Logger: a.log, Meter: a.linkMeter, MaxInFlight: inFlight, Unpaced: inFlight > 0,
 		HeartbeatInterval: a.cfg.Session.HeartbeatInterval, MissingAllowed: a.cfg.Session.MissingHBAllowed,
 	})
 	if err != nil {

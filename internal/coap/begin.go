@@ -12,13 +12,31 @@ type Pending struct{ t transfer }
 //
 // Unlike Do it may be called from a Handler, and from another request's done.
 func (s *Session) Begin(req *Message, done func(*Message, error)) (*Pending, error) {
+	return s.launch(&Pending{transfer{s: s, req: req, urgency: usualUrgency(req), done: done}})
+}
+
+// BeginAs is Begin for a request of an urgency. It is sent at once, whatever Pace says, and counted; its repeats wait for their turn.
+func (s *Session) BeginAs(u Urgency, req *Message, done func(*Message, error)) (*Pending, error) {
+	return s.launch(&Pending{transfer{s: s, req: req, urgency: u, mitigates: u > LeastUrgent, done: done}})
+}
+
+// usualUrgency is that of a request of which nothing else is said: a retrieval, or the session configuration, which is CON, may wait.
+func usualUrgency(req *Message) Urgency {
+	if req.Code == GET || !req.NonConfirmable {
+		return LeastUrgent
+	}
+	return MostUrgent - 1
+}
+
+// launch sends the first message.
+func (s *Session) launch(p *Pending) (*Pending, error) {
+	req := p.t.req
 	if !req.Code.IsRequest() {
 		return nil, fmt.Errorf("%w: %s is not a method", ErrBadMessage, req.Code)
 	}
 	if !s.greeted(req) {
 		return nil, fmt.Errorf("sending the request: %w: the peer's capabilities are not known yet", ErrBusy)
 	}
-	p := &Pending{transfer{s: s, req: req, done: done}}
 	if err := p.t.begin(); err != nil {
 		return nil, fmt.Errorf("sending the request: %w", err)
 	}

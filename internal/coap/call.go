@@ -14,16 +14,19 @@ import (
 
 // call is one request of ours on the wire: one token, one response, or many for an observation.
 type call struct {
-	s       *Session
-	token   uint32
-	mid     uint16
-	non     bool
-	stays   bool // an observation: responses keep coming
-	cancels bool // ends an observation: notifications under the same token are not its response
-	buf     []byte
-	con     *confirmable
-	repeat  timer
-	fn      func(*Message, error) // called without the lock, for each response, or once with an error
+	s         *Session
+	token     uint32
+	mid       uint16
+	non       bool
+	stays     bool // an observation: responses keep coming
+	cancels   bool // ends an observation: notifications under the same token are not its response
+	urgency   Urgency
+	mitigates bool    // the probing rate does not count it
+	sent      attempt // of a NON; a CON's is the confirmable's
+	buf       []byte
+	con       *confirmable
+	repeat    timer
+	fn        func(*Message, error) // called without the lock, for each response, or once with an error
 }
 
 // Ping checks that the peer is there: an empty CON answered with RST over UDP (RFC 7252, Section 4.3), Ping and Pong
@@ -68,6 +71,7 @@ func (s *Session) startPing(result chan<- error) (cancel func(), err error) {
 	mid := s.nextMID()
 	b := binary.BigEndian.AppendUint16([]byte{1 << 6, 0}, mid)
 	_ = s.write(b) // loss: it is sent again
+	s.counted(true, s.clock(), len(b))
 	con := s.confirm(mid, b, func(err error) {
 		if !errors.Is(err, ErrTimeout) {
 			err = nil // RST is the answer; an ACK of a peer that knows no better shows life as well
@@ -130,39 +134,26 @@ func (s *Session) register(c *call, b []byte) {
 		s.calls = make(map[uint32]*call)
 	}
 	s.calls[c.token] = c
-	switch {
-	case s.reliable:
-	case c.non:
-		c.buf = bytes.Clone(b)
-		c.s = s
-		c.repeat.fire = c
-		s.timers.set(&c.repeat, time.Now().Add(s.params.RepeatInterval))
-	default:
-		c.con = s.confirm(c.mid, bytes.Clone(b), func(err error) {
-			c.con = nil
-			if err != nil {
-				s.failCall(c, err)
-			}
-		})
-		c.con.call = c
-	}
-}
-
-// fired sends a NON request again under a fresh message id: RFC 9132, Section 4.4: until it is answered, at most
-// every 3 seconds without an estimate of the round-trip time.
-func (c *call) fired() {
-	s := c.s
-	defer s.guard()
-	s.mu.Lock()
-	defer s.unlock()
-	if s.calls[c.token] != c || c.buf == nil {
+	if s.reliable {
 		return
 	}
-	c.mid = s.nextMID()
-	binary.BigEndian.PutUint16(c.buf[2:], c.mid)
-	s.counters.Retransmissions.Add(1)
-	_ = s.write(c.buf) // loss is what the repetition is for
-	s.timers.set(&c.repeat, time.Now().Add(s.params.RepeatInterval))
+	c.s = s
+	now := time.Now()
+	s.counted(!c.mitigates, s.clockAt(now), len(b))
+	if c.non {
+		c.buf = bytes.Clone(b)
+		c.repeat.fire = c
+		c.sent.sent(s.clockAt(now))
+		s.timers.set(&c.repeat, now.Add(s.repeatAfter()))
+		return
+	}
+	c.con = s.confirm(c.mid, bytes.Clone(b), func(err error) {
+		c.con = nil
+		if err != nil {
+			s.failCall(c, err)
+		}
+	})
+	c.con.call = c
 }
 
 // nextToken returns a token no request of ours under way has; never 0. RFC 7252, Section 5.3.1.
@@ -192,6 +183,11 @@ func (s *Session) callByToken(token []byte) *call {
 func (s *Session) answered(c *call, m *Message) {
 	if c.cancels && m.Code.Success() && m.Options.Has(Observe) {
 		return
+	}
+	if c.con != nil {
+		s.flow.rtt.answered(&c.con.sent, s.clockAt(s.heard))
+	} else {
+		s.flow.rtt.answered(&c.sent, s.clockAt(s.heard))
 	}
 	// RFC 7252, Section 5.2.2: a response also acknowledges a request whose empty ACK was lost.
 	s.quieten(c)

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/plgd-dev/go-coap/v3/message"
@@ -15,6 +16,7 @@ type confirmable struct {
 	wait    time.Duration
 	left    int
 	timer   timer
+	sent    attempt
 	call    *call       // the request it carries; nil for a response or a ping
 	settled func(error) // called once with the lock held: nil acknowledged, ErrReset or ErrTimeout
 }
@@ -32,7 +34,9 @@ func (s *Session) confirm(mid uint16, buf []byte, settled func(error)) *confirma
 		s.cons = make(map[uint16]*confirmable)
 	}
 	s.cons[mid] = c
-	s.timers.set(&c.timer, time.Now().Add(c.wait))
+	now := time.Now()
+	c.sent.sent(s.clockAt(now))
+	s.timers.set(&c.timer, now.Add(c.wait))
 	return c
 }
 
@@ -54,11 +58,17 @@ func (c *confirmable) fired() {
 	c.wait *= 2
 	s.counters.Retransmissions.Add(1)
 	_ = s.write(c.buf) // loss is what the retransmission is for
-	s.timers.set(&c.timer, time.Now().Add(c.wait))
+	now := time.Now()
+	s.counted(true, s.clockAt(now), len(c.buf))
+	c.sent.sent(s.clockAt(now))
+	s.timers.set(&c.timer, now.Add(c.wait))
 }
 
 // settle ends the retransmission of a CON and says so to whoever sent it.
 func (s *Session) settle(c *confirmable, err error) {
+	if !errors.Is(err, ErrTimeout) {
+		s.flow.rtt.answered(&c.sent, s.clockAt(s.heard))
+	}
 	s.forget(c)
 	c.settled(err)
 }

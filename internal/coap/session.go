@@ -61,6 +61,7 @@ type Session struct {
 	bodies    []*body
 	snapshots []*kept
 	stream    *stream // over TCP only
+	flow      flow    // over UDP only
 }
 
 // NewSession returns a session that is not started. An error means a missing part of the config.
@@ -86,6 +87,7 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	}
 	s.id = runtimeRand{}.Uint64() >> 11 // 53 bits: exact in every log reader, and no counter of the process is needed
 	s.timers = cfg.Timers.of(s.id)
+	s.flow.filled, s.flow.at = paceDepth, s.clock()
 	s.mid = uint16(s.rand.Uint64())
 	s.token = uint32(s.rand.Uint64())
 	return s, nil
@@ -238,6 +240,7 @@ func (s *Session) end(err error) {
 	if s.stream != nil {
 		s.stream.stop()
 	}
+	s.flow.late.stop()
 	s.cons, s.pings, s.bodies, s.snapshots = nil, nil, nil, nil
 	s.seen = duplicates{}
 	close(s.done)

@@ -7,7 +7,7 @@ import (
 )
 
 // Do sends a request and returns its response, whatever its code. Over UDP a CON is retransmitted by the session's
-// Parameters (then ErrTimeout), a NON is sent again every RepeatInterval until it is answered or ctx ends. A body
+// Parameters (then ErrTimeout), a NON is sent again every RepeatInterval, as far as Pace allows, until it is answered or ctx ends. A body
 // larger than a message goes in blocks, and a response in blocks is put together: RFC 7959. It must not be called
 // from a Handler or from a function given to Observe.
 //
@@ -25,7 +25,7 @@ func (s *Session) Do(ctx context.Context, req *Message) (*Message, error) {
 		return nil, fmt.Errorf("waiting for the peer's capabilities: %w", err)
 	}
 	answer := make(chan result, 1)
-	t := &transfer{s: s, req: req, done: func(m *Message, err error) { answer <- result{m, err} }}
+	t := &transfer{s: s, req: req, urgency: usualUrgency(req), done: func(m *Message, err error) { answer <- result{m, err} }}
 	if err := t.begin(); err != nil {
 		return nil, fmt.Errorf("sending the request: %w", err)
 	}
@@ -68,6 +68,9 @@ type transfer struct {
 	call *call
 	over bool
 
+	urgency   Urgency
+	mitigates bool // no probing rate is for it
+
 	blocks   bool // the request goes in blocks
 	sent     int  // bytes of the body before the block under way
 	szx      uint8
@@ -109,7 +112,7 @@ func (t *transfer) stop() {
 }
 
 func (t *transfer) send(m *Message) error {
-	t.call = &call{fn: t.reply}
+	t.call = &call{urgency: t.urgency, mitigates: t.mitigates, fn: t.reply}
 	return t.s.begin(t.call, m)
 }
 
