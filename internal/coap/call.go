@@ -21,8 +21,8 @@ type call struct {
 	stays     bool // an observation: responses keep coming
 	cancels   bool // ends an observation: notifications under the same token are not its response
 	urgency   Urgency
-	mitigates bool    // the probing rate does not count it
-	sent      attempt // of a NON; a CON's is the confirmable's
+	mitigates bool     // the probing rate does not count it
+	sent      sendings // of a NON; a CON's is the confirmable's
 	buf       []byte
 	con       *confirmable
 	repeat    timer

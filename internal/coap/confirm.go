@@ -16,7 +16,7 @@ type confirmable struct {
 	wait    time.Duration
 	left    int
 	timer   timer
-	sent    attempt
+	sent    sendings
 	call    *call       // the request it carries; nil for a response or a ping
 	settled func(error) // called once with the lock held: nil acknowledged, ErrReset or ErrTimeout
 }

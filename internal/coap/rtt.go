@@ -22,21 +22,21 @@ const (
 	slowestPath = 60 * time.Second
 )
 
-// attempt is what is known of the sendings of one request.
-type attempt struct {
+// sendings is what is known of the sendings of one request.
+type sendings struct {
 	at    time.Duration // of the last sending
 	sends uint8         // 0: it is measured no more; saturates
 }
 
 // sent notes a sending.
-func (a *attempt) sent(now time.Duration) { a.at, a.sends = now, min(a.sends, 254)+1 }
+func (a *sendings) sent(now time.Duration) { a.at, a.sends = now, min(a.sends, 254)+1 }
 
 // answered takes the answer to a request.
 //
 // RFC 6298, Section 3 (Karn's algorithm): one that was sent more than once tells nothing, since nobody knows which sending was answered: the
 // repeats of a NON have fresh message ids and one token. It does tell that the last sending took at least so long, and a path that has become
 // slower than the time between two repeats would never be measured otherwise.
-func (r *roundTrip) answered(a *attempt, now time.Duration) {
+func (r *roundTrip) answered(a *sendings, now time.Duration) {
 	if a.sends == 0 {
 		return
 	}

@@ -36,7 +36,7 @@ func TestRoundTripArithmetic(t *testing.T) {
 			var r roundTrip
 			now := time.Minute
 			for _, a := range test.answers {
-				var at attempt
+				var at sendings
 				for range a.sends {
 					at.sent(now - a.took)
 				}
@@ -72,7 +72,7 @@ func TestAnEstimateGrowsStale(t *testing.T) {
 			t.Errorf("after %v: %v %v, want %v %v", test.at, got, known, test.want, test.known)
 		}
 	}
-	var a attempt
+	var a sendings
 	a.sent(0)
 	a.sent(1000*time.Hour - time.Millisecond)
 	r.answered(&a, 1000*time.Hour)
