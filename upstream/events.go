@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/wire"
 )
 
@@ -45,6 +46,9 @@ type Meter interface {
 	Legs(uplink string, counts LegCounts)
 	// HeartbeatMissed counts a heartbeat of ours without an answer.
 	HeartbeatMissed(uplink string)
+	// Liveness states what the heartbeats say of the uplink's session when that changes: Suspect from the third in a row that goes unanswered,
+	// Lost when it is given up for it.
+	Liveness(uplink string, state liveness.State)
 	// Redirected counts a redirect to another server (RFC 9132, Section 4.6): one that is followed, or one that is not, since it leads back to where
 	// we were not long ago.
 	Redirected(uplink string, followed bool)
@@ -57,4 +61,5 @@ func (noMeter) UplinkUp(string, bool)                  {}
 func (noMeter) Request(string, wire.Method, dots.Code) {}
 func (noMeter) Legs(string, LegCounts)                 {}
 func (noMeter) HeartbeatMissed(string)                 {}
+func (noMeter) Liveness(string, liveness.State)        {}
 func (noMeter) Redirected(string, bool)                {}

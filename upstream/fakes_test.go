@@ -19,6 +19,7 @@ import (
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/wire"
 	"github.com/dotsgate/dotsgate/wire/rfc9132"
 )
@@ -509,6 +510,7 @@ func (m *meter) UplinkUp(_ string, up bool) { m.note("up %v", up) }
 func (m *meter) Request(_ string, method wire.Method, code dots.Code) {
 	m.note("%d %v", method, code)
 }
-func (m *meter) Legs(_ string, counts LegCounts)    { m.note("legs %v", counts) }
-func (m *meter) HeartbeatMissed(string)             { m.note("missed") }
-func (m *meter) Redirected(_ string, followed bool) { m.note("redirected %v", followed) }
+func (m *meter) Legs(_ string, counts LegCounts)         { m.note("legs %v", counts) }
+func (m *meter) HeartbeatMissed(string)                  { m.note("missed") }
+func (m *meter) Liveness(_ string, state liveness.State) { m.note("%v", state) }
+func (m *meter) Redirected(_ string, followed bool)      { m.note("redirected %v", followed) }

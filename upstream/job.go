@@ -32,6 +32,7 @@ func (s *session) ask(ctx context.Context, t *turn) {
 	default:
 		s.begun(t, p.Abandon)
 	}
+	s.also(t, m)
 }
 
 // message is the request of a job. That of a leg which is asked for as it was the last time is kept from then: nearly all are.
@@ -103,13 +104,17 @@ func (s *session) answered(t *turn, r wire.Response) {
 	if s.redirects(t, r) {
 		return
 	}
-	fits := true
+	fits, doubled := true, false
 	s.link.tell(func(p *plan, now time.Time) (events []event) {
 		if s.end(t) {
 			events, fits = p.answered(now, t.job, r)
 		}
+		doubled = t.also != nil
 		return events
 	})
+	if doubled { // it was answered on one of two sessions
+		t.drop(s)
+	}
 	if !fits {
 		s.misfit(t)
 	}

@@ -19,8 +19,9 @@ var errSilent = errors.New("heartbeats unanswered and nothing heard")
 type pulse struct {
 	monitor *liveness.Monitor
 	cfg     liveness.Config
-	heard   time.Time // newest input that the monitor was told of
-	ping    bool      // the dialect has no heartbeat message: CoAP pings are its heartbeats
+	told    liveness.State // what the operator was told
+	heard   time.Time      // newest input that the monitor was told of
+	ping    bool           // the dialect has no heartbeat message: CoAP pings are its heartbeats
 }
 
 func newPulse(l *link, conn *coap.Session) *pulse {
@@ -29,7 +30,8 @@ func newPulse(l *link, conn *coap.Session) *pulse {
 	p := &pulse{ping: err != nil, cfg: liveness.Config{
 		Interval: interval, MissingAllowed: missing, Reliable: conn.Reliable(), Role: liveness.Client,
 	}}
-	p.monitor = liveness.New(l.cfg.Now(), p.cfg, l.cfg.Rand)
+	p.heard = l.cfg.Now()
+	p.monitor = liveness.New(p.heard, p.cfg, l.cfg.Rand)
 	return p
 }
 
@@ -66,6 +68,7 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 	s.confer(ctx, now)
 	s.apply(now)
 	a := s.pulse.look(now, heard)
+	s.alert(now, a)
 	if a.State == liveness.Lost {
 		return 0, errSilent
 	}
@@ -83,6 +86,42 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 	return wait, nil
 }
 
+// over takes the suspicion back that was told of a session which has ended.
+func (p *pulse) over(l *link) {
+	l.mu.Lock()
+	suspect := p.told == liveness.Suspect
+	l.mu.Unlock()
+	if suspect {
+		l.cfg.Meter.Liveness(l.name, liveness.Alive)
+	}
+}
+
+// alertAfter is how many heartbeats in a row go unanswered before the operator is told: one or two are lost on any path.
+const alertAfter = 3
+
+// alert tells the operator when a session comes under suspicion, is given up, and when it answers again (RFC 9132, Section 4.7). link.mu is held.
+func (s *session) alert(now time.Time, a liveness.Action) {
+	state := liveness.Alive
+	switch {
+	case a.State == liveness.Lost:
+		state = liveness.Lost
+	case a.Exhausted || a.Missed >= min(alertAfter, s.pulse.cfg.MissingAllowed):
+		state = liveness.Suspect
+	}
+	if state == s.pulse.told {
+		return
+	}
+	l := s.link
+	s.pulse.told = state
+	l.cfg.Meter.Liveness(l.name, state)
+	switch state { // that a session is lost is told when it has ended
+	case liveness.Suspect:
+		l.log.Warn("uplink does not answer heartbeats", "session", s.conn.ID(), "missed", a.Missed, "silent_for", now.Sub(s.pulse.heard).Round(time.Second))
+	case liveness.Alive:
+		l.log.Info("uplink answers heartbeats again", "session", s.conn.ID())
+	}
+}
+
 // heartbeat sends one heartbeat and waits for its answer. Any answer counts, a refusal or a reset too: the peer is there
 // and hears us.
 func (s *session) heartbeat(ctx context.Context, interval time.Duration, receiving bool) {
@@ -93,7 +132,7 @@ func (s *session) heartbeat(ctx context.Context, interval time.Duration, receivi
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err := s.knock(ctx, receiving)
+	err := s.knock(ctx, s.conn, receiving)
 	switch {
 	case err == nil || errors.Is(err, coap.ErrReset):
 		l.mu.Lock()
@@ -108,27 +147,14 @@ func (s *session) heartbeat(ctx context.Context, interval time.Duration, receivi
 }
 
 // knock sends a heartbeat in the uplink's dialect: PUT of hb, or a CoAP ping where there is none.
-func (s *session) knock(ctx context.Context, receiving bool) error {
+func (s *session) knock(ctx context.Context, conn *coap.Session, receiving bool) error {
 	if s.pulse.ping {
-		return s.conn.Ping(ctx)
+		return conn.Ping(ctx)
 	}
 	out, err := s.link.profile.EncodeRequest(wire.Request{Op: wire.PutHeartbeat, PeerHB: receiving})
 	if err != nil {
 		return err
 	}
-	_, err = s.conn.Do(ctx, carry.RequestMessage(out, carry.NON))
+	_, err = conn.Do(ctx, carry.RequestMessage(out, carry.NON))
 	return err
-}
-
-// probe makes a new session beside one on which heartbeats go unanswered while a mitigation is wanted (RFC 9132,
-// Section 4.7). The old one stays in use meanwhile; a finished handshake shows that the server is there and listens, so
-// the new one then takes its place. link.mu is held.
-func (s *session) probe(ctx context.Context, now time.Time) {
-	if s.probing || now.Sub(s.link.tried) < s.link.cfg.Backoff.beside(s.probes, s.link.plan.active > 0) {
-		return
-	}
-	s.probes++
-	s.makeSpare(ctx, s.link.attempt, func(err error) {
-		s.link.log.Warn("uplink does not answer heartbeats, and a new session cannot be made", "err", err)
-	})
 }

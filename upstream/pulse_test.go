@@ -3,10 +3,14 @@ package upstream
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/carry"
@@ -170,6 +174,47 @@ func TestAServerThatRestartedUnderAttack(t *testing.T) {
 		}
 		if err := w.clients[0].Err(); !errors.Is(err, coap.ErrClosed) {
 			t.Fatalf("the old session is kept: %v", err)
+		}
+	})
+}
+
+// RFC 9132, Section 4.7: the operator is alerted: when a session is under suspicion, from the third heartbeat in a row that goes unanswered, when
+// it answers again, and when it is given up.
+func TestAlerts(t *testing.T) {
+	m := &meter{}
+	log := &strings.Builder{}
+	virtual(t, func(c *Config) {
+		c.Meter, c.MissingAllowed = m, 5
+		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}, func(w *world) {
+		told := func(want ...string) {
+			t.Helper()
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			got := slices.DeleteFunc(m.told, func(s string) bool { return s != "alive" && s != "suspect" && s != "lost" })
+			m.told = nil
+			if d := gocmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("at %v told (-want +got):\n%s", time.Since(w.start), d)
+			}
+		}
+		w.run()
+		w.set(func() { w.deaf = true })
+		w.sleep(119 * time.Second) // heartbeats at 30, 60 and 90 s: the third is late at 120 s
+		told()
+		w.sleep(2 * time.Second)
+		told("suspect")
+		w.set(func() { w.deaf = false })
+		w.sleep(30 * time.Second)
+		told("alive")
+		w.set(func() { w.deaf = true })
+		w.sleep(120 * time.Second)
+		told("suspect")
+		w.sleep(60 * time.Second)
+		told("lost")
+		for _, line := range []string{`"uplink does not answer heartbeats"`, "missed=3", `"uplink session lost"`} {
+			if !strings.Contains(log.String(), line) {
+				t.Errorf("the log has no %s:\n%s", line, log)
+			}
 		}
 	})
 }

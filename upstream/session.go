@@ -30,6 +30,7 @@ type session struct {
 	watches map[string]*coap.Observation // by cuid
 	probing bool                         // a session to go on with is being made
 	probes  int                          // how many were tried
+	beside  *companion                   // nil: none
 	errands *errands                     // nil: none are under way
 	counted LegCounts                    // told to the meter
 }
@@ -56,6 +57,7 @@ func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
 	_ = s.conn.Close() // that it is over is all there is to it
 	s.tasks.Wait()
 	s.endAll()
+	s.pulse.over(s.link)
 	select {
 	case late := <-s.spare: // made just when the session ended
 		if next == nil && ctx.Err() == nil {
@@ -113,6 +115,7 @@ func (s *session) start(ctx context.Context) {
 	if changed {
 		l.cfg.Meter.Legs(l.name, counts)
 	}
+	s.double()
 	if len(begun) == 0 {
 		return
 	}

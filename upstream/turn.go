@@ -13,6 +13,7 @@ type turn struct {
 	// under link.mu
 	ends    time.Time // when others get its place, if it is not answered by then
 	abandon func()    // makes the session forget the request; nil: it is not sent yet
+	also    func()    // the same on the session beside this one; nil: it was not sent there
 	sent    bool      // to the server that a redirect names, for this request alone
 	over    bool      // it was answered, given up, or its time has ended
 }
@@ -96,10 +97,14 @@ func (s *session) expire() {
 // drop makes the CoAP session forget the request of a turn that is over.
 func (t *turn) drop(s *session) {
 	s.link.mu.Lock()
-	abandon := t.abandon
+	abandon, also := t.abandon, t.also
+	t.also = nil
 	s.link.mu.Unlock()
 	if abandon != nil {
 		abandon()
+	}
+	if also != nil {
+		also()
 	}
 }
 

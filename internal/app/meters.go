@@ -12,6 +12,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/aaa"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/internal/metrics"
 	"github.com/dotsgate/dotsgate/internal/resolve"
 	"github.com/dotsgate/dotsgate/upstream"
@@ -124,6 +125,14 @@ func (u *upstreamMeter) Legs(uplink string, counts upstream.LegCounts) {
 		metrics.LegWanted: counts[upstream.LegWanted], metrics.LegPlaced: counts[upstream.LegPlaced],
 		metrics.LegRefused: counts[upstream.LegRefused], metrics.LegWithdrawing: counts[upstream.LegWithdrawing],
 	})
+}
+
+// Liveness counts a session that is lost, and shows one that may be.
+func (u *upstreamMeter) Liveness(uplink string, state liveness.State) {
+	u.m.SetUplinkSuspect(uplink, state == liveness.Suspect)
+	if state == liveness.Lost {
+		u.m.SessionLost(metrics.Uplink)
+	}
 }
 
 func (u *upstreamMeter) HeartbeatMissed(string) { u.m.HeartbeatMissed(metrics.Uplink) }

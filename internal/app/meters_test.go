@@ -16,6 +16,7 @@ import (
 	"github.com/dotsgate/dotsgate/downstream"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/internal/metrics"
 	"github.com/dotsgate/dotsgate/internal/resolve"
 	"github.com/dotsgate/dotsgate/store"
@@ -70,6 +71,18 @@ func TestUpstreamMeter(t *testing.T) {
 	wantLines(t, m, `dotsgate_requests_total{code="2.01",method="put",side="uplink"} 1`, `dotsgate_requests_total{code="silent",method="delete",side="uplink"} 1`,
 		`dotsgate_heartbeats_missed_total{side="uplink"} 1`, `dotsgate_legs{state="wanted",uplink="a"} 1`, `dotsgate_legs{state="placed",uplink="a"} 2`,
 		`dotsgate_legs{state="refused",uplink="a"} 3`, `dotsgate_legs{state="withdrawing",uplink="a"} 4`)
+}
+
+// A session that is given up for silence is counted, and is suspect no longer.
+func TestUpstreamLiveness(t *testing.T) {
+	m := metrics.New(metrics.Config{Uplinks: []string{"a", "b"}})
+	u := newUpstreamMeter(m, []config.Uplink{{Name: "a"}, {Name: "b"}})
+	u.Liveness("a", liveness.Suspect)
+	u.Liveness("b", liveness.Suspect)
+	wantLines(t, m, `dotsgate_uplink_suspect{uplink="a"} 1`, `dotsgate_sessions_lost_total{side="uplink"} 0`)
+	u.Liveness("a", liveness.Lost)
+	u.Liveness("b", liveness.Alive)
+	wantLines(t, m, `dotsgate_uplink_suspect{uplink="a"} 0`, `dotsgate_uplink_suspect{uplink="b"} 0`, `dotsgate_sessions_lost_total{side="uplink"} 1`)
 }
 
 func TestDownstreamMeter(t *testing.T) {

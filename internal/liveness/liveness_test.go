@@ -68,6 +68,9 @@ func TestVerdicts(t *testing.T) {
 		"client, TCP, attack": {Config{Role: Client, Reliable: true, Mitigating: true}, []network{up, deaf}, []change{
 			{360, Suspect, true},
 		}},
+		"client, TCP, answers lost": {Config{Role: Client, Reliable: true}, []network{up, {from: 301, heard: true}}, []change{
+			{360, Suspect, true},
+		}},
 		"server, TCP, answers lost": {Config{Role: Server, Reliable: true}, []network{up, {from: 301, heard: true}}, []change{
 			{360, Suspect, true},
 		}},

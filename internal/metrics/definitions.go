@@ -14,6 +14,7 @@ const (
 	NameMitigations        = "dotsgate_mitigations"
 	NameLegs               = "dotsgate_legs"
 	NameUplinkUp           = "dotsgate_uplink_up"
+	NameUplinkSuspect      = "dotsgate_uplink_suspect"
 	NameOldestReport       = "dotsgate_oldest_report_seconds"
 	NameHeartbeatsMissed   = "dotsgate_heartbeats_missed_total"
 	NameCommitSeconds      = "dotsgate_commit_seconds"
@@ -133,6 +134,7 @@ func stateDefinitions() []definition {
 		{NameMitigations, gauge, []string{labelStatus}, "Mitigations by the status their clients see."},
 		{NameLegs, gauge, []string{labelUplink, labelState}, "Mitigations requested of uplinks, by state."},
 		{NameUplinkUp, gauge, []string{labelUplink}, "1 while the uplink has a session that is alive, else 0."},
+		{NameUplinkSuspect, gauge, []string{labelUplink}, "1 while three or more heartbeats in a row went unanswered on the uplink's session, which is in use all the same; else 0."},
 		{NameOldestReport, gauge, []string{labelUplink}, "Seconds since the uplink told how that mitigation fares of which it told longest ago; 0 when nothing stands there."},
 		{NameHeartbeatsMissed, counter, []string{labelSide}, "Heartbeats not answered in time."},
 		{NameBuildInfo, gauge, []string{labelVersion, labelRevision, labelGoVersion}, "Always 1; the labels tell which build runs."},

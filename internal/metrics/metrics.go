@@ -45,6 +45,7 @@ type Metrics struct {
 	mitigations *prometheus.GaugeVec
 	legs        *prometheus.GaugeVec
 	uplinkUp    *prometheus.GaugeVec
+	suspect     *prometheus.GaugeVec
 	oldest      *prometheus.GaugeVec
 	missed      *prometheus.CounterVec
 
@@ -85,6 +86,7 @@ func (m *Metrics) makeState(cfg Config) {
 	m.mitigations = m.gaugeVec(def[NameMitigations])
 	m.legs = m.gaugeVec(def[NameLegs])
 	m.uplinkUp = m.gaugeVec(def[NameUplinkUp])
+	m.suspect = m.gaugeVec(def[NameUplinkSuspect])
 	m.oldest = m.gaugeVec(def[NameOldestReport])
 	m.missed = m.counterVec(def[NameHeartbeatsMissed])
 	m.gaugeVec(def[NameBuildInfo]).
@@ -135,6 +137,7 @@ func (m *Metrics) SetUplinks(names []string) {
 	old := m.uplinks.Swap(&known)
 	for _, name := range names {
 		m.uplinkUp.WithLabelValues(name) // a new name starts at 0, an old one keeps its value
+		m.suspect.WithLabelValues(name)
 		m.oldest.WithLabelValues(name)
 		m.routes.uplink(name)
 	}
@@ -144,6 +147,7 @@ func (m *Metrics) SetUplinks(names []string) {
 	for name := range *old {
 		if !known[name] {
 			m.uplinkUp.DeleteLabelValues(name)
+			m.suspect.DeleteLabelValues(name)
 			m.oldest.DeleteLabelValues(name)
 			m.legs.DeletePartialMatch(prometheus.Labels{labelUplink: name})
 			m.routes.drop(name)
@@ -182,11 +186,20 @@ func (m *Metrics) SetLegs(uplink string, counts map[LegState]int) {
 
 // SetUplinkUp states whether the uplink has a session that is alive.
 func (m *Metrics) SetUplinkUp(uplink string, up bool) {
-	value := 0.0
-	if up {
-		value = 1
+	m.uplinkUp.WithLabelValues(m.uplink(uplink)).Set(truth(up))
+}
+
+// SetUplinkSuspect states whether heartbeats go unanswered on the uplink's session.
+func (m *Metrics) SetUplinkSuspect(uplink string, suspect bool) {
+	m.suspect.WithLabelValues(m.uplink(uplink)).Set(truth(suspect))
+}
+
+// truth is 1 for true.
+func truth(v bool) float64 {
+	if v {
+		return 1
 	}
-	m.uplinkUp.WithLabelValues(m.uplink(uplink)).Set(value)
+	return 0
 }
 
 // SetOldestReports states by uplink how old the newest report is of the mitigation that the uplink told of longest ago. Of a

@@ -153,6 +153,16 @@ func TestSetUplinksKeepsWhatStays(t *testing.T) {
 	expect(t, m, NameUplinkUp, map[string]float64{"uplink=a": 1, "uplink=b": 0})
 }
 
+func TestSuspects(t *testing.T) {
+	m := New(Config{Uplinks: []string{"a", "b"}})
+	m.SetUplinkSuspect("a", true)
+	m.SetUplinkSuspect("stranger", true)
+	expect(t, m, NameUplinkSuspect, map[string]float64{"uplink=a": 1, "uplink=b": 0, "uplink=other": 1})
+	m.SetUplinkSuspect("stranger", false)
+	m.SetUplinks([]string{"b", "c"})
+	expect(t, m, NameUplinkSuspect, map[string]float64{"uplink=b": 0, "uplink=c": 0, "uplink=other": 0})
+}
+
 func TestHeartbeats(t *testing.T) {
 	m := New(Config{})
 	m.HeartbeatMissed(Uplink)
