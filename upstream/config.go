@@ -78,6 +78,8 @@ type LinkConfig struct {
 	Dial func(ctx context.Context) (*coap.Session, error)
 	// DialTo stands in the place of Dial, and goes where it is told; with Dial, redirects are not followed and nothing gets from TCP to UDP.
 	DialTo func(ctx context.Context, to Destination) (*coap.Session, error)
+	// IgnoreRedirects says that redirects are reported and not followed, as with Dial.
+	IgnoreRedirects bool
 	// Server is the name by which a redirect to the server itself is known.
 	Server string
 	// ProbeUDP is the time between two attempts to get from a session over TCP to one over UDP; 0: none are made. At least LeastProbeUDP.
@@ -104,6 +106,9 @@ type Destination struct {
 	Alternate dots.Redirect
 	// OverUDP says that nothing but UDP is to be tried.
 	OverUDP bool
+	// Better, when set, may be called once after DialTo has returned a session over TCP: with one over UDP, to go on with. It does not block, and
+	// owns that session.
+	Better func(s *coap.Session)
 }
 
 // dialTo is how sessions are made.
@@ -212,18 +217,31 @@ func checkLinks(links []LinkConfig) error {
 		switch {
 		case l.Name == "":
 			return fmt.Errorf("link %d: Name is required", i)
-		case l.Mitigator == nil && (l.Profile == nil || (l.Dial == nil) == (l.DialTo == nil)):
-			return fmt.Errorf("link %d: Profile and one of Dial and DialTo are required, or Mitigator", i)
-		case l.Mitigator != nil && (l.Profile != nil || l.Dial != nil || l.DialTo != nil):
-			return fmt.Errorf("link %d: a Mitigator has no Profile and Dial", i)
-		case l.ProbeUDP != 0 && l.ProbeUDP < LeastProbeUDP:
-			return fmt.Errorf("link %d: ProbeUDP is %v, the least is %v", i, l.ProbeUDP, LeastProbeUDP)
-		case l.StatusInterval < 0:
-			return fmt.Errorf("link %d: StatusInterval is negative", i)
 		case names[l.Name]:
 			return fmt.Errorf("link %d: the name %q is used twice", i, l.Name)
+		case l.StatusInterval < 0:
+			return fmt.Errorf("link %d: StatusInterval is negative", i)
+		}
+		if err := l.checkWays(); err != nil {
+			return fmt.Errorf("link %d: %w", i, err)
 		}
 		names[l.Name] = true
+	}
+	return nil
+}
+
+// checkWays reports whether it is said who makes the link's sessions.
+func (lc LinkConfig) checkWays() error {
+	dials := lc.Dial != nil || lc.DialTo != nil
+	switch {
+	case lc.Mitigator != nil && (lc.Profile != nil || dials):
+		return errors.New("a Mitigator has no Profile, Dial and DialTo")
+	case lc.Mitigator == nil && (lc.Profile == nil || !dials):
+		return errors.New("both Profile and Dial or DialTo are required, or Mitigator")
+	case lc.Dial != nil && lc.DialTo != nil:
+		return errors.New("there are both Dial and DialTo")
+	case lc.ProbeUDP != 0 && lc.ProbeUDP < LeastProbeUDP:
+		return fmt.Errorf("the least ProbeUDP is %v, not %v", LeastProbeUDP, lc.ProbeUDP)
 	}
 	return nil
 }

@@ -23,7 +23,8 @@ type link struct {
 	follows bool          // redirects are followed
 	toUDP   time.Duration // between two attempts to get from TCP to UDP; 0: none are made
 	log     *slog.Logger
-	wake    chan struct{} // capacity 1: something changed
+	wake    chan struct{}      // capacity 1: something changed
+	late    chan *coap.Session // capacity 1: one over UDP, to go on with after one over TCP
 
 	// order holds the turn to tell the core, so that it hears of an uplink's events in the order in which the plan took
 	// them. It is taken before mu.
@@ -39,6 +40,7 @@ type link struct {
 	lastErr  string
 	course   course
 	udpTried time.Time          // when UDP was tried last, as far as it is for the way back from TCP
+	over     bool               // nothing is taken from late any more
 	looped   time.Time          // when a redirect loop was told last
 	wish     dots.SessionConfig // of the parameters of sessions
 	refused  bool               // that the uplink does not negotiate them was told
@@ -47,16 +49,17 @@ type link struct {
 
 func newLink(cfg Config, lc LinkConfig) *link {
 	return &link{
-		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.dialTo(), follows: lc.DialTo != nil, toUDP: lc.ProbeUDP,
+		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.dialTo(), follows: lc.DialTo != nil && !lc.IgnoreRedirects, toUDP: lc.ProbeUDP,
 		course: course{home: lc.Server}, log: cfg.Logger.With("uplink", lc.Name),
 		wish: lc.Session,
-		wake: make(chan struct{}, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
+		wake: make(chan struct{}, 1), late: make(chan *coap.Session, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
 	}
 }
 
 // run keeps a session until ctx ends.
 func (l *link) run(ctx context.Context) {
 	l.cfg.Meter.UplinkUp(l.name, false)
+	defer l.endLate()
 	var next *coap.Session
 	for {
 		s := next
@@ -153,7 +156,7 @@ func (l *link) attempt(ctx context.Context) (*coap.Session, error) {
 	to := l.course.heading(now, active)
 	l.tried, l.udpTried = now, now
 	l.mu.Unlock()
-	s, err := l.make(ctx, Destination{Urgent: active, Alternate: to.alternate})
+	s, err := l.make(ctx, Destination{Urgent: active, Alternate: to.alternate, Better: l.better})
 	if s != nil || ctx.Err() == nil { // else it says nothing of the server
 		l.arrived(to, s)
 	}

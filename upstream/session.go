@@ -88,6 +88,11 @@ func (s *session) loop(ctx context.Context) (*coap.Session, error) {
 			return nil, s.conn.Err()
 		case next := <-s.spare:
 			return next, errReplaced
+		case next := <-s.link.late:
+			if s.conn.Reliable() {
+				return next, errReplaced
+			}
+			_ = next.Close() // this one is as good
 		case <-s.link.wake:
 		case <-timer.C:
 		}

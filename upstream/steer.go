@@ -162,3 +162,28 @@ func (l *link) redirect(r wire.Response, request bool) bearing {
 	}
 	return b
 }
+
+// better takes a session over UDP after one over TCP that was dialled with it. It does not block.
+func (l *link) better(s *coap.Session) {
+	l.mu.Lock()
+	wanted := !l.over && len(l.late) == 0
+	if wanted {
+		l.late <- s // there is room: nobody else sends
+	}
+	l.mu.Unlock()
+	if !wanted {
+		_ = s.Close()
+	}
+}
+
+// endLate closes a session that came too late.
+func (l *link) endLate() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	select {
+	case s := <-l.late:
+		_ = s.Close()
+	default:
+	}
+}

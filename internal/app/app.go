@@ -185,8 +185,8 @@ func (a *App) makeFirst(context.Context) error {
 // begin lets the parts run that come and go with a configuration; those that run already go on.
 func (a *App) begin(n *inForce) {
 	for _, l := range n.lines {
-		if l.dialer != nil {
-			a.dialers.add(l.dialer)
+		if l.way != nil {
+			a.dialers.add(l.way)
 		}
 	}
 	if n.authorizer != nil {

@@ -11,13 +11,13 @@ import (
 	"os"
 	"slices"
 
-	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/gateway"
 	"github.com/dotsgate/dotsgate/internal/aaa"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/internal/resolve"
 	"github.com/dotsgate/dotsgate/upstream"
+	"github.com/dotsgate/dotsgate/upstream/reach"
 )
 
 // inForce is what follows from a configuration and can be exchanged while the gateway runs. It is immutable once it is in force.
@@ -40,7 +40,7 @@ type renewal struct{ live, read *coap.Credentials }
 type line struct {
 	link        upstream.LinkConfig
 	credentials *coap.Credentials // nil: a local mitigator
-	dialer      *coap.Dialer      // nil: a local mitigator
+	way         *reach.Reach      // nil: a local mitigator
 }
 
 // prepare does all of a configuration that can fail, and touches nothing that is in force. old is what is in force; nil: nothing is. What
@@ -111,7 +111,7 @@ func (n *inForce) without(names []string) (*inForce, error) {
 func (a *App) newLines(cfg *config.Config) ([]*line, error) {
 	var lines []*line
 	for _, u := range cfg.Uplinks {
-		l, err := a.newLine(u)
+		l, err := a.newLine(cfg, u)
 		if err != nil {
 			return nil, fmt.Errorf("uplink %s: %w", u.Name, err)
 		}
@@ -177,30 +177,6 @@ func (n *inForce) links() []upstream.LinkConfig {
 // rules is what the core takes of it.
 func (n *inForce) rules() gateway.Rules {
 	return gateway.Rules{Policy: n.cfg.Policy, Identities: n.identities, Unmirrored: unmirrored(n.cfg.Uplinks), Fits: fits(n.cfg.Uplinks)}
-}
-
-// newLine makes a dialer for an uplink.
-func (a *App) newLine(u config.Uplink) (*line, error) {
-	cred, err := load("uplink "+u.Name, u.Credentials)
-	if err != nil {
-		return nil, err
-	}
-	var handler coap.HandlerFunc = func(ex *coap.Exchange) { a.upstream.Handler().ServeCoAP(ex) }
-	d, err := coap.NewDialer(coap.DialConfig{
-		Network: network(u.Transport), Address: u.Address, ServerName: u.ServerName, Credentials: cred, Source: u.Source, Interface: u.Interface,
-		RecordPath: recordPath(u.RecordPath), Beside: coap.DefaultBeside(),
-		Session: coap.SessionConfig{
-			Handler: handler, Counters: &a.up, OnPanic: a.panicked, Limits: upstream.SessionLimits(),
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	print := u
-	print.Credentials.PSKs = nil         // a renewed key is no other uplink
-	print.Session = dots.SessionConfig{} // it is changed on the session that there is
-	link := upstream.LinkConfig{Name: u.Name, Profile: profile(u.Profile), Dial: d.Dial, Session: u.Session, Where: u.Address, Fingerprint: fingerprint(print)}
-	return &line{link: link, credentials: cred, dialer: d}, nil
 }
 
 // load reads credentials.

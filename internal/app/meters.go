@@ -75,6 +75,33 @@ func (g gatewayMeter) Committed(took time.Duration, batches int, err error) {
 	g.Metrics.Committed(took, batches, err)
 }
 
+// over notes by which transport the newest session to an uplink goes.
+func (u *upstreamMeter) over(uplink string, reliable bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := transport(reliable)
+	if _, session := u.transports[uplink]; !session {
+		return
+	}
+	u.transports[uplink] = now
+	if was, open := u.up[uplink]; open && was != now {
+		u.up[uplink] = now
+		u.m.SessionOpened(metrics.Uplink, now)
+		u.m.SessionClosed(metrics.Uplink, was)
+	}
+}
+
+// better notes it of a session, too, that comes later.
+func (u *upstreamMeter) better(uplink string, to upstream.Destination) upstream.Destination {
+	if take := to.Better; take != nil {
+		to.Better = func(s *coap.Session) {
+			u.over(uplink, s.Reliable())
+			take(s)
+		}
+	}
+	return to
+}
+
 // upstreamMeter counts what the client half does.
 type upstreamMeter struct {
 	m *metrics.Metrics

@@ -123,8 +123,8 @@ func (a *App) abandon(next, old *inForce) {
 // end ends the parts of what is no longer in force, but for those that are still used.
 func (a *App) end(gone, used *inForce) {
 	for _, l := range gone.lines {
-		if l.dialer != nil && used.line(l.link.Name) != l {
-			a.dialers.end(l.dialer)
+		if l.way != nil && used.line(l.link.Name) != l {
+			a.dialers.end(l.way)
 		}
 	}
 	if gone.authorizer != nil && gone.authorizer != used.authorizer {

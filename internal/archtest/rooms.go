@@ -64,6 +64,10 @@ func outside() []room {
 			why: "the client side knows neither the core nor the server side: internal/app joins them",
 		},
 		{
+			path: "upstream/reach", may: []string{"dots", "internal/coap", "upstream"},
+			why: "it finds the way to a server, whatever is said there",
+		},
+		{
 			path: "upstream/*", may: wires("internal/liveness", "upstream"),
 			why: "parts of the client side know the client side only",
 		},

@@ -18,6 +18,7 @@ const (
 const (
 	TransportDTLS = "dtls" // CoAP over DTLS over UDP
 	TransportTLS  = "tls"  // CoAP over TLS over TCP (RFC 8323)
+	TransportAuto = "auto" // to an uplink: DTLS, and TLS where that does not get through (RFC 9132, Section 4.3)
 )
 
 // Config is a checked configuration. Paths are absolute or relative to the working directory of the process.
@@ -98,10 +99,13 @@ func (c Credentials) onlyPSK() bool { return c.Cert+c.Key+c.CA == "" && c.PSKFil
 
 // Uplink is an upstream DOTS server.
 type Uplink struct {
-	Name        string // of a farm's server: FARM/SERVER
-	Address     string // host:port
-	ServerName  string // name in the server's certificate; empty: the host of Address
-	Transport   string
+	Name        string        // of a farm's server: FARM/SERVER
+	Address     string        // host:port
+	TLSAddress  string        // host:port over TLS, with TransportAuto; empty: Address
+	ServerName  string        // name in the server's certificate; empty: the host of Address
+	Transport   string        // TransportDTLS, TransportTLS or TransportAuto
+	ProbeUDP    time.Duration // with TransportAuto, between two attempts to get from TLS to DTLS
+	Redirects   bool          // its redirects to other servers are followed
 	Profile     string
 	Credentials Credentials
 	Source      netip.Addr // which address of ours it is asked from; not valid: the system's choice

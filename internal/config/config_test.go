@@ -38,8 +38,8 @@ func TestGood(t *testing.T) {
 		},
 		Credentials: credentials,
 		Uplinks: []Uplink{
-			{Name: "one", Address: "dots.example.net:4646", ServerName: "", Transport: "dtls", Profile: "rfc9132", Credentials: credentials, RecordPath: "own"},
-			{Name: "two", Address: "[2001:db8::1]:4646", ServerName: "two.example.net", Transport: "tls", Profile: "draft04", Credentials: credentials},
+			{Name: "one", Address: "dots.example.net:4646", ServerName: "", Transport: "auto", TLSAddress: "dots.example.net:443", ProbeUDP: time.Hour, Redirects: false, Profile: "rfc9132", Credentials: credentials, RecordPath: "own"},
+			{Name: "two", Address: "[2001:db8::1]:4646", ServerName: "two.example.net", Transport: "tls", Redirects: true, Profile: "draft04", Credentials: credentials},
 		},
 		Mitigation: Mitigation{
 			AnswerWait: time.Second, Terminating: 10 * time.Second, TerminatingMax: 20 * time.Second,

@@ -87,7 +87,7 @@ func (b *builder) bounds(at string, f fileListener, l *Listener) {
 
 // recordPath checks who protects the records of sessions over this transport; empty over TLS.
 func (b *builder) recordPath(at, path, transport string) string {
-	if transport == TransportDTLS {
+	if transport == TransportDTLS || transport == TransportAuto {
 		return b.oneOf(at, path, RecordPathOwn, RecordPathOwn, RecordPathPion)
 	}
 	if path != "" && transport == TransportTLS {

@@ -116,11 +116,11 @@ func TestFabric(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	shared := Uplink{Transport: "dtls", Profile: "rfc9132", Credentials: c.Credentials, Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth1", RecordPath: "pion"}
+	shared := Uplink{Transport: "auto", ProbeUDP: 24 * time.Hour, Redirects: true, Profile: "rfc9132", Credentials: c.Credentials, Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth1", RecordPath: "pion"}
 	a, b := shared, shared
 	a.Name, a.Address, a.ServerName = "farm/a", "a.example.net:4646", "dots.example.net"
 	b.Name, b.Address, b.ServerName = "farm/b", "b.example.net:4646", "b.example.net"
-	solo := Uplink{Name: "solo", Address: "solo.example.net:4646", Transport: "dtls", Profile: "rfc9132", Credentials: c.Credentials, RecordPath: "own"}
+	solo := Uplink{Name: "solo", Address: "solo.example.net:4646", Transport: "auto", ProbeUDP: 24 * time.Hour, Redirects: true, Profile: "rfc9132", Credentials: c.Credentials, RecordPath: "own"}
 	bound := BGP{
 		Address: "192.0.2.9:50051", API: "v4", CA: in("ca.pem"), Cert: in("cert.pem"), Key: in("key.pem"), Timeout: 5 * time.Second,
 		Mode: "flowspec", Communities: []string{"64500:1", "64500:1:2"}, Marker: "64500:7:7", MinLength4: 25, MinLength6: 48,

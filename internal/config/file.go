@@ -63,7 +63,10 @@ type fileUplink struct {
 	Name          string           `yaml:"name"`
 	Address       string           `yaml:"address"`
 	ServerName    string           `yaml:"server_name"`
+	TLSAddress    string           `yaml:"tls_address"`
 	Transport     string           `yaml:"transport"`
+	ProbeUDP      string           `yaml:"probe_udp"`
+	Redirects     string           `yaml:"redirects"`
 	Profile       string           `yaml:"profile"`
 	Credentials   *fileCredentials `yaml:"credentials"`
 	CUID          string           `yaml:"cuid"`
@@ -94,6 +97,7 @@ type fileParameters struct {
 type fileServer struct {
 	Name       string `yaml:"name"`
 	Address    string `yaml:"address"`
+	TLSAddress string `yaml:"tls_address"`
 	ServerName string `yaml:"server_name"`
 }
 

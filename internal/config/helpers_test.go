@@ -31,6 +31,10 @@ credentials:
 uplinks:
   - name: one
     address: dots.example.net:4646
+    transport: auto
+    tls_address: dots.example.net:443
+    probe_udp: 1h
+    redirects: ignore
     cuid: per-domain
     relay_optional: [200]
   - name: two

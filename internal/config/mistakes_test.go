@@ -109,6 +109,14 @@ func endpointMistakes() []mistake {
 		{"identity without key", "  psk_file: psk.txt", "  psk_file: psk.txt\n  psk_identity: other", "other", "credentials.psk_identity", `no key for "other"`, "add a line"},
 		{"identity without file", "  psk_file: psk.txt", "  psk_identity: other", "other", "credentials.psk_identity", "no psk_file", "name the file"},
 		{"TLS with a pre-shared key", "    server_name: two", "    credentials: {psk_file: psk.txt, psk_identity: detector}\n    server_name: two", "tls\n    profile", "uplinks[1].transport", "TLS needs a certificate", "use dtls"},
+		{"unknown uplink transport", "transport: auto", "transport: sctp", "sctp", "uplinks[0].transport", `"sctp" is not known`, "auto, dtls, tls"},
+		{"both transports with a key to show", "    probe_udp: 1h", "    credentials: {psk_file: psk.txt, psk_identity: detector}\n    probe_udp: 1h", "auto", "uplinks[0].transport", "cannot be shown over TLS", "use dtls"},
+		{"UDP probed too often", "probe_udp: 1h", "probe_udp: 4m59s", "4m59s", "uplinks[0].probe_udp", "out of range", "5m0s"},
+		{"UDP probed with one transport", "    profile: draft04", "    probe_udp: 1h\n    profile: draft04", "1h\n    profile", "uplinks[1].probe_udp", "only one transport", "take it out"},
+		{"TLS address with one transport", "    profile: draft04", "    tls_address: \"a:1\"\n    profile: draft04", `"a:1"`, "uplinks[1].tls_address", "only one transport", "take it out"},
+		{"TLS address without port", "dots.example.net:443", "dots.example.net", "dots.example.net\n    probe", "uplinks[0].tls_address", "is no address", "HOST:PORT"},
+		{"TLS address is ourselves", "dots.example.net:443", "127.0.0.1:4647", "127.0.0.1:4647\n    probe", "uplinks[0].tls_address", "reaches listeners[1]", "upstream"},
+		{"redirects", "redirects: ignore", "redirects: never", "never", "uplinks[0].redirects", "not known", "follow, ignore"},
 		{"long server name", "server_name: two.example.net", "server_name: " + strings.Repeat("x", 256), "xxx", "uplinks[1].server_name", "256 bytes are too long", "255"},
 	}
 }

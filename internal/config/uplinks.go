@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dotsgate/dotsgate/policy"
 )
@@ -28,12 +29,12 @@ func (b *builder) uplinks(f *file, c *Config) []Uplink {
 		at := fmt.Sprintf("uplinks[%d]", i)
 		shared := b.uplink(at, u, c)
 		if len(u.Servers) == 0 {
-			shared.Address = u.Address
+			shared.Address, shared.TLSAddress = u.Address, u.TLSAddress
 			b.reach(at, shared, c)
 			us = append(us, shared)
 			continue
 		}
-		if u.Address != "" {
+		if u.Address+u.TLSAddress != "" {
 			b.add(at+".address", "a farm's servers have the addresses", "move it to servers, or take servers out")
 		}
 		for j, s := range u.Servers {
@@ -41,7 +42,7 @@ func (b *builder) uplinks(f *file, c *Config) []Uplink {
 			if s.Name == "" {
 				b.add(own+".name", missing, "give each server of the farm a name")
 			}
-			one.Name, one.Address = member(u.Name, s.Name), s.Address
+			one.Name, one.Address, one.TLSAddress = member(u.Name, s.Name), s.Address, s.TLSAddress
 			if s.ServerName != "" {
 				one.ServerName = s.ServerName
 			}
@@ -57,20 +58,17 @@ func (b *builder) uplinks(f *file, c *Config) []Uplink {
 // uplink checks what the servers of an uplink share.
 func (b *builder) uplink(at string, f fileUplink, c *Config) Uplink {
 	u := Uplink{Name: f.Name, ServerName: f.ServerName, Interface: f.Interface, Credentials: c.Credentials}
-	u.Transport = b.oneOf(at+".transport", f.Transport, TransportDTLS, TransportDTLS, TransportTLS)
+	u.Redirects = b.oneOf(at+".redirects", f.Redirects, "follow", "follow", "ignore") == "follow"
 	u.Profile = b.oneOf(at+".profile", f.Profile, ProfileRFC9132, ProfileRFC9132, ProfileDraft04)
 	if f.Credentials != nil {
 		u.Credentials = b.credentials(at+".credentials", *f.Credentials)
 	}
+	b.transport(at, f, &u)
 	u.RecordPath = b.recordPath(at+".record_path", f.RecordPath, u.Transport)
 	u.Session = b.negotiated(at+".session", f.Session, u.Profile)
 	b.named(at+".name", f.Name)
 	b.named(at+".server_name", f.ServerName)
-	switch {
-	case !u.Credentials.onlyPSK():
-	case u.Transport == TransportTLS:
-		b.add(at+".transport", "TLS needs a certificate, not a pre-shared key", "give cert, key and ca, or use dtls")
-	case u.Credentials.PSKIdentity == "":
+	if u.Credentials.onlyPSK() && u.Transport != TransportTLS && u.Credentials.PSKIdentity == "" {
 		b.add(at+".credentials", "nothing to show to the server", "give psk_identity, or cert, key and ca")
 	}
 	if f.Source != "" {
@@ -82,15 +80,62 @@ func (b *builder) uplink(at string, f fileUplink, c *Config) Uplink {
 	return u
 }
 
+// Bounds of how often UDP is tried from a session over TCP.
+//
+// RFC 9132, Section 4.3: not more often than once in 24 h, if it can be helped, and never than once in 5 min.
+const (
+	defaultProbeUDP = 24 * time.Hour
+	leastProbeUDP   = 5 * time.Minute
+	mostProbeUDP    = 30 * 24 * time.Hour
+)
+
+// transport checks by which transports an uplink is reached. A pre-shared key that is shown is shown over DTLS alone: over TLS the server would
+// see somebody else.
+func (b *builder) transport(at string, f fileUplink, u *Uplink) {
+	keyed := u.Credentials.onlyPSK() || u.Credentials.PSKs[u.Credentials.PSKIdentity] != nil
+	def := TransportAuto
+	if keyed {
+		def = TransportDTLS
+	}
+	u.Transport = b.oneOf(at+".transport", f.Transport, def, TransportAuto, TransportDTLS, TransportTLS)
+	if probe := b.duration(at+".probe_udp", f.ProbeUDP, span{defaultProbeUDP, leastProbeUDP, mostProbeUDP}); u.Transport == TransportAuto {
+		u.ProbeUDP = probe
+	}
+	switch {
+	case u.Transport == TransportTLS && u.Credentials.onlyPSK():
+		b.add(at+".transport", "TLS needs a certificate, not a pre-shared key", "give cert, key and ca, or use dtls")
+	case u.Transport == TransportAuto && keyed:
+		b.add(at+".transport", "a pre-shared key cannot be shown over TLS", "use dtls, or give cert, key and ca and no psk_identity")
+	case f.ProbeUDP != "" && u.single():
+		b.add(at+".probe_udp", "only one transport is used", "take it out, or use transport: auto")
+	}
+}
+
+// single reports whether there is one transport and no choice.
+func (u Uplink) single() bool { return u.Transport == TransportDTLS || u.Transport == TransportTLS }
+
 // maxInterface is the length of the longest name of an interface on Linux, in bytes.
 const maxInterface = 15
 
 // reach checks an upstream server's address.
 func (b *builder) reach(at string, u Uplink, c *Config) {
 	b.address(at+".address", u.Address, false)
+	if u.TLSAddress != "" {
+		b.address(at+".tls_address", u.TLSAddress, false)
+		if u.single() {
+			b.add(at+".tls_address", "only one transport is used", "take it out, or use transport: auto")
+		}
+	}
 	for j, l := range c.Listeners {
-		if l.Transport == u.Transport && meet(l.Address, u.Address) {
-			b.addf(at+".address", "name the upstream server, not this gateway", "reaches listeners[%d]: requests would loop", j)
+		if u.Transport != l.Transport && u.Transport != TransportAuto {
+			continue
+		}
+		setting, address := ".address", u.Address
+		if l.Transport == TransportTLS && u.TLSAddress != "" {
+			setting, address = ".tls_address", u.TLSAddress
+		}
+		if meet(l.Address, address) {
+			b.addf(at+setting, "name the upstream server, not this gateway", "reaches listeners[%d]: requests would loop", j)
 		}
 	}
 }
