@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// counting counts the instructions that a process retires in user mode, by perf. Unlike times they hardly depend on what else runs on the
+// counting counts the instructions that a process retires, its own and the system's for it, by perf. Unlike times they hardly depend on what else runs on the
 // machine, so that two versions of the gateway can be compared on a busy one.
 type counting struct {
 	cmd *exec.Cmd
@@ -21,7 +21,7 @@ type counting struct {
 func countInstructions(t *testing.T, pid int) *counting {
 	t.Helper()
 	c := &counting{out: &bytes.Buffer{}}
-	c.cmd = exec.Command("perf", "stat", "-x", ",", "-e", "instructions:u", "-p", strconv.Itoa(pid))
+	c.cmd = exec.Command("perf", "stat", "-x", ",", "-e", "instructions:u,instructions:k", "-p", strconv.Itoa(pid))
 	c.cmd.Stderr = c.out
 	if err := c.cmd.Start(); err != nil {
 		return nil
@@ -33,20 +33,29 @@ func countInstructions(t *testing.T, pid int) *counting {
 // perfAttaches is how long perf may take until it counts.
 const perfAttaches = 300 * time.Millisecond
 
-// stop returns what was counted; 0: nothing was.
-func (c *counting) stop() float64 {
+// instructions are those in user mode, and in the system's; 0: not counted.
+type instructions struct{ own, system float64 }
+
+// stop returns what was counted.
+func (c *counting) stop() (n instructions) {
 	if c == nil {
-		return 0
+		return n
 	}
 	_ = c.cmd.Process.Signal(syscall.SIGINT) // it may have ended by itself: it may not count here
 	_ = c.cmd.Wait()                         // ended by our signal
 	for line := range strings.Lines(c.out.String()) {
-		if fields := strings.Split(line, ","); len(fields) > 2 && strings.HasPrefix(fields[2], "instructions") {
-			n, err := strconv.ParseFloat(fields[0], 64)
-			if err == nil {
-				return n
-			}
+		fields := strings.Split(line, ",")
+		if len(fields) < 3 {
+			continue
+		}
+		count, err := strconv.ParseFloat(fields[0], 64)
+		switch {
+		case err != nil: // "<not supported>"
+		case fields[2] == "instructions:u":
+			n.own = count
+		case fields[2] == "instructions:k":
+			n.system = count
 		}
 	}
-	return 0
+	return n
 }

@@ -31,13 +31,14 @@ func tenth(v float64) string { return fmt.Sprintf("%.1f", v) }
 // write prints the rows of requests as a table.
 func write(w io.Writer, rows []row) {
 	var t bytes.Buffer
-	fmt.Fprintln(&t, "what\trequests/s\trequests per core-second\tus of CPU\tthousand instructions\tp50 ms\tp99 ms\tload cores\tforeign cores")
+	fmt.Fprintln(&t, "what\trequests/s\trequests per core-second\tus of CPU\tthousand instructions\tof the system\tp50 ms\tp99 ms\tload cores\tforeign cores")
 	for _, r := range rows {
-		fmt.Fprintf(&t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.name,
+		fmt.Fprintf(&t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.name,
 			spread(r.results, result.perSecond, whole),
 			spread(r.results, result.perCore, whole),
 			spread(r.results, func(r result) float64 { return 1e6 / r.perCore() }, tenth),
-			spread(r.results, result.thousands, tenth),
+			spread(r.results, result.own, tenth),
+			spread(r.results, result.system, tenth),
 			spread(r.results, func(r result) float64 { return ms(r.p50) }, tenth),
 			spread(r.results, func(r result) float64 { return ms(r.p99) }, tenth),
 			spread(r.results, func(r result) float64 { return r.load.Seconds() / r.took.Seconds() }, tenth),

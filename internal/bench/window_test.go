@@ -14,16 +14,17 @@ type result struct {
 	server   time.Duration // processor time of the server under test
 	load     time.Duration // of this process: load and upstream
 	foreign  time.Duration // of all others
-	// instructions of the server in user mode; 0: not counted.
-	instructions float64
+	// instructions of the server
+	instructions instructions
 }
 
 // perSecond and perCore are requests per second of time, and per second of the server's processor time.
 func (r result) perSecond() float64 { return float64(r.requests) / r.took.Seconds() }
 func (r result) perCore() float64   { return float64(r.requests) / r.server.Seconds() }
 
-// thousands is how many thousand instructions of the server a request took.
-func (r result) thousands() float64 { return r.instructions / float64(r.requests) / 1000 }
+// own and system are how many thousand instructions a request took, of the server and of the system for it.
+func (r result) own() float64    { return r.instructions.own / float64(r.requests) / 1000 }
+func (r result) system() float64 { return r.instructions.system / float64(r.requests) / 1000 }
 
 const (
 	// warmUp is how long a load runs before it is measured.
