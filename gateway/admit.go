@@ -81,7 +81,7 @@ func sameRequest(a, b dots.Request) bool {
 func (c *Core) admit(a *asking) {
 	key := a.key()
 	m := c.mits[key]
-	v := c.policy.Admit(view{c}, c.askOf(a))
+	v := c.policy.Admit(view{c}, c.askOf(a, m))
 	switch {
 	case v.Deny != nil:
 		c.inform(v.Grant.Informs)
@@ -104,15 +104,15 @@ func (c *Core) admit(a *asking) {
 	}
 }
 
-// askOf is a request as policy is asked, with what the core holds of its client and mid.
-func (c *Core) askOf(a *asking) policy.Ask {
+// askOf is a request as policy is asked, with what the core holds of its client, and of its mid: m, or nothing.
+func (c *Core) askOf(a *asking, m *mitigation) policy.Ask {
 	ask := policy.Ask{
 		Client: a.ask.Client, Request: a.ask.Request, Efficacy: a.ask.Efficacy, Update: a.ask.Update, OwnCUID: a.ask.OwnCUID, Ruling: a.ruling,
 	}
 	if b := c.cuids[nameOf(ask.Client)]; b != nil {
 		ask.CUIDOwner, ask.CUIDProven = b.owner, b.proven
 	}
-	if m := c.mits[a.key()]; m != nil && m.phase == live {
+	if m != nil && m.phase == live {
 		ask.Held, ask.Granted = dots.Some(m.asked), &m.grant // which follows each new policy (stillAllowed)
 	}
 	return ask

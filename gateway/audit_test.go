@@ -81,14 +81,14 @@ func TestAuditTargets(t *testing.T) {
 func TestAttributesMadeLaterAreWrittenAsOthers(t *testing.T) {
 	made := 0
 	attrs := []slog.Attr{slog.String("client", "a"), slog.Uint64("mid", 7)}
-	var r Ready
+	r := Ready{room: &room{}}
 	r.note(slog.LevelInfo, "refreshed", attrs...)
 	r.noteLater(slog.LevelInfo, "refreshed", func() []slog.Attr { made++; return attrs })
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelError} {
 		var text strings.Builder
 		g := Gateway{cfg: Config{Logger: slog.New(slog.NewJSONHandler(&text, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))}}
-		for _, n := range r.Notes {
-			g.log(n)
+		for i := range r.Notes {
+			g.log(time.Now(), &r.Notes[i])
 		}
 		lines := strings.Split(text.String(), "\n")
 		switch {

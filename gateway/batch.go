@@ -38,9 +38,9 @@ func (c *Core) pending() uint64 { return c.seq + 1 }
 func (c *Core) put(r store.Record, undo func(*Ready)) {
 	c.grew = true
 	c.owed.settle(r)
-	c.out.Records = append(c.out.Records, r)
+	c.out.Records = c.room.records.add(c.out.Records, r)
 	if undo != nil {
-		c.undo = append(c.undo, undo)
+		c.undo = c.room.undo.add(c.undo, undo)
 	}
 }
 
@@ -72,6 +72,7 @@ func (c *Core) commitFailed(ev CommitFailed) {
 	c.flights = c.flights[:keep:keep]
 	c.durable = c.seq // nothing newer is on its way: nobody is to wait for what failed
 	c.full = ev.Full
+	c.failed++
 	for i := len(failed) - 1; i >= 0; i-- {
 		for j := len(failed[i].undo) - 1; j >= 0; j-- {
 			failed[i].undo[j](c.out)

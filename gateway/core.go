@@ -23,6 +23,7 @@ type Core struct {
 
 	legs       map[scope]*holding
 	legCount   int
+	lastLeg    *leg                        // the one that was looked for last, while it is in the tables: it is looked for several times in a step
 	replacedBy map[dots.LegKey]dots.LegKey // legs that go once another one stands
 	blocks     map[dots.LegKey]dots.LegKey // legs that must be gone before another one is asked for
 	counters   map[scope]*counter
@@ -69,13 +70,16 @@ type Core struct {
 	out      *Ready // nil between steps, else &ready
 	ready    Ready
 	undo     []func(*Ready)
-	unhushed []*leg // legs that are asked for again
-	grew     bool   // the step records something that is not a withdrawal
+	room     room
+	few      [1]*mitigation // what takeTouched returns where it is one
+	unhushed []*leg         // legs that are asked for again
+	grew     bool           // the step records something that is not a withdrawal
 	// frugal: the step is to record withdrawals alone, which find room on a full disk.
 	frugal bool
 
 	owed    owed
 	rewrote uint64 // the newest batch that wrote what was owed
+	failed  uint64 // commits
 	full    bool   // the newest failed commit failed for want of space
 }
 
@@ -130,10 +134,12 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 // mitigation-start and for records only.
 func (c *Core) Step(now time.Time, ev Event) Ready {
 	c.now, c.out, c.undo, c.grew, c.frugal = now, &c.ready, nil, false, false
+	c.ready.room = &c.room
 	c.dispatch(ev)
 	c.settle(maxRounds)
 	c.close()
 	out := c.ready
+	out.room = nil
 	c.out, c.ready = nil, Ready{}
 	return out
 }

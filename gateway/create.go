@@ -134,7 +134,7 @@ func (c *Core) putBack(m, by *mitigation) bool {
 // what is durably accepted.
 func (c *Core) await(m *mitigation, tickets []Ticket, code dots.Code) {
 	for _, t := range tickets {
-		m.wait = append(m.wait, waiter{t, code, m.seq})
+		m.wait = c.room.waiters.add(m.wait, waiter{t, code, m.seq})
 	}
 	if m.answerBy.IsZero() {
 		m.answerBy = c.now.Add(c.cfg.AnswerWait)

@@ -20,8 +20,9 @@ func (c *Core) explain(a policy.Ask, names map[string]policy.Resolution) policy.
 		a.Request.MID = c.newMIDOf(a.Client)
 	}
 	what := asking{ask: &dots.Ask{Client: a.Client, Request: a.Request, Efficacy: a.Efficacy, Update: a.Update, OwnCUID: a.OwnCUID}, ruling: a.Ruling}
-	e := c.policy.Explain(informed{view{c}, names}, view{c}, c.askOf(&what))
-	if m := c.mits[what.key()]; !c.isFree(m, *what.ask) {
+	m := c.mits[what.key()]
+	e := c.policy.Explain(informed{view{c}, names}, view{c}, c.askOf(&what, m))
+	if !c.isFree(m, *what.ask) {
 		e.Steps = append(c.explainRates(a.Client), e.Steps...)
 	}
 	return e

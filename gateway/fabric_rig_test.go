@@ -256,6 +256,7 @@ func (f *fabric) step(ev Event) {
 	}
 	if out.Seq != 0 {
 		f.batches = append(f.batches, out)
+		wantTrueRecords(f.t, f.core, out.Records)
 	}
 	for _, v := range f.box.hold(out, f.core.durable) {
 		f.show(v)

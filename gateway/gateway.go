@@ -304,12 +304,13 @@ func (g *Gateway) tooMuch(c *call) string {
 
 // step lets the core take an event, and does what it wants done.
 func (g *Gateway) step(ev Event) {
-	r := g.core.Step(g.cfg.Now(), ev)
+	now := g.cfg.Now()
+	r := g.core.Step(now, ev)
 	if changed, ok := ev.(Reload); ok {
 		g.policy.Store(changed.Policy)
 	}
-	for _, n := range r.Notes {
-		g.log(n)
+	for i := range r.Notes {
+		g.log(now, &r.Notes[i])
 	}
 	for _, k := range r.Live {
 		g.known.put(k)
@@ -333,13 +334,19 @@ func (g *Gateway) step(ev Event) {
 	}
 }
 
-// log writes a line; a group without a name is as its members.
-func (g *Gateway) log(n Note) {
-	if n.later != nil {
-		g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, slog.Any("", n))
+// log writes a line; a group without a name is as its members. Where it is written in the code, which the logger would find out, says nothing here.
+func (g *Gateway) log(now time.Time, n *Note) {
+	ctx, h := context.Background(), g.cfg.Logger.Handler()
+	if !h.Enabled(ctx, n.Level) {
 		return
 	}
-	g.cfg.Logger.LogAttrs(context.Background(), n.Level, n.Text, n.Attrs...)
+	line := slog.NewRecord(now, n.Level, n.Text, 0)
+	if n.later != nil {
+		line.AddAttrs(slog.Any("", n))
+	} else {
+		line.AddAttrs(n.Attrs...)
+	}
+	_ = h.Handle(ctx, line) // a line that cannot be written is lost, as by the logger
 }
 
 // outcome notes what became of commits, and releases what waited for them.

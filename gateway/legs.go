@@ -10,8 +10,12 @@ import (
 
 // leg finds a leg; nil: there is none.
 func (c *Core) leg(k dots.LegKey) *leg {
+	if l := c.lastLeg; l != nil && l.want.Key == k {
+		return l
+	}
 	if h := c.legs[scopeOf(k)]; h != nil {
-		return h.legs[k.MID]
+		c.lastLeg = h.legs[k.MID]
+		return c.lastLeg
 	}
 	return nil
 }
@@ -203,6 +207,7 @@ func (c *Core) keepLeg(l *leg) {
 		c.legs[s] = h
 	}
 	h.legs[l.want.Key.MID] = l
+	c.lastLeg = nil
 	c.legCount++
 	if l.state == foreign {
 		h.foreign++
@@ -243,6 +248,7 @@ func (c *Core) dropLeg(l *leg) {
 		h.foreign--
 	}
 	delete(h.legs, l.want.Key.MID)
+	c.lastLeg = nil
 	c.legCount--
 	if len(h.legs) == 0 {
 		delete(c.legs, s)

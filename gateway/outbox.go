@@ -9,10 +9,10 @@ import (
 // outbox holds back what must not be visible before its commit. Wants and forgets keep their order leg by leg, because a
 // later one replaces an earlier one; nothing else waits for more than it rests on.
 type outbox struct {
-	held  []Ready
-	spare []Ready                // what was released last, until the next time; its room is used again
-	one   [1]Ready               // what was returned last
-	legs  map[dots.LegKey]uint64 // the batch that the newest thing held of a leg waits for
+	held   []Ready
+	newest uint64   // the batch that the last of what is held waits for, of those that wait longest
+	spare  []Ready  // what was released last, until the next time; its room is used again
+	one    [1]Ready // what was returned last
 }
 
 // hold takes a Ready in and returns those parts of it that may be seen now. What it returns is good until the next call.
@@ -21,65 +21,77 @@ func (o *outbox) hold(r Ready, durable uint64) []Ready {
 	if r.empty() {
 		return nil
 	}
-	if r.After <= durable && len(o.legs) == 0 {
+	if len(o.held) == 0 {
+		o.newest = 0
+	}
+	after := o.legsAfter(&r)
+	switch {
+	case max(r.After, after) <= durable:
 		o.one[0] = r
 		return o.one[:]
+	case after == r.After: // nearly always: all of it waits for its own batch
+		o.keep(r)
+		return nil
 	}
-	var seen []Ready
-	legs := Ready{Wants: r.Wants, Forgets: r.Forgets, Stated: r.Stated, After: o.legsAfter(r)}
+	legs := Ready{Wants: r.Wants, Forgets: r.Forgets, Stated: r.Stated, After: after}
 	r.Wants, r.Forgets, r.Stated = nil, nil, false
-	for _, part := range []Ready{legs, r} {
-		switch {
-		case part.empty():
-		case part.After <= durable:
-			seen = append(seen, part)
-		default:
-			o.held = append(o.held, part)
-		}
+	o.keep(legs)
+	switch {
+	case r.empty():
+	case r.After <= durable:
+		o.one[0] = r
+		return o.one[:]
+	default:
+		o.keep(r)
 	}
-	if legs.After > durable {
-		o.remember(legs)
-	}
-	return seen
+	return nil
 }
 
-// legsAfter is the batch that the wants and forgets of a Ready must wait for.
-func (o *outbox) legsAfter(r Ready) uint64 {
+func (o *outbox) keep(r Ready) {
+	o.newest = max(o.newest, r.After)
+	o.held = append(o.held, r)
+}
+
+// legsAfter is the batch that the wants and forgets of a Ready must wait for: its own, or a later one for which something of the same leg waits.
+func (o *outbox) legsAfter(r *Ready) uint64 {
 	after := r.After
-	for _, w := range r.Wants {
-		after = max(after, o.legs[w.Key])
+	if after >= o.newest || len(r.Wants)+len(r.Forgets) == 0 { // what is held is released no later
+		return after
 	}
-	for _, k := range r.Forgets {
-		after = max(after, o.legs[k])
+	for i := range o.held {
+		if h := &o.held[i]; h.After > after && slices.ContainsFunc(r.legKeys(), h.concerns) {
+			after = h.After
+		}
 	}
 	return after
 }
 
-func (o *outbox) remember(r Ready) {
-	if o.legs == nil {
-		o.legs = map[dots.LegKey]uint64{}
+// legKeys are the keys of the legs that a Ready wants or forgets.
+func (r *Ready) legKeys() []dots.LegKey {
+	keys := make([]dots.LegKey, 0, len(r.Wants)+len(r.Forgets))
+	for i := range r.Wants {
+		keys = append(keys, r.Wants[i].Key)
 	}
-	for _, w := range r.Wants {
-		o.legs[w.Key] = r.After
-	}
-	for _, k := range r.Forgets {
-		o.legs[k] = r.After
-	}
+	return append(keys, r.Forgets...)
+}
+
+// concerns reports whether a Ready wants or forgets a leg.
+func (r *Ready) concerns(k dots.LegKey) bool {
+	return slices.ContainsFunc(r.Wants, func(l dots.Leg) bool { return l.Key == k }) || slices.Contains(r.Forgets, k)
 }
 
 // release returns what may be seen now that everything up to durable is durable, in order. What it returns is good until the next call.
 func (o *outbox) release(durable uint64) []Ready {
 	clear(o.spare)
 	o.spare = o.spare[:0]
-	if !slices.ContainsFunc(o.held, func(r Ready) bool { return r.After > durable }) {
-		o.held, o.spare, o.legs = o.spare, o.held, nil
+	if o.newest <= durable {
+		o.held, o.spare = o.spare, o.held
 		return o.spare
 	}
 	kept := o.held[:0]
 	for i := range o.held {
 		if r := &o.held[i]; r.After <= durable {
 			o.spare = append(o.spare, *r)
-			o.drop(r)
 		} else {
 			kept = append(kept, *r)
 		}
@@ -89,24 +101,10 @@ func (o *outbox) release(durable uint64) []Ready {
 	return o.spare
 }
 
-// drop forgets the order of legs that waited for a part's commit.
-func (o *outbox) drop(r *Ready) {
-	for _, w := range r.Wants {
-		if o.legs[w.Key] <= r.After {
-			delete(o.legs, w.Key)
-		}
-	}
-	for _, k := range r.Forgets {
-		if o.legs[k] <= r.After {
-			delete(o.legs, k)
-		}
-	}
-}
-
 // fail empties the outbox after a failed commit. All that is held waits for the batch that failed or for a later one, since what
 // waited for an earlier one was released.
 func (o *outbox) fail() []Ready {
 	unsaid := o.held
-	o.held, o.legs = nil, nil
+	o.held = nil
 	return unsaid
 }

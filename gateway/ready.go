@@ -37,6 +37,8 @@ type Ready struct {
 	Questions []Question
 	// Notes are lines for the log, one per decision.
 	Notes []Note
+
+	room *room // of the step in progress; nil: it is over
 }
 
 // Reply answers a waiting caller: a Mitigate with Answer, an Inspect with Reports, any of them with Err (a *dots.Error).
@@ -74,12 +76,12 @@ func (r *Ready) empty() bool {
 }
 
 // want states a leg's level.
-func (r *Ready) want(l dots.Leg) { r.Wants = append(r.Wants, l) }
+func (r *Ready) want(l dots.Leg) { r.Wants = r.room.wants.add(r.Wants, l) }
 
 // reply answers a ticket; nobody waits behind ticket 0.
 func (r *Ready) reply(t Ticket, a dots.Answer) {
 	if t != 0 {
-		r.Replies = append(r.Replies, Reply{Ticket: t, Answer: a})
+		r.Replies = r.room.replies.add(r.Replies, Reply{Ticket: t, Answer: a})
 	}
 }
 
@@ -97,7 +99,7 @@ func (r *Ready) note(level slog.Level, text string, attrs ...slog.Attr) {
 
 // noteLater adds a line whose attributes are made only if it is written.
 func (r *Ready) noteLater(level slog.Level, text string, attrs func() []slog.Attr) {
-	r.Notes = append(r.Notes, Note{Level: level, Text: text, later: attrs})
+	r.Notes = r.room.notes.add(r.Notes, Note{Level: level, Text: text, later: attrs})
 }
 
 // wait makes the Ready's visible part wait for batch seq.

@@ -12,6 +12,7 @@ import (
 func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	ask := a.ask
 	undo := c.undoRefresh(m)
+	lasted, asked, hops := m.lifetime, m.asked.Lifetime, m.hopLimit
 	if passed(m.expires, c.now) { // it was let alone until now
 		c.touch(m)
 	}
@@ -22,7 +23,8 @@ func (c *Core) refresh(m *mitigation, a *asking, g policy.Grant) {
 	}
 	m.hopLimit = ask.HopLimit
 	m.own = dots.Maybe[dots.Conflict]{} // of the time before: the client was told
-	c.recordMitigation(m, undo)
+	same := m.lifetime == lasted && m.asked.Lifetime == asked && m.hopLimit == hops
+	c.recordRefresh(m, same, undo)
 	lifetime := m.lifetime
 	c.out.noteLater(slog.LevelInfo, "mitigation refreshed", func() []slog.Attr {
 		return c.audit(a, dots.CodeChanged, slog.Int64("lifetime", int64(lifetime)), slog.Bool("efficacy", ask.Efficacy))

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -116,12 +117,31 @@ func (r *rig) step(ev Event) {
 	if out.Seq != 0 {
 		r.batches = append(r.batches, out)
 		r.sayRecords(out)
+		wantTrueRecords(r.t, r.core, out.Records)
 	}
 	for _, v := range r.box.hold(out, r.core.durable) {
 		r.show(v)
 	}
 	if !r.manual {
 		r.commit()
+	}
+}
+
+// wantTrueRecords asserts that what a step records of mitigations is what they are by its end, however it was written.
+func wantTrueRecords(t testing.TB, c *Core, records []store.Record) {
+	t.Helper()
+	newest := map[string][]byte{}
+	for _, r := range records {
+		if r.Kind == kindMitigation {
+			newest[r.Key] = r.Value
+		}
+	}
+	for key, value := range newest {
+		k, err := parseMitigationKey(key)
+		m := c.mits[k]
+		if err == nil && value != nil && m != nil && m.phase == live && !bytes.Equal(value, m.record().Value) {
+			t.Errorf("recorded  %s\nbut it is %s", value, m.record().Value)
+		}
 	}
 }
 

@@ -49,19 +49,26 @@ func (c *Core) settle(rounds int) {
 			return
 		}
 		touched, moved := c.takeTouched()
-		changes := map[plot]*change{}
-		for _, m := range moved {
-			c.reshare(m, changes)
-		}
-		c.takeLoose(changes)
-		for _, p := range sortedPlots(changes) {
-			c.arrange(p, changes[p])
+		if len(moved)+len(c.loose)+len(c.revived) > 0 {
+			c.rearrange(moved)
 		}
 		for _, m := range touched {
 			c.settled(m)
 		}
 	}
 	c.leaveTo(&c.soon, c.now.Add(roundsGap))
+}
+
+// rearrange finds out which plots change by what moved and by what is loose, and arranges them anew.
+func (c *Core) rearrange(moved []*mitigation) {
+	changes := map[plot]*change{}
+	for _, m := range moved {
+		c.reshare(m, changes)
+	}
+	c.takeLoose(changes)
+	for _, p := range sortedPlots(changes) {
+		c.arrange(p, changes[p])
+	}
 }
 
 // unrest reports whether there is something to be arranged.
@@ -82,8 +89,9 @@ func (c *Core) takeLoose(changes map[plot]*change) {
 }
 
 // takeTouched lists what was touched, sorted; of two under one key the one that is not in the tables any more comes first. Moved
-// are those of them whose shares may be others.
+// are those of them whose shares may be others. What it returns is good until the next call.
 func (c *Core) takeTouched() (touched, moved []*mitigation) {
+	touched = c.few[:0]
 	for m, shares := range c.dirty {
 		touched = append(touched, m)
 		if shares {
@@ -91,11 +99,14 @@ func (c *Core) takeTouched() (touched, moved []*mitigation) {
 		}
 	}
 	clear(c.dirty)
+	if len(touched) <= 1 {
+		return touched, moved
+	}
 	inOrder := func(a, b *mitigation) int {
 		if n := compareKeys(a.key, b.key); n != 0 {
 			return n
 		}
-		if c.mits[a.key] == a {
+		if a.entered {
 			return 1
 		}
 		return -1
@@ -169,7 +180,7 @@ func sameFootprint(a, b policy.Footprint) bool {
 
 // settled tells the uplinks what changed of a mitigation but for its shares, and answers who waits where there is nothing to wait for.
 func (c *Core) settled(m *mitigation) {
-	if c.mits[m.key] != m || m.phase != live {
+	if !m.entered || m.phase != live {
 		return
 	}
 	for _, k := range m.legs {

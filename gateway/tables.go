@@ -17,6 +17,7 @@ func (c *Core) adopt(m, old *mitigation) {
 // enter puts a mitigation into the tables that find it.
 func (c *Core) enter(m *mitigation) {
 	c.mits[m.key] = m
+	m.entered = true
 	of := c.byClient[m.key.Client]
 	if of == nil {
 		of = map[uint32]*mitigation{}
@@ -34,10 +35,11 @@ func (c *Core) enter(m *mitigation) {
 
 // expel takes a mitigation out of the tables.
 func (c *Core) expel(m *mitigation) {
-	if c.mits[m.key] != m {
+	if !m.entered {
 		return
 	}
 	delete(c.mits, m.key)
+	m.entered = false
 	of := c.byClient[m.key.Client]
 	delete(of, m.key.MID)
 	if len(of) == 0 {
