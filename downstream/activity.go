@@ -56,13 +56,28 @@ func (a *activity) swing(entry string, on bool) (swung []*peer) {
 	return swung
 }
 
+// active reports whether a client entry has active mitigations.
+func (a *activity) active(entry string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.on[entry]
+}
+
 // Mitigating says that a client entry has active mitigations, or has none any more: each of its sessions goes over to the set of parameters that is for
 // that, and those who observe their configuration are told. It does not block, and saying it twice does no harm.
 //
 // RFC 9132, Section 4.5: mitigating-config holds while a mitigation is active, idle-config else; agents switch by themselves.
 func (s *Server) Mitigating(client string, on bool) {
+	defer s.toldLater(client, on)
 	for _, p := range s.activity.swing(client, on) {
 		s.watchers.changed(resource{config: p})
+	}
+}
+
+// toldLater tells the observers of a client that has no active mitigation any more what was put off until then: to go elsewhere.
+func (s *Server) toldLater(client string, on bool) {
+	if _, ok := s.redirection(client); ok && !on {
+		s.watchers.nudge(func(entry string) bool { return entry == client })
 	}
 }
 

@@ -42,6 +42,7 @@ func (s *Server) Resume(sess *coap.Session, from Listener, c Carried) error {
 
 // resume makes a new peer what it was in another process.
 func (p *peer) resume(c Carried) {
+	p.resumed = true
 	p.since, p.dialect = c.Since, named(p.profiles, c.Profile)
 	if c.SID.Set {
 		p.config.sid, p.config.current = c.SID, &c.Config

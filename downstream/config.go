@@ -61,6 +61,8 @@ type Config struct {
 	NotifyInterval time.Duration
 	// MinNotifyGap is the least time between two notifications to one observer. Zero: 3 s (RFC 9132, Section 4.4.2.1).
 	MinNotifyGap time.Duration
+	// DomainOf names the domain of a client entry, for redirections; it does not block. Nil: nobody is of one.
+	DomainOf func(client string) string
 	// TrustedGateway tells whether a client entry is a gateway that may supply a cdid; it does not block. Nil: none is.
 	TrustedGateway func(client string) bool
 	// Believed says whether what a session's peer has proven is believed still: nil, or why not; it does not block. It is asked when a session
@@ -92,6 +94,9 @@ func (c Config) withDefaults() Config {
 	c.Session.Idle = fillSet(c.Session.Idle)
 	if c.TrustedGateway == nil {
 		c.TrustedGateway = func(string) bool { return false }
+	}
+	if c.DomainOf == nil {
+		c.DomainOf = func(string) string { return "" }
 	}
 	if c.Believed == nil {
 		c.Believed = func(coap.Identity) error { return nil }

@@ -54,7 +54,7 @@ func (c *call) deleteConfig() {
 // reconfigured tells whoever observes a session's configuration that it is another one, and the core how long its client may be silent now.
 func (s *Server) reconfigured(p *peer) {
 	s.watchers.changed(resource{config: p})
-	if entry := p.client(); entry != "" && !p.from.Anycast {
+	if entry := p.client(); entry != "" && !p.elsewhere.Set {
 		s.presence.refit(entry, p.longest())
 	}
 }

@@ -1,11 +1,11 @@
 package downstream
 
 // makeRoom closes the oldest session of a client entry when it has more than it may. The newest one wins: a client that came back after a
-// loss has sessions that it does not know of any more, and who refused it would lock it out until those are found dead. Sessions of
-// anycast listeners do not count: they are sent on at their first request.
+// loss has sessions that it does not know of any more, and who refused it would lock it out until those are found dead. Sessions that
+// are sent on at their first request do not count.
 func (s *Server) makeRoom(newest *peer, entry string) {
 	most := s.cfg.MaxSessionsPerClient
-	if most <= 0 || entry == "" || newest.from.Anycast || s.presence.count(entry) <= most {
+	if most <= 0 || entry == "" || newest.elsewhere.Set || s.presence.count(entry) <= most {
 		return
 	}
 	oldest := s.oldest(entry, newest)
@@ -25,7 +25,7 @@ func (s *Server) oldest(entry string, but *peer) (oldest *peer) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, p := range s.peers {
-		if p == but || p.from.Anycast || p.client() != entry {
+		if p == but || p.elsewhere.Set || p.client() != entry {
 			continue
 		}
 		if oldest == nil || p.since.Before(oldest.since) {

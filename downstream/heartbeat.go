@@ -83,7 +83,7 @@ func (p *peer) tick(ctx context.Context, now time.Time) {
 	case action.State == liveness.Lost:
 		p.srv.lost(p)
 	case !stale.IsZero() && !stale.After(now):
-		p.srv.unrefreshed(p)
+		p.srv.stale(p)
 	}
 }
 

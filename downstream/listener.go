@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
-	"github.com/dotsgate/dotsgate/wire"
 )
 
 // ErrNoUnicast says that Attach was given a session of an anycast listener, and the config has no address to send it to.
@@ -27,16 +26,8 @@ type Listener struct {
 	// asked is answered with a redirect to Config.Unicast and changes nothing, except that heartbeats are answered
 	// (RFC 8811, Section 3.2.4). Its sessions do not count as the client's: their end fires nothing.
 	Anycast bool
-}
-
-// redirected reports whether the request is to be made at our own address, and answers it so.
-func (c *call) redirected() bool {
-	if !c.peer.from.Anycast || c.req.Op == wire.PutHeartbeat {
-		return false
-	}
-	// RFC 9132, Section 4.6: 5.03 with the alternate server, for as long as Max-Age says; each dialect has its own form.
-	c.refuse(&dots.Error{Code: dots.CodeUnavailable, MaxAge: redirectFor, Redirect: dots.Some(c.srv.unicast)})
-	return true
+	// Overflow bounds the sessions that are served; those beyond it are sent on. They do not count as the client's either. Nil: there is no such bound.
+	Overflow *Overflow
 }
 
 // unicast is where a node's anycast listeners send clients to.

@@ -8,9 +8,15 @@ func (c *call) watch(of resource, ask func(*watcher)) *watcher {
 	w := &watcher{of: of, filter: c.req.Filter, peer: c.peer, entry: c.entry}
 	w.ask = func() {
 		// What is told goes to whom the credential belongs to now; a session that is another's has been evicted.
-		if entry, _ := c.srv.identify(c.peer); entry == w.entry {
-			ask(w)
+		if entry, _ := c.srv.identify(c.peer); entry != w.entry {
+			return
 		}
+		if r, ok := c.srv.sendsOn(c.peer, w.entry); ok {
+			// RFC 9132, Section 4.6: a redirect may come in a notification, too; it ends the observation (RFC 7641, Section 4.2).
+			c.srv.watchers.notify(w, c.encode(r.refusal()), false)
+			return
+		}
+		ask(w)
 	}
 	if !c.srv.watchers.add(w) {
 		return nil

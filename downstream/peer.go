@@ -20,8 +20,11 @@ type peer struct {
 	credential dots.Credential
 	cuid       string // that the credential gives
 	since      time.Time
-	alarm      alarm // of the next heartbeat, or of the loss
-	place      int   // among the sessions of its client; guarded by activity's lock
+	alarm      alarm                   // of the next heartbeat, or of the loss
+	elsewhere  dots.Maybe[Redirection] // the session is there to be sent on: it does not count as its client's
+	counted    bool                    // by its listener's Overflow
+	resumed    bool                    // another process has begun it
+	place      int                     // among the sessions of its client; guarded by activity's lock
 
 	telling sync.Mutex // held while presence is told of a change; taken before mu
 

@@ -20,21 +20,27 @@ func (p *peer) refreshed() {
 	}
 }
 
-// staleAt is when the session is ended because its client does not refresh what it has negotiated; zero: never. The lock is held.
+// staleAt is when the session is ended because its client does not refresh what it has negotiated, or because it was there to be sent on only; zero: never.
+// The lock is held.
 //
 // RFC 9132, Section 4.5.3: a client refreshes before Max-Age is over; a server may end the session of one that does not, but not while an attack is going
 // on, in which clients do not refresh. After it they have all the time again.
 func (p *peer) staleAt() time.Time {
 	cfg := p.srv.cfg
+	if p.elsewhere.Set && !p.from.Anycast {
+		return p.since.Add(overflowStays)
+	}
 	if !cfg.EndUnrefreshed || p.mitigating || !p.config.sid.Set || cfg.SessionMaxAge == infiniteAge {
 		return time.Time{}
 	}
 	return p.fresh.Add(time.Duration(cfg.SessionMaxAge)*time.Second + refreshGrace)
 }
 
-// unrefreshed ends a session whose client did not refresh its configuration. That loses nobody at once.
-func (s *Server) unrefreshed(p *peer) {
-	s.cfg.Logger.Info("client does not refresh its session configuration, closing its session", "session", p.sess.ID(), "client", p.client())
+// stale ends such a session. That loses nobody at once.
+func (s *Server) stale(p *peer) {
+	if !p.elsewhere.Set {
+		s.cfg.Logger.Info("client does not refresh its session configuration, closing its session", "session", p.sess.ID(), "client", p.client())
+	}
 	if err := p.sess.Close(); err != nil {
 		s.cfg.Logger.Debug("closing a session failed", "session", p.sess.ID(), "error", err)
 	}

@@ -23,18 +23,19 @@ var ErrProfile = errors.New("unknown profile")
 // Server is the server side of the signal channel: a coap.Handler for every session attached to it.
 // All methods are safe for concurrent use.
 type Server struct {
-	cfg      Config
-	offer    *offer
-	alarms   *alarms
-	watchers *watchTable
-	presence *presence
-	activity *activity
-	sweeping alarm
-	unicast  dots.Redirect // where anycast listeners send clients to
-	slots    chan struct{} // one for each heartbeat that awaits its answer
-	beats    sync.WaitGroup
-	spare    sync.Pool // *call
-	repeats  *repeats
+	cfg       Config
+	offer     *offer
+	alarms    *alarms
+	watchers  *watchTable
+	presence  *presence
+	activity  *activity
+	redirects *redirects
+	sweeping  alarm
+	unicast   dots.Redirect // where anycast listeners send clients to
+	slots     chan struct{} // one for each heartbeat that awaits its answer
+	beats     sync.WaitGroup
+	spare     sync.Pool // *call
+	repeats   *repeats
 
 	mu    sync.RWMutex
 	peers map[*coap.Session]*peer
@@ -48,7 +49,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	a := newAlarms(cfg.Now)
 	s := &Server{
-		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core, cfg.Now), activity: newActivity(),
+		cfg: cfg, offer: newOffer(cfg.Session), alarms: a, watchers: newWatchTable(cfg, a), presence: newPresence(cfg.Core, cfg.Now), activity: newActivity(), redirects: newRedirects(),
 		repeats: newRepeats(),
 		unicast: unicast(cfg), slots: make(chan struct{}, cfg.MaxHeartbeats), peers: make(map[*coap.Session]*peer),
 	}
@@ -100,6 +101,7 @@ func (s *Server) attach(sess *coap.Session, from Listener, prepare func(*peer)) 
 	if known {
 		return nil
 	}
+	s.settle(p)
 	s.cfg.Meter.SessionUp(sess.Reliable())
 	entry, _ := s.identify(p)
 	if err := s.distrusts(p); err != nil { // what it proved a moment ago was replaced meanwhile
@@ -162,7 +164,7 @@ func (s *Server) moved(p *peer, entry string) {
 		return
 	}
 	s.watchers.evict(p)
-	if p.from.Anycast {
+	if p.elsewhere.Set {
 		return
 	}
 	if before != "" {
@@ -215,13 +217,17 @@ func (s *Server) detach(p *peer, why Ending) {
 	entry := p.end()
 	s.cfg.Meter.SessionDown(p.sess.Reliable(), why)
 	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", why == Lost, "reason", p.sess.Err())
-	if entry == "" || p.from.Anycast {
+	if p.counted {
+		p.from.Overflow.release()
+	}
+	if entry == "" || p.elsewhere.Set {
 		return
 	}
 	s.activity.leave(entry, p)
-	if why == Lost {
-		s.presence.leave(entry, 0)
-	} else {
-		s.presence.leave(entry, p.span())
+	// A client that was sent to another server has gone there: it is due back when that is over.
+	away := s.redirects.away(entry, s.cfg.Now())
+	if why != Lost || away > 0 {
+		away += p.span()
 	}
+	s.presence.leave(entry, away)
 }

@@ -179,6 +179,20 @@ func (t *watchTable) changed(of resource) {
 	}
 }
 
+// nudge makes the watchers of some client entries ask for their state, though it has not changed. It does not block.
+func (t *watchTable) nudge(whose func(entry string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, watchers := range t.of {
+		for w := range watchers {
+			if whose(w.entry) {
+				w.pace.changed = true
+				t.schedule(w)
+			}
+		}
+	}
+}
+
 // evict ends the observations of a session that is no longer of the client entry that began them.
 func (t *watchTable) evict(p *peer) {
 	var evicted []*watcher

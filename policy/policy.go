@@ -87,6 +87,9 @@ func (p *Policy) Domain(client string) string {
 	return c.domain.name
 }
 
+// HasDomain reports whether there is a domain of this name.
+func (p *Policy) HasDomain(name string) bool { return p.domains[name] != nil }
+
 // MayMitigate reports whether a client entry is known and no guest.
 func (p *Policy) MayMitigate(client string) bool {
 	c, ok := p.clients[client]

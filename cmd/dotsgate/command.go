@@ -15,7 +15,7 @@ import (
 
 // orderCommands are what an operator tells a running gateway to do.
 func orderCommands() []*cobra.Command {
-	return []*cobra.Command{reloadCommand(), upgradeCommand(), drainCommand(), recurseCommand(), policyCommand()}
+	return []*cobra.Command{reloadCommand(), upgradeCommand(), drainCommand(), redirectCommand(), recurseCommand(), policyCommand()}
 }
 
 // socketFlags adds the flags that say where the gateway answers, and returns what reads them.
@@ -80,18 +80,31 @@ func upgradeCommand() *cobra.Command {
 
 func drainCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "drain UPLINK", Short: "Empty an uplink, before it is taken away", Args: cobra.ExactArgs(1),
+		Use: "drain UPLINK|--self", Short: "Empty an uplink, or this gateway, before it is taken away", Args: cobra.MaximumNArgs(1),
 		Long: "Empty an uplink: it is asked for nothing new, and what stands there goes on at others, if there are any. " +
-			"This is kept over restarts, until --off. A server of a farm is UPLINK/SERVER.",
+			"This is kept over restarts, until --off. A server of a farm is UPLINK/SERVER. " +
+			"With --self, empty this gateway: its clients are sent to another server, as by: dotsgate redirect --all",
 	}
 	off := c.Flags().Bool("off", false, "use it again")
+	self := c.Flags().Bool("self", false, "this gateway; needs --to")
+	to := redirectFlags(c)
 	gateway := socketFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *self != (len(args) == 0) || !*self && (to.to != "" || c.Flags().Changed("ttl")) {
+			return fmt.Errorf("name an uplink, or --self with --to NAME: %w", errUsage)
+		}
 		g, err := gateway()
 		if err != nil {
 			return err
 		}
-		return g.Drain(c.Context(), args[0], !*off)
+		if !*self {
+			return g.Drain(c.Context(), args[0], !*off)
+		}
+		r, err := to.redirection("", *off)
+		if err != nil {
+			return err
+		}
+		return g.Redirect(c.Context(), r)
 	}
 	return c
 }

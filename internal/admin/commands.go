@@ -20,6 +20,8 @@ type Commands interface {
 	Drain(ctx context.Context, uplink string, on bool) error
 	// Recurse hands a mitigation on from the local mitigators to an uplink, or back.
 	Recurse(ctx context.Context, r Recursion) error
+	// Redirect sends clients to another server, or takes that back.
+	Redirect(ctx context.Context, r Redirection) error
 	// Upgrade hands over to a new process of the program, and ends this one. Its error may be Mistakes: then nothing has changed.
 	Upgrade(ctx context.Context, u Upgrade) error
 	// Explain tells what would become of a request, and why, without doing anything.
@@ -40,6 +42,16 @@ type Recursion struct {
 	MID    uint32 `json:"mid"`
 	Uplink string `json:"uplink,omitempty"` // an uplink or farm; empty: those of its domain
 	Off    bool   `json:"off,omitempty"`    // the domain's rules decide again
+}
+
+// Redirection says which clients are to go to another server.
+type Redirection struct {
+	Name      string   `json:"name,omitempty"` // a client entry or a domain; empty, with All: everybody
+	All       bool     `json:"all,omitempty"`
+	Server    string   `json:"server,omitempty"` // the name that its certificate has
+	Addresses []string `json:"addresses,omitempty"`
+	TTL       uint32   `json:"ttl"`           // seconds for which they are to keep to it
+	Off       bool     `json:"off,omitempty"` // they are served here again
 }
 
 // Upgrade says what takes over.
@@ -89,6 +101,7 @@ func orders(mux *http.ServeMux, do Commands) {
 	mux.HandleFunc("POST /v1/reload", order(func(ctx context.Context, _ struct{}) (any, error) { return nil, do.Reload(ctx) }))
 	mux.HandleFunc("POST /v1/drain", order(func(ctx context.Context, d draining) (any, error) { return nil, do.Drain(ctx, d.Uplink, d.On) }))
 	mux.HandleFunc("POST /v1/recurse", order(func(ctx context.Context, r Recursion) (any, error) { return nil, do.Recurse(ctx, r) }))
+	mux.HandleFunc("POST /v1/redirect", order(func(ctx context.Context, r Redirection) (any, error) { return nil, do.Redirect(ctx, r) }))
 	mux.HandleFunc("POST /v1/upgrade", slow(order(func(ctx context.Context, u Upgrade) (any, error) { return nil, do.Upgrade(ctx, u) })))
 	mux.HandleFunc("POST /v1/explain", order(func(ctx context.Context, q Question) (any, error) { return do.Explain(ctx, q) }))
 }
@@ -144,6 +157,11 @@ func (c *Client) Drain(ctx context.Context, uplink string, on bool) error {
 // Recurse has a mitigation handed on to an uplink.
 func (c *Client) Recurse(ctx context.Context, r Recursion) error {
 	return c.order(ctx, "/v1/recurse", r, nil)
+}
+
+// Redirect has clients sent to another server, or served here again.
+func (c *Client) Redirect(ctx context.Context, r Redirection) error {
+	return c.order(ctx, "/v1/redirect", r, nil)
 }
 
 // Explain asks what would become of a request.

@@ -34,6 +34,11 @@ func (o *obedient) Reload(context.Context) error { return o.do("reload") }
 func (o *obedient) Drain(_ context.Context, uplink string, on bool) error {
 	return o.do("drain %s %v", uplink, on)
 }
+
+func (o *obedient) Redirect(_ context.Context, r Redirection) error {
+	return o.do("redirect %+v", r)
+}
+
 func (o *obedient) Recurse(_ context.Context, r Recursion) error { return o.do("recurse %+v", r) }
 func (o *obedient) Upgrade(_ context.Context, u Upgrade) error   { return o.do("upgrade %q", u.Binary) }
 
@@ -74,6 +79,8 @@ func TestOrders(t *testing.T) {
 	for _, err := range []error{
 		c.Reload(t.Context()), c.Drain(t.Context(), "one/a", true), c.Drain(t.Context(), "two", false),
 		c.Recurse(t.Context(), Recursion{Client: "a", CUID: "x", MID: 7, Uplink: "one"}), c.Upgrade(t.Context(), Upgrade{Binary: "/x"}),
+		c.Redirect(t.Context(), Redirection{Name: "a", Server: "b.example", Addresses: []string{"192.0.2.1"}, TTL: 4294967294}),
+		c.Redirect(t.Context(), Redirection{All: true, Off: true}),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -81,7 +88,8 @@ func TestOrders(t *testing.T) {
 	}
 	done := []string{
 		fmt.Sprintf("explain %+v", question), "reload", "drain one/a true", "drain two false", "recurse {Client:a CUID:x CDID: MID:7 Uplink:one Off:false}",
-		`upgrade "/x"`,
+		`upgrade "/x"`, "redirect {Name:a All:false Server:b.example Addresses:[192.0.2.1] TTL:4294967294 Off:false}",
+		"redirect {Name: All:true Server: Addresses:[] TTL:0 Off:true}",
 	}
 	if diff := cmp.Diff(done, o.done); diff != "" {
 		t.Errorf("done (-want +got):\n%s", diff)
@@ -100,7 +108,7 @@ func TestOrdersRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := obey(t, &obedient{err: tt.err})
 			_, explain := c.Explain(t.Context(), Question{})
-			for _, err := range []error{c.Reload(t.Context()), c.Drain(t.Context(), "x", true), c.Recurse(t.Context(), Recursion{}), c.Upgrade(t.Context(), Upgrade{}), explain} {
+			for _, err := range []error{c.Reload(t.Context()), c.Drain(t.Context(), "x", true), c.Recurse(t.Context(), Recursion{}), c.Upgrade(t.Context(), Upgrade{}), c.Redirect(t.Context(), Redirection{}), explain} {
 				var got, want Mistakes
 				if err == nil || err.Error() != tt.want.Error() || errors.As(err, &got) != errors.As(tt.want, &want) {
 					t.Errorf("told %T %v, want %T %v", err, err, tt.want, tt.want)

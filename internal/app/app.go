@@ -59,8 +59,9 @@ type App struct {
 	dialers    tasks
 	advisers   tasks // the AAA client
 	servers    []*coap.Server
-	web        *metrics.Server // nil: none
-	admin      *admin.Server   // nil: none
+	froms      []downstream.Listener // what the server half knows of each
+	web        *metrics.Server       // nil: none
+	admin      *admin.Server         // nil: none
 
 	// counters of the CoAP layer, by side
 	down, up coap.Counters
@@ -254,6 +255,7 @@ func (a *App) makeDownstream(context.Context) error {
 		MaxSessionsPerClient: a.cfg.Session.MaxPerClient,
 		Unicast:              a.cfg.Unicast, UnicastName: a.cfg.UnicastName,
 		TrustedGateway: func(client string) bool { return a.policy().TrustsCDID(client) },
+		DomainOf:       func(client string) string { return a.policy().Domain(client) },
 		MaxObservers:   func(client string) int { return a.policy().MaxObservers(client) },
 		Believed:       func(id coap.Identity) error { return a.now.Load().listeners.Still(id) },
 		Shed:           func() bool { return a.pressure.Sheds(pressure.ShedReads) },
@@ -271,9 +273,10 @@ func (a *App) listen(context.Context) error {
 	cred := a.now.Load().listeners
 	places := places(a.cfg)
 	for i, l := range a.cfg.Listeners {
-		from := listenerOf(l)
+		from, most := listenerOf(l)
+		a.froms = append(a.froms, from)
 		s, err := coap.Listen(coap.ServerConfig{
-			Network: network(l.Transport), Address: l.Address, Files: a.heir.files(places[i]), Credentials: cred, MaxSessions: l.MaxSessions, RequireALPN: l.RequireALPN,
+			Network: network(l.Transport), Address: l.Address, Files: a.heir.files(places[i]), Credentials: cred, MaxSessions: most, RequireALPN: l.RequireALPN,
 			Pressure: a.pressure, MaxHandshakes: l.Handshakes, Sources: sourceLimits(l), Front: a.frontConfig(l),
 			Session: coap.SessionConfig{
 				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),

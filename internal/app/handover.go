@@ -213,7 +213,7 @@ func (a *App) give(h *succession, started []*running) error {
 	if err := a.store.Close(); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
-	return h.pipe.send(until, parcel{Given: &givenParcel{Token: h.token, Sessions: h.given, Secret: a.cookieSecret}})
+	return h.pipe.send(until, parcel{Given: &givenParcel{Token: h.token, Sessions: h.given, Secret: a.cookieSecret, Redirects: a.downstream.Redirections()}})
 }
 
 // pause lets a listener read no more, and answer what it has read.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,7 +11,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/downstream"
+	"github.com/dotsgate/dotsgate/gateway"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 )
@@ -23,6 +26,8 @@ type Heir struct {
 	sockets  map[string][]*os.File
 	sessions []*sessionParcel // nil once they are resumed
 	secret   []byte
+	// redirects are the operator's words of where clients are to go.
+	redirects []downstream.Redirection
 }
 
 // Inherit returns what a gateway has left to this process, which it has started to take over; nil: it was started by somebody
@@ -132,7 +137,7 @@ func (h *Heir) take(said parcel, files []*os.File) (last bool, err error) {
 		h.sessions = append(h.sessions, said.Session)
 		return false, nil
 	case said.Given != nil && said.Given.Sessions == len(h.sessions) && bytes.Equal(said.Given.Token, h.token):
-		h.secret = said.Given.Secret
+		h.secret, h.redirects = said.Given.Secret, said.Given.Redirects
 		return true, nil
 	}
 	return false, fmt.Errorf("taking over: %w", errParcel)
@@ -159,6 +164,7 @@ func (a *App) resume() {
 	if a.heir == nil {
 		return
 	}
+	a.sendOn(a.heir.redirects)
 	sessions := a.heir.sessions
 	a.heir.sessions = nil
 	places, resumed := places(a.cfg), 0
@@ -167,7 +173,7 @@ func (a *App) resume() {
 		if i < 0 || i >= len(a.servers) {
 			continue
 		}
-		from := listenerOf(a.cfg.Listeners[i])
+		from := a.froms[i]
 		err := a.servers[i].Resume(s.Session, func(session *coap.Session) error { return a.downstream.Resume(session, from, s.Server) })
 		if err != nil {
 			a.log.Warn("a session of the process before does not go on", "peer", s.Session.Conn.To.Peer.String(), "error", err.Error())
@@ -176,6 +182,24 @@ func (a *App) resume() {
 		resumed++
 	}
 	a.log.Info("sessions of the process before go on", "sessions", resumed, "not", len(sessions)-resumed)
+}
+
+// sendOn goes on with the operator's redirects of the process before.
+func (a *App) sendOn(redirects []downstream.Redirection) {
+	if len(redirects) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), serveWithin)
+	defer cancel()
+	// Only when the core has begun the server half knows who is under attack and must not be sent away.
+	if err := a.gateway.Look(ctx, func(*gateway.Core) {}); err != nil {
+		a.log.Warn("redirects of the process before begin without the core", "error", err.Error())
+	}
+	for _, r := range redirects {
+		if err := a.downstream.Redirect(r); err != nil {
+			a.log.Warn("a redirect of the process before does not go on", "to", r.To.Server, "error", err.Error())
+		}
+	}
 }
 
 // took tells the process before that this one serves. One that has gone needs not to know.
@@ -189,7 +213,18 @@ func (a *App) took() {
 	a.heir.drop()
 }
 
-// listenerOf is what the server half must know of a listener.
-func listenerOf(l config.Listener) downstream.Listener {
-	return downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
+// listenerOf is what the server half must know of a listener, and how many sessions its door lets in.
+func listenerOf(l config.Listener) (from downstream.Listener, most int) {
+	from = downstream.Listener{Profiles: l.Profiles, ClientDomain: l.ClientDomain, Anycast: l.Anycast}
+	to := l.RedirectTo
+	if to.Server == "" {
+		return from, l.MaxSessions
+	}
+	most = cmp.Or(l.MaxSessions, coap.DefaultMaxSessions)
+	r := dots.Redirect{Server: to.Server}
+	for _, addr := range to.Addresses {
+		r.Records = append(r.Records, addr.String())
+	}
+	from.Overflow = downstream.NewOverflow(most, r)
+	return from, most + downstream.OverflowRoom(most)
 }

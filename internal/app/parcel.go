@@ -70,6 +70,8 @@ type givenParcel struct {
 	Token    []byte
 	Sessions int
 	Secret   []byte // of cookies
+	// Redirects are the operator's words of where clients are to go.
+	Redirects []downstream.Redirection
 }
 
 // pipe is one end of the pair. One goroutine sends, and one receives.

@@ -64,6 +64,14 @@ type Listener struct {
 	// ClientDomain: whoever comes in here is in the domain of clients: nobody's cdid is believed (RFC 9132, Section 4.4.1.2).
 	ClientDomain bool
 	Anycast      bool // clients are sent on to Unicast (RFC 8811, Section 3.2.4)
+	// RedirectTo is where clients beyond MaxSessions are sent; an empty Server: they are refused (RFC 9132, Section 4.6).
+	RedirectTo Alternate
+}
+
+// Alternate is another server, to which clients are sent.
+type Alternate struct {
+	Server    string // the name that its certificate must have
+	Addresses []netip.Addr
 }
 
 // SourceLimits are what one address of IPv4, or one /56 of IPv6, may ask of a listener. Zero: the built-in bound.

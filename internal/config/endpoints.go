@@ -52,11 +52,36 @@ func (b *builder) listener(at string, f fileListener, c *Config) Listener {
 	if l.Anycast && len(c.Unicast) == 0 {
 		b.add(at+".anycast", "there is nowhere to send clients to", "give our own addresses in node.unicast")
 	}
+	l.RedirectTo = b.alternate(at+".redirect_to", f, c)
 	if l.Transport == TransportTLS && c.Credentials.onlyPSK() { // crypto/tls has no external pre-shared keys
 		b.add(at+".transport", "TLS needs a certificate", "give credentials.cert, key and ca, or use dtls")
 	}
 	return l
 }
+
+// alternate checks where a listener sends those for whom there is no room.
+func (b *builder) alternate(at string, f fileListener, c *Config) Alternate {
+	to := f.RedirectTo
+	if to.Server == "" {
+		if len(to.Addresses) > 0 {
+			b.add(at+".server", "missing", "give the name that the other server's certificate has")
+		}
+		return Alternate{}
+	}
+	b.named(at+".server", to.Server)
+	switch {
+	case to.Server == c.NodeID, to.Server == c.UnicastName:
+		b.add(at+".server", "names this node", "name another server")
+	case f.Anycast:
+		b.add(at, "an anycast listener sends everybody to node.unicast", "take one of both out")
+	case len(to.Addresses) > maxAlternates:
+		b.addf(at+".addresses", "keep the best", "more than %d addresses do not fit a request's answer", maxAlternates)
+	}
+	return Alternate{Server: to.Server, Addresses: b.addresses(at+".addresses", to.Addresses)}
+}
+
+// maxAlternates is as many addresses of another server as fit a small datagram beside a long name.
+const maxAlternates = 8
 
 // mostHandshakes is as many handshakes as a listener may be told to have under way: it makes room for them when it starts.
 const mostHandshakes = 1 << 16

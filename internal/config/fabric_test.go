@@ -20,7 +20,7 @@ import (
 // fabric is a configuration without a mistake that uses what there is of farms, mitigators, classes, translation, recursion and AAA.
 const fabric = `node: {id: gw1, unicast: [192.0.2.1, "2001:db8::1"], unicast_name: gw1.example.net}
 listeners:
-  - {address: "0.0.0.0:4646", side: client-domain}
+  - {address: "0.0.0.0:4646", redirect_to: {server: spare.example.net, addresses: [192.0.2.77, "2001:db8::77"]}, side: client-domain}
   - {address: "0.0.0.0:4747", anycast: true}
 credentials: {cert: cert.pem, key: key.pem, ca: ca.pem}
 uplinks:
@@ -133,7 +133,9 @@ func TestFabric(t *testing.T) {
 	hook := Hook{URL: "https://hook.example.net/dots", CA: in("ca.pem"), Cert: in("cert.pem"), Key: in("key.pem"), Timeout: 3 * time.Second}
 	for what, pair := range map[string][2]any{
 		"listeners": {[]Listener{
-			{Address: "0.0.0.0:4646", Transport: "dtls", Profiles: []string{"rfc9132"}, RecordPath: "own", ClientDomain: true},
+			{Address: "0.0.0.0:4646", Transport: "dtls", Profiles: []string{"rfc9132"}, RecordPath: "own", ClientDomain: true, RedirectTo: Alternate{
+				Server: "spare.example.net", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("2001:db8::77")},
+			}},
 			{Address: "0.0.0.0:4747", Transport: "dtls", Profiles: []string{"rfc9132"}, RecordPath: "own", Anycast: true},
 		}, c.Listeners},
 		"unicast": {[]any{[]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, "gw1.example.net"}, []any{c.Unicast, c.UnicastName}},
@@ -251,7 +253,10 @@ func TestFabricMistakes(t *testing.T) {
 func fabricMistakes() []mistake {
 	return []mistake{
 		{"anycast to nowhere", `, unicast: [192.0.2.1, "2001:db8::1"]`, "", "true}\ncred", "listeners[1].anycast", "nowhere to send", "node.unicast"},
-		{"all anycast", "side: client-domain", "anycast: true", "listeners:", "listeners", "served nowhere", "node.unicast"},
+		{"all anycast", `redirect_to: {server: spare.example.net, addresses: [192.0.2.77, "2001:db8::77"]}, side: client-domain`, "anycast: true", "listeners:", "listeners", "served nowhere", "node.unicast"},
+		{"nobody to redirect to", "{server: spare.example.net, addresses", "{addresses", "redirect_to", "listeners[0].redirect_to.server", "missing", "certificate"},
+		{"redirect to ourselves", "server: spare.example.net", "server: gw1", "gw1, addr", "listeners[0].redirect_to.server", "names this node", "another"},
+		{"redirect to many", "[192.0.2.77", "[224.0.0.1", "224.0.0.1", "listeners[0].redirect_to.addresses[0]", "no host's address", "192.0.2.1"},
 		{"unicast to many", "[192.0.2.1, ", "[224.0.0.1, ", "224.0.0.1", "node.unicast[0]", "no host's address", "192.0.2.1"},
 		{"unknown side", "side: client-domain", "side: inside", "inside}\n", "listeners[0].side", "not known", "server-domain, client-domain"},
 		{"farm with an address", "    source: 192", "    address: dots.example.net:4646\n    source: 192", "dots.example.net:4646", "uplinks[0].address", "servers have the addresses", "servers"},

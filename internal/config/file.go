@@ -31,16 +31,22 @@ type fileNode struct {
 }
 
 type fileListener struct {
-	Address     string     `yaml:"address"`
-	Transport   string     `yaml:"transport"`
-	Profiles    []string   `yaml:"profiles"`
-	RequireALPN bool       `yaml:"require_alpn"`
-	MaxSessions int        `yaml:"max_sessions"`
-	Handshakes  int        `yaml:"max_handshakes"`
-	RecordPath  string     `yaml:"record_path"`
-	Source      fileSource `yaml:"source"`
-	Side        string     `yaml:"side"`
-	Anycast     bool       `yaml:"anycast"`
+	Address     string        `yaml:"address"`
+	Transport   string        `yaml:"transport"`
+	Profiles    []string      `yaml:"profiles"`
+	RequireALPN bool          `yaml:"require_alpn"`
+	MaxSessions int           `yaml:"max_sessions"`
+	Handshakes  int           `yaml:"max_handshakes"`
+	RecordPath  string        `yaml:"record_path"`
+	Source      fileSource    `yaml:"source"`
+	Side        string        `yaml:"side"`
+	Anycast     bool          `yaml:"anycast"`
+	RedirectTo  fileAlternate `yaml:"redirect_to"`
+}
+
+type fileAlternate struct {
+	Server    string   `yaml:"server"`
+	Addresses []string `yaml:"addresses"`
 }
 
 type fileSource struct {
