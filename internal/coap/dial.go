@@ -44,22 +44,31 @@ type DialConfig struct {
 	Interface string
 	// RequireALPN refuses a TLS server that does not choose "coap". Zero means accept it. UDP does not use it.
 	RequireALPN bool
-	// Beside is when further handshakes over UDP begin beside the first, counted from its beginning, in rising order, at most MaxBeside:
+	// Beside is when further handshakes over UDP begin beside the first, counted from its beginning, in rising order, at most maxBegun:
 	// where datagrams are lost, several find a way sooner than one. Each has a port of its own; the first to finish is used, the
-	// others are given up. None begins any more once one was refused. Empty means none.
+	// others are given up. Where there are MaxBeside beside another, the oldest makes room. None begins any more once one was refused.
+	// Empty means none.
 	Beside []time.Duration
 	// RecordPath says whether sessions over UDP are taken over from the DTLS library after their handshake; the zero value is yes.
 	RecordPath front.RecordPath
 }
 
-// MaxBeside bounds the handshakes of one Dial beside the first.
+// MaxBeside bounds the handshakes of one Dial that are under way beside another.
 const MaxBeside = 3
 
+// maxBegun bounds all handshakes that a Dial begins beside the first.
+const maxBegun = 16
+
 // DefaultBeside is when the handshakes of a gateway's dialer begin beside the first. The library repeats what is lost after 1, 3 and 7 s;
-// with these four, a handshake over a path that loses half of all datagrams finishes within 30 s nine times in ten, where one alone does
-// every other time.
+// with the first four, a handshake over a path that loses half of all datagrams finishes within 30 s nine times in ten, where one alone does
+// every other time. Those that follow, each in the place of the oldest, which by then waits for 16 s and more, let a server that comes back
+// while it is dialled be found within 7 s.
 func DefaultBeside() []time.Duration {
-	return []time.Duration{time.Second, 3 * time.Second, 6 * time.Second}
+	var times []time.Duration
+	for _, seconds := range []time.Duration{1, 3, 6, 16, 26, 36, 46} {
+		times = append(times, seconds*time.Second)
+	}
+	return times
 }
 
 // Place is a server's address when it is known already, and who is to be found there.
@@ -102,8 +111,8 @@ func NewDialer(cfg DialConfig) (*Dialer, error) {
 	default:
 		return nil, fmt.Errorf("making a dialer: unknown network %q", cfg.Network)
 	}
-	if len(cfg.Beside) > MaxBeside || !slices.IsSorted(cfg.Beside) {
-		return nil, fmt.Errorf("making a dialer: handshakes beside the first at %v: at most %d, in rising order", cfg.Beside, MaxBeside)
+	if len(cfg.Beside) > maxBegun || !slices.IsSorted(cfg.Beside) {
+		return nil, fmt.Errorf("making a dialer: handshakes beside the first at %v: at most %d, in rising order", cfg.Beside, maxBegun)
 	}
 	from, err := boundTo(cfg)
 	if err != nil {

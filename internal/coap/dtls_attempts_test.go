@@ -126,7 +126,15 @@ func TestFirstOf(t *testing.T) {
 		"the last":                              {[]attempt{{after: never}, {after: never}, {after: never}, {after: time.Second}}, 3, at(7)[0], at(0, 1, 3, 6), nil},
 		"none, for the first is refused":        {[]attempt{{time.Millisecond, refused}}, -1, time.Millisecond, at(0), refused},
 		"none begins after a refusal":           {[]attempt{{after: 5 * time.Second}, {time.Second, refused}}, 0, at(5)[0], at(0, 1), nil},
-		"none in time":                          {[]attempt{{after: never}, {after: never}, {after: never}, {after: never}}, -1, at(20)[0], at(0, 1, 3, 6), context.DeadlineExceeded},
+		"the oldest makes room, and is no failure": {
+			[]attempt{{after: never}, {after: never}, {after: never}, {after: never}, {after: 2 * time.Second}}, 4, at(18)[0], at(0, 1, 3, 6, 16), nil,
+		},
+		"the second, though the oldest made room": {
+			[]attempt{{after: 17 * time.Second}, {after: 18 * time.Second}, {after: never}, {after: never}, {after: never}}, 1, at(19)[0], at(0, 1, 3, 6, 16), nil,
+		},
+		"none in time": {
+			[]attempt{{after: never}, {after: never}, {after: never}, {after: never}, {after: never}}, -1, at(20)[0], at(0, 1, 3, 6, 16), context.DeadlineExceeded,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -179,4 +187,25 @@ func TestFirstOfClosesTheSecond(t *testing.T) {
 			t.Errorf("won %v, %v; closed %v", conn, err, closed)
 		}
 	})
+}
+
+// A server that comes back while it is dialled is sent something soon: the repetitions of one handshake would be half a minute apart.
+func TestDefaultBesideLeavesNoGap(t *testing.T) {
+	var flights []time.Duration
+	begun := append([]time.Duration{0}, DefaultBeside()...)
+	for i, at := range begun {
+		end := DefaultDTLSHandshakeTimeout
+		if makesRoom := i + MaxBeside + 1; makesRoom < len(begun) {
+			end = begun[makesRoom]
+		}
+		for wait := time.Second; at < end; at, wait = at+wait, 2*wait {
+			flights = append(flights, at)
+		}
+	}
+	slices.Sort(flights)
+	for i, at := range append(flights, DefaultDTLSHandshakeTimeout)[1:] {
+		if gap := at - flights[i]; gap > 7*time.Second {
+			t.Errorf("nothing is sent for %v from %v on", gap, flights[i])
+		}
+	}
 }
