@@ -25,6 +25,7 @@ const (
 	DefaultDialTimeout       = 70 * time.Second // above the 60 s of a DTLS handshake
 	DefaultMinIdle           = 60 * time.Second // RFC 9132, Section 4.7
 	DefaultMinActive         = time.Second
+	DefaultMaxActive         = 15 * time.Second
 	DefaultMax               = 300 * time.Second // RFC 9132, Section 4.7
 	DefaultJitter            = 0.1
 	DefaultProbeUDP          = 24 * time.Hour  // RFC 9132, Section 4.3
@@ -120,12 +121,14 @@ func (lc LinkConfig) dialTo() func(context.Context, Destination) (*coap.Session,
 }
 
 // Backoff spaces the attempts to make a session, measured from one beginning to the next. While an immediate
-// mitigation is wanted the first attempt after a loss is made at once, the next after MinActive, doubling up to MinIdle.
+// mitigation is wanted the first attempt after a loss is made at once, the next after MinActive, doubling up to MaxActive: a server that is there
+// again is found within that, however long it was away.
 // While none is, the attempt after a first failure is made after MinIdle, since one lost handshake says little, and all further ones are
 // Max apart (RFC 9132, Section 4.7: at least 60 s, better 300 s).
 type Backoff struct {
 	MinIdle   time.Duration // 0: DefaultMinIdle, which is also the least
 	MinActive time.Duration // 0: DefaultMinActive
+	MaxActive time.Duration // 0: DefaultMaxActive
 	Max       time.Duration // 0: DefaultMax
 	// Jitter is the greatest share of a wait that is added to it at random; 0: DefaultJitter; negative: none.
 	Jitter float64
@@ -138,7 +141,7 @@ func (b Backoff) delay(n int, active bool, chance float64) time.Duration {
 	case active && n == 0:
 		return 0
 	case active:
-		d = doubled(b.MinActive, b.MinIdle, n-1)
+		d = doubled(b.MinActive, b.MaxActive, n-1)
 	case n <= 1:
 		d = b.MinIdle
 	default:
@@ -172,6 +175,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.DialTimeout = cmp.Or(c.DialTimeout, DefaultDialTimeout)
 	c.Backoff.MinIdle = cmp.Or(c.Backoff.MinIdle, DefaultMinIdle)
 	c.Backoff.MinActive = cmp.Or(c.Backoff.MinActive, DefaultMinActive)
+	c.Backoff.MaxActive = cmp.Or(c.Backoff.MaxActive, DefaultMaxActive)
 	c.Backoff.Max = cmp.Or(c.Backoff.Max, DefaultMax)
 	c.Backoff.Jitter = cmp.Or(c.Backoff.Jitter, DefaultJitter)
 	if c.Logger == nil {

@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 		c.PollInterval != time.Minute || c.MaxInFlight != 16 || c.DialTimeout != 70*time.Second {
 		t.Errorf("defaults %+v", c)
 	}
-	want := Backoff{MinIdle: time.Minute, MinActive: time.Second, Max: 5 * time.Minute, Jitter: 0.1}
+	want := Backoff{MinIdle: time.Minute, MinActive: time.Second, MaxActive: 15 * time.Second, Max: 5 * time.Minute, Jitter: 0.1}
 	if c.Backoff != want {
 		t.Errorf("backoff %+v, want %+v", c.Backoff, want)
 	}
@@ -84,7 +84,7 @@ func TestBackoff(t *testing.T) {
 		}
 		return d
 	}
-	if d := gocmp.Diff([]time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60}, waits(true, 0)); d != "" {
+	if d := gocmp.Diff([]time.Duration{0, 1, 2, 4, 8, 15, 15, 15, 15}, waits(true, 0)); d != "" {
 		t.Error(d)
 	}
 	if d := gocmp.Diff([]time.Duration{60, 60, 300, 300, 300, 300, 300, 300, 300}, waits(false, 0)); d != "" {

@@ -168,10 +168,10 @@ func TestAServerThatHangsUp(t *testing.T) {
 		w.run()
 		for wait := time.Second; wait <= 16*time.Second; wait *= 2 {
 			w.clients[len(w.clients)-1].InputClosed(nil)
-			w.sleep(wait)
+			w.sleep(min(wait, DefaultMaxActive))
 		}
-		// Each session ended within a minute, so each counts as a failed attempt: 1, 2, 4, 8 and 16 s after the last.
-		want := []time.Duration{0, 1, 3, 7, 15, 31}
+		// Each session ended within a minute, so each counts as a failed attempt: 1, 2, 4, 8 and 15 s after the last.
+		want := []time.Duration{0, 1, 3, 7, 15, 30}
 		for i := range want {
 			want[i] *= time.Second
 		}
