@@ -86,6 +86,7 @@ func TestResilience(t *testing.T) {
 		{"two hops that lose", hopRow},
 		{"answers lost for half an hour", outageRow},
 		{"parted and met again", reunionRow},
+		{"an uplink that flaps", flapRow},
 	} {
 		if !only.MatchString(row.name) {
 			continue

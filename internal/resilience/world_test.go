@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,14 +48,16 @@ type world struct {
 	uplink *path
 	policy *policy.Policy
 
-	mu      sync.Mutex
-	skew    time.Duration // of the gateway's wall clock
-	disk    *store.Memory
-	gate    *gate   // nil: it is down
-	server  *server // nil: it is down
-	dialled []time.Duration
-	ends    []*end // of the uplink's sessions: ours and theirs in turn
-	entries []lab.Entry
+	refuses atomic.Bool // whoever dials the server is told at once that there is none
+
+	mu       sync.Mutex
+	skew     time.Duration // of the gateway's wall clock
+	disk     *store.Memory
+	gate     *gate   // nil: it is down
+	server   *server // nil: it is down
+	dialling func()  // called for each attempt
+	ends     []*end  // of the uplink's sessions: ours and theirs in turn
+	entries  []lab.Entry
 }
 
 // gate is the gateway's process.
@@ -81,11 +84,21 @@ type server struct {
 // inWorld plays in a world whose gateway and server run, over paths of 40 ms. seed decides what is lost.
 func inWorld(t *testing.T, seed uint64, play func(*world)) {
 	t.Helper()
+	inWorldOf(t, seed, aloneConfig(), play)
+}
+
+// inWorldOf is inWorld with other clients.
+func inWorldOf(t *testing.T, seed uint64, clients policy.Config, play func(*world)) {
+	t.Helper()
+	p, err := policy.New(clients)
+	if err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		life, end := context.WithCancel(context.Background())
 		w := &world{
 			t: t, ether: newEther(), timers: coap.NewTimers(), start: time.Now(), log: slog.New(slog.DiscardHandler), life: life,
-			seed: seed, uplink: newPath(seed << 16), disk: store.NewMemory(), policy: worldPolicy(t),
+			seed: seed, uplink: newPath(seed << 16), disk: store.NewMemory(), policy: p,
 		}
 		w.tasks.Go(func() { w.ether.run(life) })
 		w.tasks.Go(func() { _ = w.timers.Run(life) }) // returns nil by contract
@@ -100,12 +113,11 @@ func inWorld(t *testing.T, seed uint64, play func(*world)) {
 	})
 }
 
-// worldPolicy knows maxClients clients of one domain each, and one uplink where each domain has a cuid of its own.
-func worldPolicy(t *testing.T) *policy.Policy {
-	t.Helper()
+// aloneConfig knows maxClients clients, each of a domain of its own, and one uplink where each has a cuid of its own.
+func aloneConfig() policy.Config {
 	cfg := policy.Config{
 		Uplinks:  []policy.Uplink{{Name: uplinkName, CUIDMode: policy.CUIDPerClient}},
-		Defaults: policy.Defaults{AllowIndefinite: true, MaxMitigations: 20000},
+		Defaults: policy.Defaults{AllowIndefinite: true},
 	}
 	for i := range maxClients {
 		cfg.Domains = append(cfg.Domains, policy.Domain{
@@ -113,11 +125,7 @@ func worldPolicy(t *testing.T) *policy.Policy {
 			Clients: []policy.ClientEntry{{Name: clientOf(i), CertNames: []string{clientOf(i)}}},
 		})
 	}
-	p, err := policy.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return cfg
 }
 
 func domainName(i int) string { return fmt.Sprintf("domain%d", i) }
@@ -316,23 +324,19 @@ func fitsDatagram(_ string, l dots.Leg) bool {
 // errNoHandshake is what dialling ends with.
 var errNoHandshake = errors.New("no handshake")
 
-// dialUplink shakes hands with the server as DTLS does: each flight again after 1 s, 2 s, 4 s, and so on.
+// dialUplink makes a session once a handshake is through.
 func (w *world) dialUplink(ctx context.Context, g *gate) (*coap.Session, error) {
 	w.mu.Lock()
-	w.dialled = append(w.dialled, time.Since(w.start))
+	note := w.dialling
 	w.mu.Unlock()
-	for flight, again := 0, time.Second; flight < 2; {
-		wait := again
-		if w.uplink.roundTrip() && w.up() != nil {
-			flight, wait, again = flight+1, 2*oneWay, time.Second
-		} else {
-			again *= 2
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", errNoHandshake, ctx.Err())
-		}
+	if note != nil {
+		note()
+	}
+	if w.refuses.Load() {
+		return nil, errRefused
+	}
+	if err := w.shakeHands(ctx); err != nil {
+		return nil, err
 	}
 	s := w.up()
 	if s == nil {
@@ -350,6 +354,62 @@ func (w *world) dialUplink(ctx context.Context, g *gate) (*coap.Session, error) 
 	ours.Start()
 	theirs.Start()
 	return ours, nil
+}
+
+// shakeHands takes as long as coap.Dialer does over DTLS: several handshakes beside each other, each of which sends its flights again after 1 s,
+// 2 s, 4 s and so on, until it is done or makes room for another.
+func (w *world) shakeHands(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, coap.DefaultDTLSHandshakeTimeout)
+	defer cancel()
+	start := time.Now()
+	begins := append([]time.Duration{0}, coap.DefaultBeside()...)
+	done := make(chan struct{}, len(begins))
+	for i, after := range begins {
+		until := coap.DefaultDTLSHandshakeTimeout
+		if room := i + coap.MaxBeside + 1; room < len(begins) {
+			until = begins[room]
+		}
+		w.tasks.Go(func() {
+			if w.shakeHand(ctx, start.Add(after), start.Add(until)) {
+				done <- struct{}{}
+			}
+		})
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errNoHandshake, ctx.Err())
+	}
+}
+
+// shakeHand plays one handshake, of three flights and their answers.
+func (w *world) shakeHand(ctx context.Context, at, until time.Time) bool {
+	again := time.Second
+	for flight := 0; flight < 3; {
+		if !at.Before(until) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Until(at)):
+		}
+		if w.uplink.roundTrip() && w.up() != nil {
+			flight, again = flight+1, time.Second
+			at = at.Add(2 * oneWay)
+		} else {
+			at, again = at.Add(again), 2*again
+		}
+	}
+	return true
+}
+
+// onDial lets f be called for each attempt to make a session.
+func (w *world) onDial(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dialling = f
 }
 
 // up is the server, nil while it is down.
