@@ -276,7 +276,7 @@ func (a *App) listen(context.Context) error {
 		from, most := listenerOf(l)
 		a.froms = append(a.froms, from)
 		s, err := coap.Listen(coap.ServerConfig{
-			Network: network(l.Transport), Address: l.Address, Files: a.heir.files(places[i]), Credentials: cred, MaxSessions: most, RequireALPN: l.RequireALPN,
+			Network: network(l.Transport), Address: l.Address, Files: a.heir.files(places[i]), Credentials: cred, MaxSessions: most, RequireALPN: l.RequireALPN, PathMTU: l.PathMTU,
 			Pressure: a.pressure, MaxHandshakes: l.Handshakes, Sources: sourceLimits(l), Front: a.frontConfig(l),
 			Session: coap.SessionConfig{
 				Handler: a.downstream, Counters: &a.down, OnPanic: a.panicked, Limits: downstream.SessionLimits(),

@@ -12,25 +12,29 @@ import (
 //
 // RFC 9132, Section 4.4.1: a request is to fit one datagram, which is what arrives under attack.
 func fits(uplinks []config.Uplink) func(uplink string, l dots.Leg) bool {
-	measured := map[string]wire.Profile{}
+	type measure struct {
+		profile wire.Profile
+		pathMTU int
+	}
+	measured := map[string]measure{}
 	for _, u := range uplinks {
 		if u.Transport != config.TransportTLS {
-			measured[u.Name] = profile(u.Profile)
+			measured[u.Name] = measure{profile(u.Profile), u.PathMTU}
 		}
 	}
 	return func(uplink string, l dots.Leg) bool {
-		p := measured[uplink]
-		return p == nil || inOneDatagram(p, l)
+		m, ok := measured[uplink]
+		return !ok || inOneDatagram(m.profile, m.pathMTU, l)
 	}
 }
 
 // inOneDatagram measures a leg's request as it is sent over UDP. What a dialect cannot say is refused when it is to be sent.
-func inOneDatagram(p wire.Profile, l dots.Leg) bool {
+func inOneDatagram(p wire.Profile, pathMTU int, l dots.Leg) bool {
 	r := wire.Request{
 		Op: wire.PutMitigation, CUID: l.Key.CUID, CDID: l.CDID, MID: dots.Some(l.Key.MID), Mitigation: l.Request, Efficacy: l.Efficacy,
 		HopLimit: dots.Some(uint32(l.HopLimit)),
 	}
 	r.Mitigation.MID = l.Key.MID
 	out, err := p.EncodeRequest(r)
-	return err != nil || carry.OneDatagram(out)
+	return err != nil || carry.OneDatagram(out, pathMTU)
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/dotsgate/dotsgate/dots"
-	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
 	"github.com/dotsgate/dotsgate/upstream"
 )
@@ -28,6 +27,8 @@ func TestFits(t *testing.T) {
 		{Name: "udp", Transport: config.TransportDTLS, Profile: config.ProfileRFC9132},
 		{Name: "tcp", Transport: config.TransportTLS, Profile: config.ProfileRFC9132},
 		{Name: "old", Transport: config.TransportDTLS, Profile: config.ProfileDraft04},
+		{Name: "narrow", Transport: config.TransportDTLS, Profile: config.ProfileRFC9132, PathMTU: 576},
+		{Name: "wide", Transport: config.TransportDTLS, Profile: config.ProfileRFC9132, PathMTU: 1500},
 	})
 	for _, tt := range []struct {
 		uplink   string
@@ -37,6 +38,9 @@ func TestFits(t *testing.T) {
 		{"udp", 1, true},
 		{"udp", 40, true},
 		{"udp", 100, false},
+		{"narrow", 15, true},
+		{"narrow", 40, false},
+		{"wide", 60, true},
 		{"old", 1, true},
 		{"old", 100, false},
 		{"tcp", 100, true},
@@ -46,9 +50,9 @@ func TestFits(t *testing.T) {
 			t.Errorf("%d prefixes fit at %s: %v", tt.prefixes, tt.uplink, got)
 		}
 	}
-	// It is measured with the limit that sessions to uplinks have.
-	if most := upstream.SessionLimits().MaxDatagram; most != 0 && most != coap.DefaultMaxDatagram {
-		t.Errorf("sessions begin blocks beyond %d bytes, requests are measured by %d", most, coap.DefaultMaxDatagram)
+	// It is measured with the limit that sessions to uplinks have, which follows from the same setting.
+	if most := upstream.SessionLimits().MaxDatagram; most != 0 {
+		t.Errorf("sessions begin blocks beyond %d bytes, whatever the path", most)
 	}
 	// What travels beside the target counts: the same prefixes with a cdid in front.
 	edge := 0

@@ -103,7 +103,7 @@ func (a *App) newDialer(u config.Uplink, cred *coap.Credentials, network string)
 	var handler coap.HandlerFunc = func(ex *coap.Exchange) { a.upstream.Handler().ServeCoAP(ex) }
 	return coap.NewDialer(coap.DialConfig{
 		Network: network, Address: u.Address, ServerName: u.ServerName, Credentials: cred, Source: u.Source, Interface: u.Interface,
-		RecordPath: recordPath(u.RecordPath), Beside: coap.DefaultBeside(),
+		RecordPath: recordPath(u.RecordPath), PathMTU: u.PathMTU, Beside: coap.DefaultBeside(),
 		Session: coap.SessionConfig{
 			Handler: handler, Counters: &a.up, OnPanic: a.panicked, Limits: upstream.SessionLimits(),
 		},

@@ -66,9 +66,11 @@ func RequestMessage(r wire.CoAPRequest, confirm Confirm) *coap.Message {
 	return m
 }
 
-// OneDatagram reports whether a request goes over UDP as one datagram, and not in blocks: under attack each further one is one more that
-// can be lost (RFC 9132, Section 4.4.1, and Section 7.3 for the size).
-func OneDatagram(r wire.CoAPRequest) bool { return coap.FitsDatagram(RequestMessage(r, NON)) }
+// OneDatagram reports whether a request goes over UDP as one datagram on a path of so many bytes (0: coap.DefaultPathMTU), and not in blocks: under
+// attack each further one is one more that can be lost (RFC 9132, Section 4.4.1, and Section 7.3 for the size).
+func OneDatagram(r wire.CoAPRequest, pathMTU int) bool {
+	return coap.FitsDatagram(RequestMessage(r, NON), pathMTU)
+}
 
 // ResponseMessage makes a CoAP response of what a profile has written. The payload is shared with r.
 func ResponseMessage(r wire.CoAPResponse) *coap.Message {

@@ -184,20 +184,25 @@ func TestUint(t *testing.T) {
 // TestOneDatagram: RFC 9132, Section 4.4.1: a request in one datagram, where it can be; options count too.
 func TestOneDatagram(t *testing.T) {
 	r := full()
-	if !carry.OneDatagram(r) {
+	if !carry.OneDatagram(r, 0) {
 		t.Error("a small request does not fit")
 	}
 	r.Payload = make([]byte, 1000)
-	if !carry.OneDatagram(r) {
+	if !carry.OneDatagram(r, 0) {
 		t.Error("a request of 1000 bytes does not fit")
 	}
 	r.Path = append(r.Path, strings.Repeat("x", 150))
-	if carry.OneDatagram(r) {
+	if carry.OneDatagram(r, 0) {
 		t.Error("a request with a long path fits")
 	}
 	r = full()
+	r.Payload = make([]byte, 460)
+	if carry.OneDatagram(r, coap.LeastPathMTU) {
+		t.Error("a request of 460 bytes and a path fits where packets have 576")
+	}
+	r = full()
 	r.Payload = make([]byte, coap.DefaultMaxDatagram)
-	if carry.OneDatagram(r) {
+	if carry.OneDatagram(r, 0) {
 		t.Error("a payload as large as a datagram fits")
 	}
 }

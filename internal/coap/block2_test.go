@@ -97,7 +97,7 @@ func TestBlock2Negotiation(t *testing.T) {
 		{"fits, smaller asked", 1000, []Option{b2(0, 2)}, &block{0, true, 2}, 64},
 		{"exactly a block", 64, []Option{b2(0, 2)}, nil, 64},
 		{"too large, smaller asked", 3000, []Option{b2(0, 4)}, &block{0, true, 4}, 256},
-		{"too large", 1153, nil, &block{0, true, 6}, 1024},
+		{"too large", DefaultMaxDatagram, nil, &block{0, true, 6}, 1024},
 		{"later block without a snapshot", 3000, []Option{b2(2, 6)}, &block{2, false, 6}, 952},
 		{"later block of what fits", 1000, []Option{b2(1, 4)}, &block{1, true, 4}, 256},
 	} {
@@ -109,7 +109,7 @@ func TestBlock2Negotiation(t *testing.T) {
 				raw := r.one()
 				_, m := r.decoded(raw)
 				b, has, _ := blockOf(m.Options, Block2)
-				if has != (tc.want != nil) || has && b != *tc.want || len(m.Payload) != tc.length || len(raw) > 1152 {
+				if has != (tc.want != nil) || has && b != *tc.want || len(m.Payload) != tc.length || len(raw) > DefaultMaxDatagram {
 					t.Fatalf("%v %+v with %d bytes", has, b, len(m.Payload))
 				}
 			})

@@ -231,8 +231,8 @@ func (s *Session) maxSize() int {
 	return s.limits.MaxDatagram
 }
 
-// FitsDatagram reports whether a request goes over UDP as it is, with a limit of DefaultMaxDatagram. Any other goes in blocks.
-func FitsDatagram(m *Message) bool { return sizeOf(m) <= DefaultMaxDatagram }
+// FitsDatagram reports whether a request goes over UDP as it is on a path of so many bytes: see MaxDatagram. Any other goes in blocks.
+func FitsDatagram(m *Message, pathMTU int) bool { return sizeOf(m) <= MaxDatagram(pathMTU) }
 
 // sizeOf returns the encoded size of a message with a token of full length, without encoding it.
 func sizeOf(m *Message) int {

@@ -42,6 +42,9 @@ type DialConfig struct {
 	// Interface is the network interface that sessions leave by, whatever the routes say; Linux only. A Dial that may not
 	// bind to it, or finds no such interface, fails. Empty means any.
 	Interface string
+	// PathMTU is the largest IP packet that is sent over UDP, in bytes; 0: DefaultPathMTU; less than LeastPathMTU counts as that. Session.Limits
+	// follow unless they have a MaxDatagram of their own.
+	PathMTU int
 	// RequireALPN refuses a TLS server that does not choose "coap". Zero means accept it. UDP does not use it.
 	RequireALPN bool
 	// Beside is when further handshakes over UDP begin beside the first, counted from its beginning, in rising order, at most maxBegun:
@@ -120,6 +123,7 @@ func NewDialer(cfg DialConfig) (*Dialer, error) {
 	}
 	d := &Dialer{from: from, keeper: newKeeper(0, cfg.IdleTimeout), tls: newTLSCommon(0), started: make(chan struct{})}
 	d.life, d.end = context.WithCancel(context.Background())
+	cfg.Session.Limits = cfg.Session.Limits.onPath(cfg.PathMTU)
 	if cfg.Session.Counters == nil {
 		cfg.Session.Counters = new(Counters)
 	}

@@ -42,11 +42,13 @@ func pskSuites(allowPlain bool) []dtls.CipherSuiteID {
 	return suites
 }
 
-// dtlsServerOptions are the options of one handshake as a server, but for the connection ID; by is set to what the peer's certificate is believed by.
-func (s *credentialSet) dtlsServerOptions(by *[]Mark) []dtls.ServerOption {
+// dtlsServerOptions are the options of one handshake as a server over a path, but for the connection ID; by is set to what the peer's certificate
+// is believed by.
+func (s *credentialSet) dtlsServerOptions(by *[]Mark, pathMTU int) []dtls.ServerOption {
 	var suites []dtls.CipherSuiteID
 	opts := []dtls.ServerOption{
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithMTU(flightSize(pathMTU)),
 	}
 	if s.cfg.PSKs != nil {
 		suites = append(suites, pskSuites(s.cfg.AllowPlainPSK)...)
@@ -73,9 +75,10 @@ func (s *credentialSet) dtlsServerOptions(by *[]Mark) []dtls.ServerOption {
 
 // dtlsClientOptions are the options to dial a server of this name or address. The library sends the name in the
 // SNI extension when it is a name.
-func (s *credentialSet) dtlsClientOptions(serverName string) ([]dtls.ClientOption, error) {
+func (s *credentialSet) dtlsClientOptions(serverName string, pathMTU int) ([]dtls.ClientOption, error) {
 	opts := []dtls.ClientOption{
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithMTU(flightSize(pathMTU)),
 		dtls.WithServerName(serverName),
 		// The connection ID lets a session outlive a changed address of ours; we need none from the server.
 		dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator()),

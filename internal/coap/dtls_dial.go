@@ -38,11 +38,12 @@ type dtlsSocket struct {
 	server   *net.UDPAddr
 	counters *Counters
 	records  *clientRecords // nil: sessions stay with the library
-	joined   *joined        // of a socket that is ours: datagrams come several at a time; nil: one at a time
-	settled  atomic.Bool    // the handshake is over
-	held     atomic.Bool    // nothing more is the library's
-	emptied  atomic.Bool    // and it has been told so
-	waiting  [][]byte       // datagrams for when the handshake is over; whoever reads has them
+	pathMTU  int
+	joined   *joined     // of a socket that is ours: datagrams come several at a time; nil: one at a time
+	settled  atomic.Bool // the handshake is over
+	held     atomic.Bool // nothing more is the library's
+	emptied  atomic.Bool // and it has been told so
+	waiting  [][]byte    // datagrams for when the handshake is over; whoever reads has them
 
 	out   sync.Mutex // around what the library sends, so that mute is for good
 	muted bool

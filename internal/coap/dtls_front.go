@@ -34,6 +34,7 @@ type FrontConfig struct {
 // udpAcceptor is DTLS behind a front.
 type udpAcceptor struct {
 	front   *front.Front
+	pathMTU int
 	sockets *sockets.Sockets // nil where a test brings its own network
 }
 
@@ -61,14 +62,16 @@ func bindUDP(cfg ServerConfig) (*sockets.Sockets, error) {
 func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error) {
 	f, err := front.New(front.Config{
 		Network: network, Secret: cfg.Front.Secret, RecordPath: cfg.Front.RecordPath,
-		Options:    func() []dtls.ServerOption { return cfg.Credentials.current.Load().dtlsServerOptions(new([]Mark)) },
+		Options: func() []dtls.ServerOption {
+			return cfg.Credentials.current.Load().dtlsServerOptions(new([]Mark), cfg.PathMTU)
+		},
 		MaxPending: cfg.MaxHandshakes, MaxPerPrefix: cfg.Sources.Handshakes, Rate: cfg.Sources.Rate, Burst: cfg.Sources.Burst,
 		Pressure: cfg.Pressure, Counters: cfg.Front.Counters, Alarm: cfg.Front.Alarm, Moved: moved,
 	})
 	if err != nil {
 		return udpAcceptor{}, fmt.Errorf("preparing DTLS: %w", err)
 	}
-	return udpAcceptor{front: f}, nil
+	return udpAcceptor{front: f, pathMTU: cfg.PathMTU}, nil
 }
 
 // FrontStatus is how the front of a listener over UDP stands.
@@ -100,7 +103,7 @@ func (a udpAcceptor) accept() (incoming, net.Addr, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return frontIncoming{conn}, conn.RemoteAddr(), nil
+	return frontIncoming{conn, a.pathMTU}, conn.RemoteAddr(), nil
 }
 
 func (a udpAcceptor) stopAccepting() { a.front.StopAccepting() }
@@ -127,12 +130,15 @@ func (a udpAcceptor) resume(e Exported) (securedConn, error) {
 func (a udpAcceptor) addr() net.Addr { return a.front.Addr() }
 
 // frontIncoming is a peer whose address is proven, and whose handshake has not begun.
-type frontIncoming struct{ conn *front.Conn }
+type frontIncoming struct {
+	conn    *front.Conn
+	pathMTU int
+}
 
 // secure does the handshake as a server. The connection closes itself when that fails.
 func (i frontIncoming) secure(ctx context.Context, s *credentialSet) (securedConn, error) {
 	var by []Mark
-	state, err := i.conn.Handshake(ctx, s.dtlsServerOptions(&by))
+	state, err := i.conn.Handshake(ctx, s.dtlsServerOptions(&by, i.pathMTU))
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (d *Dialer) dialDTLS(ctx context.Context, s *credentialSet, to Place) (secu
 		if err != nil {
 			return nil, err
 		}
-		own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters, records: d.records}
+		own := &dtlsSocket{PacketConn: socket, server: addr, counters: d.cfg.Session.Counters, records: d.records, pathMTU: d.cfg.PathMTU}
 		return clientDTLS(ctx, s, own, to.Name)
 	})
 }
@@ -77,7 +77,7 @@ func (d *Dialer) resolved(ctx context.Context, to Place) (*net.UDPAddr, error) {
 
 // clientDTLS does the handshake as a client over the socket, which it closes when it fails.
 func clientDTLS(ctx context.Context, s *credentialSet, own *dtlsSocket, name string) (securedConn, error) {
-	opts, err := s.dtlsClientOptions(name)
+	opts, err := s.dtlsClientOptions(name, own.pathMTU)
 	if err != nil {
 		return nil, errors.Join(err, own.Close())
 	}

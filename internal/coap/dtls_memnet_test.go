@@ -22,6 +22,7 @@ type memNet struct {
 	mu      sync.Mutex
 	sockets map[string]*memSocket
 	path    func(deliver func()) // nil: at once
+	sizes   func(bytes int)      // of what is sent; nil: nobody asks
 }
 
 // memDatagram is one with its source.
@@ -93,6 +94,9 @@ func (s *memSocket) WriteTo(b []byte, to net.Addr) (int, error) {
 		return 0, fail
 	}
 	late := append([]byte(nil), b...)
+	if s.net.sizes != nil {
+		s.net.sizes(len(b))
+	}
 	if s.net.path == nil {
 		s.net.deliver(late, from, to)
 	} else {

@@ -65,6 +65,9 @@ type ServerConfig struct {
 	Sources SourceLimits
 	// Pressure tells when new handshakes are to be shed. Optional; nil means never.
 	Pressure *pressure.Gauge
+	// PathMTU is the largest IP packet that is sent over UDP, in bytes; 0: DefaultPathMTU; less than LeastPathMTU counts as that. Session.Limits
+	// follow unless they have a MaxDatagram of their own.
+	PathMTU int
 	// Front is for UDP only.
 	Front FrontConfig
 	// RequireALPN refuses TLS clients that do not negotiate "coap". Zero means accept them; a client that offers
@@ -180,6 +183,7 @@ func newServer(cfg ServerConfig, a acceptor) *Server {
 		timeout = DefaultTLSHandshakeTimeout
 	}
 	cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, timeout)
+	cfg.Session.Limits = cfg.Session.Limits.onPath(cfg.PathMTU)
 	s := &Server{
 		cfg: cfg, acceptor: a,
 		keeper:     newKeeper(cmp.Or(cfg.MaxSessions, DefaultMaxSessions), cfg.IdleTimeout),

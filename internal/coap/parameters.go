@@ -8,7 +8,7 @@ type Parameters struct {
 	AckTimeout      time.Duration // first wait for an acknowledgement; default 2 s
 	AckRandomFactor float64       // the first wait is drawn from [1, factor] x AckTimeout; at least 1; default 1.5
 	MaxRetransmit   int           // how often a CON is sent again; default 3; negative: never
-	ProbingRate     int           // bytes per second toward a silent peer; kept for the layers above, not enforced; default 5
+	ProbingRate     int           // bytes per second toward a silent peer; what is not about a mitigation is held to it; default 5
 	RepeatInterval  time.Duration // a NON request is sent again after this long without an answer; default 3 s
 }
 
@@ -55,11 +55,6 @@ const maxLatency = 100 * time.Second
 
 // ackDelay is how long a CON request may wait for its answer before an empty ACK is sent.
 func (p Parameters) ackDelay() time.Duration { return min(200*time.Millisecond, p.AckTimeout/4) }
-
-// DefaultMaxDatagram is the largest CoAP message that goes over UDP unless Limits say otherwise, in bytes: beyond it blocks begin. RFC 7252,
-// Section 4.6 names it. A path of 1280 bytes, which every IPv6 link has, would take more: 1280, less 40 of IPv6, 8 of UDP and 46 of a DTLS 1.2
-// record with AES-GCM or AES-CCM, a connection identifier of 8 bytes and the inner content type, are 1186. What remains is for paths that wrap packets.
-const DefaultMaxDatagram = 1152
 
 // Limits bound what one session may hold. A zero field means its default.
 type Limits struct {

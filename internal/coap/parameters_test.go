@@ -53,7 +53,7 @@ func TestAckDelay(t *testing.T) {
 func TestLimitsDefaults(t *testing.T) {
 	got := Limits{}.withDefaults()
 	want := Limits{
-		1152, 16384, 16384, 262144, 4, 247 * time.Second, 256, 64, 1024, 512, 3 * time.Second, 10 * time.Second, 10 * time.Second,
+		1186, 16384, 16384, 262144, 4, 247 * time.Second, 256, 64, 1024, 512, 3 * time.Second, 10 * time.Second, 10 * time.Second,
 	}
 	if got != want {
 		t.Fatalf("got %+v", got)

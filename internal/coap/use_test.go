@@ -44,16 +44,21 @@ func TestUse(t *testing.T) {
 
 // TestFitsDatagram holds that the limit is that of what is sent as it is.
 //
-// RFC 7252, Section 4.6: 1152 bytes for a message.
+// RFC 9132, Section 7.3: 1280 bytes for a packet, less what is around the message; 576 where that is said.
 func TestFitsDatagram(t *testing.T) {
-	m := &Message{Code: PUT}
-	m.Options.SetPath("a", "b")
-	for ; FitsDatagram(m); m.Payload = append(m.Payload, 0) {
-		if len(m.Payload) > DefaultMaxDatagram {
-			t.Fatal("everything fits")
+	for path, most := range map[int]int{0: 1186, 1280: 1186, 576: 482, 1: 482, 1500: 1406} {
+		m := &Message{Code: PUT}
+		m.Options.SetPath("a", "b")
+		for ; FitsDatagram(m, path); m.Payload = append(m.Payload, 0) {
+			if len(m.Payload) > most {
+				t.Fatal("everything fits")
+			}
+		}
+		if size := sizeOf(m); size != most+1 || MaxDatagram(path) != most {
+			t.Errorf("on a path of %d bytes the first that does not fit has %d bytes", path, size)
 		}
 	}
-	if size := sizeOf(m); size != DefaultMaxDatagram+1 {
-		t.Errorf("the first that does not fit has %d bytes", size)
+	if DefaultMaxDatagram != 1186 {
+		t.Errorf("the default is %d", DefaultMaxDatagram)
 	}
 }

@@ -60,6 +60,7 @@ type Listener struct {
 	MaxSessions int  // 0: the built-in bound
 	Handshakes  int  // at a time; 0: the built-in bound
 	RecordPath  string
+	PathMTU     int // the largest IP packet that is sent over DTLS, in bytes; 0: the built-in one
 	Source      SourceLimits
 	// ClientDomain: whoever comes in here is in the domain of clients: nobody's cdid is believed (RFC 9132, Section 4.4.1.2).
 	ClientDomain bool
@@ -119,6 +120,7 @@ type Uplink struct {
 	Source      netip.Addr // which address of ours it is asked from; not valid: the system's choice
 	Interface   string     // which interface of ours; empty: the system's choice
 	RecordPath  string     // who protects the records of DTLS sessions: RecordPathOwn or RecordPathPion
+	PathMTU     int        // the largest IP packet that is sent over DTLS, in bytes; 0: the built-in one
 	// Session is what is negotiated of the parameters of its sessions: current values alone; zero: nothing is (RFC 9132, Section 4.5).
 	Session dots.SessionConfig
 }

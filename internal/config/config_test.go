@@ -33,7 +33,7 @@ func TestGood(t *testing.T) {
 	want := &Config{
 		File: in("dotsgate.yaml"), NodeID: "gw1.example.net", HopLimit: 20,
 		Listeners: []Listener{
-			{Address: "0.0.0.0:4646", Transport: "dtls", Profiles: []string{"rfc9132", "draft04"}, RecordPath: "pion"},
+			{Address: "0.0.0.0:4646", Transport: "dtls", Profiles: []string{"rfc9132", "draft04"}, RecordPath: "pion", PathMTU: 576},
 			{Address: "127.0.0.1:4647", Transport: "tls", Profiles: []string{"rfc9132"}, RequireALPN: true, MaxSessions: 100, Handshakes: 50, Source: SourceLimits{Rate: 10, Burst: 30, Handshakes: 20}},
 		},
 		Credentials: credentials,

@@ -108,6 +108,26 @@ func (b *builder) bounds(at string, f fileListener, l *Listener) {
 		b.addf(at+".max_handshakes", "use 0 for the built-in bound", "%d is more than %d", f.Handshakes, mostHandshakes)
 	}
 	l.RecordPath = b.recordPath(at+".record_path", f.RecordPath, l.Transport)
+	l.PathMTU = b.pathMTU(at+".path_mtu", f.PathMTU, l.Transport)
+}
+
+// The path MTU, in bytes: RFC 9132, Section 7.3 assumes 1280 where nothing is known, or 576 for IPv4; Ethernet has 1500.
+const (
+	leastPathMTU = 576
+	mostPathMTU  = 1500
+)
+
+// pathMTU checks how large a packet may be over this transport; 0 over TLS, where TCP finds it out.
+func (b *builder) pathMTU(at string, bytes int, transport string) int {
+	switch {
+	case bytes == 0:
+	case transport == TransportTLS:
+		b.add(at, "TLS has no such setting: TCP finds it out", "take it out")
+		return 0
+	case bytes < leastPathMTU || bytes > mostPathMTU:
+		b.addf(at, fmt.Sprintf("use %d to %d, or 0 for 1280", leastPathMTU, mostPathMTU), "%d bytes is out of range", bytes)
+	}
+	return bytes
 }
 
 // recordPath checks who protects the records of sessions over this transport; empty over TLS.

@@ -32,6 +32,7 @@ uplinks:
     source: 192.0.2.1
     interface: eth1
     record_path: pion
+    path_mtu: 1500
     servers:
       - {name: a, address: "a.example.net:4646"}
       - {name: b, address: "b.example.net:4646", server_name: b.example.net}
@@ -116,7 +117,7 @@ func TestFabric(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	shared := Uplink{Transport: "auto", ProbeUDP: 24 * time.Hour, Redirects: true, Profile: "rfc9132", Credentials: c.Credentials, Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth1", RecordPath: "pion"}
+	shared := Uplink{Transport: "auto", ProbeUDP: 24 * time.Hour, Redirects: true, Profile: "rfc9132", Credentials: c.Credentials, Source: netip.MustParseAddr("192.0.2.1"), Interface: "eth1", RecordPath: "pion", PathMTU: 1500}
 	a, b := shared, shared
 	a.Name, a.Address, a.ServerName = "farm/a", "a.example.net:4646", "dots.example.net"
 	b.Name, b.Address, b.ServerName = "farm/b", "b.example.net:4646", "b.example.net"
@@ -269,6 +270,7 @@ func fabricMistakes() []mistake {
 		{"provider's prefix with host bits", "[203.0.113.0/24]", "[203.0.113.1/24]", "203.0.113.1", "uplinks[0].prefixes[0]", "host bits", "203.0.113.0/24"},
 		{"source is no address", "source: 192.0.2.1", "source: eth0", "eth0", "uplinks[0].source", "no host's address", "of this machine"},
 		{"long interface", "interface: eth1", "interface: averylongnameofone", "averylong", "uplinks[0].interface", "is no interface", "eth1"},
+		{"large path MTU", "path_mtu: 1500", "path_mtu: 1501", "1501", "uplinks[0].path_mtu", "out of range", "576 to 1500"},
 		{"unknown record path", "record_path: pion", "record_path: openssl", "openssl", "uplinks[0].record_path", "not known", "own, pion"},
 		{"no uplink of that name", "uplinks: [farm, solo]", "uplinks: [form, solo]", "form, solo", "domains[1].uplinks[0]", "not known", "one of the uplinks"},
 		{"one server of a farm", "uplinks: [farm, solo]", "uplinks: [farm/a, solo]", "farm/a, solo", "domains[1].uplinks[0]", "one server of farm", "name farm"},

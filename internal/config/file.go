@@ -38,6 +38,7 @@ type fileListener struct {
 	MaxSessions int           `yaml:"max_sessions"`
 	Handshakes  int           `yaml:"max_handshakes"`
 	RecordPath  string        `yaml:"record_path"`
+	PathMTU     int           `yaml:"path_mtu"`
 	Source      fileSource    `yaml:"source"`
 	Side        string        `yaml:"side"`
 	Anycast     bool          `yaml:"anycast"`
@@ -82,6 +83,7 @@ type fileUplink struct {
 	Source        string           `yaml:"source"`
 	Interface     string           `yaml:"interface"`
 	RecordPath    string           `yaml:"record_path"`
+	PathMTU       int              `yaml:"path_mtu"`
 	Session       fileNegotiated   `yaml:"session"`
 	Servers       []fileServer     `yaml:"servers"`
 }

@@ -16,7 +16,7 @@ const good = `node:
   hide_topology: false
   hop_limit: 20
 listeners:
-  - {address: "0.0.0.0:4646", transport: dtls, profiles: [rfc9132, draft04], record_path: pion}
+  - {address: "0.0.0.0:4646", transport: dtls, profiles: [rfc9132, draft04], record_path: pion, path_mtu: 576}
   - address: "127.0.0.1:4647"
     transport: tls
     max_sessions: 100

@@ -93,6 +93,8 @@ func endpointMistakes() []mistake {
 		{"unknown record path", "record_path: pion", "record_path: openssl", "openssl", "listeners[0].record_path", "not known", "own, pion"},
 		{"record path of TLS", "max_handshakes: 50", "record_path: own", "own", "listeners[1].record_path", "no such choice", "out"},
 		{"record path of TLS uplink", "profile: draft04", "record_path: own", "own", "uplinks[1].record_path", "no such choice", "out"},
+		{"small path MTU", "path_mtu: 576", "path_mtu: 575", "575", "listeners[0].path_mtu", "out of range", "576 to 1500"},
+		{"path MTU of TLS", "max_handshakes: 50", "path_mtu: 1280", "1280", "listeners[1].path_mtu", "no such setting", "out"},
 		{"no cookie secret", "hop_limit: 20", "cookie_secret_file: nowhere", "nowhere", "node.cookie_secret_file", "no such file", "the path"},
 		{"same listener twice", `"127.0.0.1:4647"` + "\n    transport: tls", `"127.0.0.1:4646"` + "\n    transport: dtls", `"127.0.0.1:4646"`, "listeners[1].address", "same port as listeners[0]", "remove one"},
 		{"uplink is ourselves", "dots.example.net:4646", "localhost:4646", "localhost", "uplinks[0].address", "reaches listeners[0]: requests would loop", "upstream server"},

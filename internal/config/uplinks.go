@@ -65,6 +65,7 @@ func (b *builder) uplink(at string, f fileUplink, c *Config) Uplink {
 	}
 	b.transport(at, f, &u)
 	u.RecordPath = b.recordPath(at+".record_path", f.RecordPath, u.Transport)
+	u.PathMTU = b.pathMTU(at+".path_mtu", f.PathMTU, u.Transport)
 	u.Session = b.negotiated(at+".session", f.Session, u.Profile)
 	b.named(at+".name", f.Name)
 	b.named(at+".server_name", f.ServerName)

@@ -318,7 +318,7 @@ func fitsDatagram(_ string, l dots.Leg) bool {
 	r := wire.Request{Op: wire.PutMitigation, CUID: l.Key.CUID, CDID: l.CDID, MID: dots.Some(l.Key.MID), Mitigation: l.Request, HopLimit: dots.Some(uint32(l.HopLimit))}
 	r.Mitigation.MID = l.Key.MID
 	out, err := rfc9132.New().EncodeRequest(r)
-	return err != nil || carry.OneDatagram(out)
+	return err != nil || carry.OneDatagram(out, 0)
 }
 
 // errNoHandshake is what dialling ends with.
