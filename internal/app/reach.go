@@ -25,7 +25,7 @@ func (a *App) newLine(cfg *config.Config, u config.Uplink) (*line, error) {
 	}
 	link := upstream.LinkConfig{
 		ProbeUDP: u.ProbeUDP,
-		Name: u.Name, Profile: profile(u.Profile), Session: u.Session, Where: u.Address, Fingerprint: printOf(cfg, u),
+		Name:     u.Name, Profile: profile(u.Profile), Session: u.Session, Where: u.Address, Fingerprint: printOf(cfg, u),
 		Server: serverName(u), IgnoreRedirects: !u.Redirects,
 		DialTo: func(ctx context.Context, to upstream.Destination) (*coap.Session, error) {
 			s, err := way.Dial(ctx, a.linkMeter.better(u.Name, to))
