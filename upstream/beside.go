@@ -125,7 +125,7 @@ func (s *session) double() {
 	}
 	s.link.mu.Unlock()
 	for _, t := range turns {
-		if m, err := s.message(t.job); err == nil {
+		if m, err := s.message(&t.job); err == nil {
 			s.also(t, m)
 		}
 	}

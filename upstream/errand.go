@@ -58,7 +58,7 @@ func (s *session) errand(t *turn, e *errands) {
 	s.link.mu.Lock()
 	t.sent = true
 	s.link.mu.Unlock()
-	if !s.begun(t, cancel) {
+	if !s.begun(t, abandonFunc(cancel)) {
 		return
 	}
 	select {
@@ -67,7 +67,7 @@ func (s *session) errand(t *turn, e *errands) {
 		s.outcome(t, nil, ctx.Err())
 		return
 	}
-	m, err := s.message(t.job)
+	m, err := s.message(&t.job)
 	if err == nil {
 		err = e.err
 	}

@@ -13,7 +13,7 @@ import (
 
 // ask makes one request; its answer goes to the plan on the goroutine that brings it.
 func (s *session) ask(ctx context.Context, t *turn) {
-	m, err := s.message(t.job)
+	m, err := s.message(&t.job)
 	if err != nil {
 		s.link.log.Warn("request cannot be said to the uplink", "mid", t.job.leg.Key.MID, "err", err)
 		s.answered(t, unsayable(err))
@@ -30,14 +30,14 @@ func (s *session) ask(ctx context.Context, t *turn) {
 	case err != nil:
 		s.outcome(t, nil, err)
 	default:
-		s.begun(t, p.Abandon)
+		s.begun(t, p)
 	}
 	s.also(t, m)
 }
 
 // message is the request of a job. That of a leg which is asked for as it was the last time is kept from then: nearly all are.
-func (s *session) message(j job) (*coap.Message, error) {
-	if m := j.said.again(j.leg); m != nil {
+func (s *session) message(j *job) (*coap.Message, error) {
+	if m := j.said.again(&j.leg); m != nil {
 		return m, nil
 	}
 	out, err := s.link.profile.EncodeRequest(j.request())
@@ -45,7 +45,7 @@ func (s *session) message(j job) (*coap.Message, error) {
 		return nil, err
 	}
 	m := carry.RequestMessage(out, carry.NON)
-	j.said.keep(j.leg, m)
+	j.said.keep(&j.leg, m)
 	return m, nil
 }
 
@@ -53,7 +53,7 @@ func (s *session) message(j job) (*coap.Message, error) {
 func (s *session) wait(ctx context.Context, t *turn, m *coap.Message) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if !s.begun(t, cancel) {
+	if !s.begun(t, abandonFunc(cancel)) {
 		return
 	}
 	var err error
@@ -72,10 +72,13 @@ func (s *session) outcome(t *turn, m *coap.Message, err error) {
 		return
 	}
 	s.link.cfg.Meter.Request(s.link.name, t.job.method(), dots.Code(m.Code))
-	resp, err := s.decode(t.job.request(), m)
-	if err != nil {
-		s.unfit(t)
-		return
+	resp, known := t.job.said.known(m)
+	if !known {
+		if resp, err = s.decode(t.job.request(), m); err != nil {
+			s.unfit(t)
+			return
+		}
+		t.job.said.answered(m, resp)
 	}
 	s.answered(t, resp)
 }

@@ -51,7 +51,7 @@ func TestSaySameSeesEveryField(t *testing.T) {
 		var a, b dots.Leg
 		fill(reflect.ValueOf(&b).Elem().FieldByIndex(at))
 		revision := b.Revision != 0
-		if saySame(a, b) != revision || saySame(b, a) != revision || !saySame(b, b) {
+		if saySame(&a, &b) != revision || saySame(&b, &a) != revision || !saySame(&b, &b) {
 			t.Errorf("%s is not looked at", reflect.TypeFor[dots.Leg]().FieldByIndex(at).Name)
 		}
 	}
@@ -60,10 +60,10 @@ func TestSaySameSeesEveryField(t *testing.T) {
 // TestSaySameLooksInside: lists of the same length with other elements, or in another order, say something else.
 func TestSaySameLooksInside(t *testing.T) {
 	a, b := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
-	of := func(change func(r *dots.Request)) dots.Leg {
+	of := func(change func(r *dots.Request)) *dots.Leg {
 		l := leg(1, 1)
 		change(&l.Request)
-		return l
+		return &l
 	}
 	for _, tt := range []struct {
 		name     string
@@ -84,28 +84,75 @@ func TestSaySameLooksInside(t *testing.T) {
 
 // TestSaidKeepsTheLast: only what is said again is taken from what was kept.
 func TestSaidKeepsTheLast(t *testing.T) {
+	legOf := func(mid uint32, revision uint64) *dots.Leg { l := leg(mid, revision); return &l }
 	var nobody *said
-	nobody.keep(leg(1, 1), &coap.Message{})
-	if nobody.again(leg(1, 1)) != nil {
+	nobody.keep(legOf(1, 1), &coap.Message{})
+	if nobody.again(legOf(1, 1)) != nil {
 		t.Error("kept by nobody")
 	}
 	s := &said{}
-	if s.again(dots.Leg{}) != nil {
+	if s.again(&dots.Leg{}) != nil {
 		t.Error("there is one before any was kept")
 	}
 	one, two := &coap.Message{Code: 1}, &coap.Message{Code: 2}
-	s.keep(leg(1, 1), one)
-	if s.again(leg(1, 2)) != one {
+	s.keep(legOf(1, 1), one)
+	if s.again(legOf(1, 2)) != one {
 		t.Error("another revision says something else")
 	}
-	longer := leg(1, 3)
+	longer := legOf(1, 3)
 	longer.Request.Lifetime = dots.Some[dots.Lifetime](7200)
 	if s.again(longer) != nil {
 		t.Error("another lifetime is not said")
 	}
 	s.keep(longer, two)
-	if s.again(longer) != two || s.again(leg(1, 1)) != nil {
+	if s.again(longer) != two || s.again(legOf(1, 1)) != nil {
 		t.Error("the last one is not kept")
+	}
+}
+
+// TestSaidKnowsTheLastAnswer: only the same answer means the same.
+func TestSaidKnowsTheLastAnswer(t *testing.T) {
+	granted := wire.Response{Code: dots.CodeChanged, Granted: dots.Some(wire.Granted{MID: 1, Lifetime: 60})}
+	m := func(change func(*coap.Message)) *coap.Message {
+		m := &coap.Message{Code: coap.Changed, Payload: []byte("body"), Options: coap.Options{{Number: coap.ContentFormat, Value: []byte{1, 15}}}}
+		if change != nil {
+			change(m)
+		}
+		return m
+	}
+	var nobody *said
+	nobody.answered(m(nil), granted)
+	if _, ok := nobody.known(m(nil)); ok {
+		t.Error("known by nobody")
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*coap.Message)
+		want   bool
+	}{
+		{"the same", nil, true},
+		{"the same, confirmable or not", func(m *coap.Message) { m.NonConfirmable = true }, true},
+		{"another code", func(m *coap.Message) { m.Code = coap.Created }, false},
+		{"another body", func(m *coap.Message) { m.Payload = []byte("b0dy") }, false},
+		{"no body", func(m *coap.Message) { m.Payload = nil }, false},
+		{"another format", func(m *coap.Message) { m.Options[0].Value = []byte{1, 16} }, false},
+		{"another option", func(m *coap.Message) { m.Options[0].Number = coap.MaxAge }, false},
+		{"no option", func(m *coap.Message) { m.Options = nil }, false},
+	} {
+		s := &said{}
+		if _, ok := s.known(m(tt.change)); ok {
+			t.Errorf("%s: known before any came", tt.name)
+		}
+		s.answered(m(nil), granted)
+		if meant, ok := s.known(m(tt.change)); ok != tt.want || ok && meant.Granted != granted.Granted {
+			t.Errorf("%s: known %v, means %+v", tt.name, ok, meant)
+		}
+	}
+	s := &said{}
+	for _, m := range []*coap.Message{m(func(m *coap.Message) { m.Code = coap.ServiceUnavailable }), m(func(m *coap.Message) { m.Payload = make([]byte, keptAnswer+1) })} {
+		if s.answered(m, granted); s.answer.Load() != nil {
+			t.Errorf("%v of %d bytes is kept", m.Code, len(m.Payload))
+		}
 	}
 }
 

@@ -12,11 +12,20 @@ type turn struct {
 
 	// under link.mu
 	ends    time.Time // when others get its place, if it is not answered by then
-	abandon func()    // makes the session forget the request; nil: it is not sent yet
+	abandon abandoner // makes the session forget the request; nil: it is not sent yet
 	also    func()    // the same on the session beside this one; nil: it was not sent there
 	sent    bool      // to the server that a redirect names, for this request alone
 	over    bool      // it was answered, given up, or its time has ended
 }
+
+// abandoner is a request that can be forgotten: a *coap.Pending, or abandonFunc.
+type abandoner interface{ Abandon() }
+
+// abandonFunc makes an abandoner of a function.
+type abandonFunc func()
+
+// Abandon calls f.
+func (f abandonFunc) Abandon() { f() }
 
 // begin makes a job's turn. link.mu is held.
 func (s *session) begin(j job, ends time.Time) *turn {
@@ -40,7 +49,7 @@ func (s *session) endAll() {
 }
 
 // begun notes how to abandon a request that was sent, and reports whether it is still wanted; else it is abandoned.
-func (s *session) begun(t *turn, abandon func()) bool {
+func (s *session) begun(t *turn, abandon abandoner) bool {
 	s.link.mu.Lock()
 	over := t.over
 	if !over {
@@ -48,7 +57,7 @@ func (s *session) begun(t *turn, abandon func()) bool {
 	}
 	s.link.mu.Unlock()
 	if over {
-		abandon()
+		abandon.Abandon()
 	}
 	return !over
 }
@@ -101,7 +110,7 @@ func (t *turn) drop(s *session) {
 	t.also = nil
 	s.link.mu.Unlock()
 	if abandon != nil {
-		abandon()
+		abandon.Abandon()
 	}
 	if also != nil {
 		also()

@@ -26,6 +26,7 @@ type call struct {
 	buf       []byte
 	con       *confirmable
 	repeat    timer
+	of        *transfer             // whose message it is; nil: fn is told
 	fn        func(*Message, error) // called without the lock, for each response, or once with an error
 }
 
@@ -194,13 +195,22 @@ func (s *Session) answered(c *call, m *Message) {
 	if !c.stays {
 		s.drop(c)
 	}
-	s.later(func() { c.fn(m, nil) })
+	s.told(c, m, nil)
 }
 
 // failCall ends a request of ours with an error. The lock is held.
 func (s *Session) failCall(c *call, err error) {
 	s.drop(c)
-	s.later(func() { c.fn(nil, err) })
+	s.told(c, nil, err)
+}
+
+// told hands on what became of a request, or a response of several. The lock is held.
+func (s *Session) told(c *call, m *Message, err error) {
+	if c.of != nil {
+		c.of.reply(m, err)
+	} else {
+		s.laterDone(c.fn, m, err)
+	}
 }
 
 // quieten stops sending a request again.

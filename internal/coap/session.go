@@ -42,7 +42,7 @@ type Session struct {
 	done     chan struct{}
 
 	mu        sync.Mutex
-	after     []func() // run by unlock once the lock is free
+	after     []putOff // done by unlock once the lock is free
 	err       error    // why the session ended; nil while it lives
 	params    Parameters
 	heard     time.Time
@@ -218,7 +218,7 @@ func (s *Session) fail(err error) {
 		return
 	}
 	s.end(err)
-	s.after = append(s.after, func() { _ = s.link.Close() }) // the session's own error says more
+	s.later(func() { _ = s.link.Close() }) // the session's own error says more
 }
 
 // end marks the session as over, stops its timers and lets everybody who waits know. The lock is held.
@@ -229,7 +229,7 @@ func (s *Session) end(err error) {
 	}
 	for _, c := range s.calls {
 		s.drop(c)
-		s.later(func() { c.fn(nil, err) })
+		s.told(c, nil, err)
 	}
 	for len(s.exchanges) > 0 {
 		s.exchanges[0].close()
@@ -247,15 +247,46 @@ func (s *Session) end(err error) {
 }
 
 // later runs fn once the lock is free, on the goroutine that holds it now.
-func (s *Session) later(fn func()) { s.after = append(s.after, fn) }
+func (s *Session) later(fn func()) { s.after = append(s.after, putOff{fn: fn}) }
+
+// laterDone is later for a function that is told the outcome of a request.
+func (s *Session) laterDone(done func(*Message, error), m *Message, err error) {
+	s.after = append(s.after, putOff{done: done, m: m, err: err})
+}
+
+// putOff is what is done once the lock is free: fn is called, or done.
+type putOff struct {
+	fn   func()
+	done func(*Message, error)
+	m    *Message
+	err  error
+}
+
+func (p *putOff) do() {
+	if p.fn != nil {
+		p.fn()
+	} else {
+		p.done(p.m, p.err)
+	}
+}
+
+// fewPutOff is how many of them are usual; the room for these is kept.
+const fewPutOff = 2
 
 // unlock frees the lock and then runs what was put off by later, in order.
 func (s *Session) unlock() {
 	if s.idle() {
 		s.fail(ErrClosedByPeer)
 	}
-	after := s.after
-	s.after = nil
+	var few [fewPutOff]putOff
+	after := few[:0]
+	if len(s.after) <= fewPutOff {
+		after = append(after, s.after...)
+		clear(s.after)
+		s.after = s.after[:0]
+	} else {
+		after, s.after = s.after, nil
+	}
 	if s.lent != nil {
 		s.rooms.Put(s.lent)
 		s.lent = nil
@@ -267,14 +298,14 @@ func (s *Session) unlock() {
 }
 
 // runAll calls every function, those behind one that panics too: a request that waits is told, a link is closed.
-func runAll(fns []func()) {
+func runAll(all []putOff) {
 	i := 0
 	defer func() {
-		if i < len(fns) { // one panicked, and goes on panicking
-			runAll(fns[i+1:])
+		if i < len(all) { // one panicked, and goes on panicking
+			runAll(all[i+1:])
 		}
 	}()
-	for ; i < len(fns); i++ {
-		fns[i]()
+	for ; i < len(all); i++ {
+		all[i].do()
 	}
 }

@@ -66,6 +66,7 @@ type transfer struct {
 	req  *Message
 	done func(*Message, error) // called once, without the lock, unless stop was first
 	call *call
+	own  call // the first message's
 	over bool
 
 	urgency   Urgency
@@ -112,8 +113,13 @@ func (t *transfer) stop() {
 }
 
 func (t *transfer) send(m *Message) error {
-	t.call = &call{urgency: t.urgency, mitigates: t.mitigates, fn: t.reply}
-	return t.s.begin(t.call, m)
+	c := &t.own
+	if c.of != nil { // it was used
+		c = &call{}
+	}
+	c.of, c.urgency, c.mitigates = t, t.urgency, t.mitigates
+	t.call = c
+	return t.s.begin(c, m)
 }
 
 // sendBlock sends the block that begins at t.sent.
@@ -145,10 +151,8 @@ func (t *transfer) askBlock(b block) error {
 	return t.send(m)
 }
 
-// reply takes the outcome of the message under way.
+// reply takes the outcome of the message under way. The lock is held.
 func (t *transfer) reply(m *Message, err error) {
-	t.s.mu.Lock()
-	defer t.s.unlock()
 	if t.over {
 		return
 	}
@@ -162,7 +166,7 @@ func (t *transfer) reply(m *Message, err error) {
 		if err != nil {
 			m = nil
 		}
-		t.s.later(func() { t.done(m, err) })
+		t.s.laterDone(t.done, m, err)
 	}
 }
 
