@@ -205,7 +205,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			AnswerWait: a.cfg.Mitigation.AnswerWait, Terminating: a.cfg.Mitigation.Terminating,
 			TerminatingMax: a.cfg.Mitigation.TerminatingMax, WhenDown: gateway.WhenDown(a.cfg.Mitigation.WhenDown),
 			NoMirror: !a.cfg.Mitigation.Mirror, Unmirrored: unmirrored(a.cfg.Uplinks), NewCUID: newCUID, Fits: fits(a.cfg.Uplinks),
-			Span: a.cfg.Session.HeartbeatInterval * time.Duration(a.cfg.Session.MissingHBAllowed),
+			Span: silence(sessionConfig(a.cfg.Session)),
 		},
 		Store: a.store, Resolver: resolver{a.resolver, a.metrics}, Authorizer: authorizer{a.authorizer}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
 		Overloaded: func() bool { return a.pressure.Sheds(pressure.ShedRequests) },
@@ -252,6 +252,7 @@ func (a *App) makeDownstream(context.Context) error {
 		Core: a.gateway, Profiles: []wire.Profile{profile(config.ProfileRFC9132), profile(config.ProfileDraft04)},
 		NodeID: a.cfg.NodeID, InitialHopLimit: uint8(a.cfg.HopLimit), // 1 to 255, checked by config
 		Session: sessionConfig(a.cfg.Session), NotifyInterval: a.cfg.Mitigation.NotifyEvery,
+		SessionMaxAge: uint32(a.cfg.Session.MaxAge / time.Second), EndUnrefreshed: a.cfg.Session.EndUnrefreshed, // at most a year, checked by config
 		MaxSessionsPerClient: a.cfg.Session.MaxPerClient,
 		Unicast:              a.cfg.Unicast, UnicastName: a.cfg.UnicastName,
 		TrustedGateway: func(client string) bool { return a.policy().TrustsCDID(client) },

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/downstream"
@@ -45,7 +46,8 @@ func newCUID() string {
 	return dots.EncodeCUID(seed)
 }
 
-// sessionConfig is what sessions begin with: the recommended parameters, and the operator's heartbeats (RFC 9132, Section 4.5.2).
+// sessionConfig is what sessions begin with, and what is accepted: the recommended parameters, the operator's heartbeats, and what he says of each parameter
+// (RFC 9132, Section 4.5.2).
 func sessionConfig(c config.Session) dots.SessionConfig {
 	s := downstream.DefaultSession()
 	for _, set := range []*dots.ConfigSet{&s.Mitigating, &s.Idle} {
@@ -57,5 +59,34 @@ func sessionConfig(c config.Session) dots.SessionConfig {
 		set.MissingHBAllowed.Min = dots.Some(min(missing, set.MissingHBAllowed.Min.Value))
 		set.MissingHBAllowed.Max = dots.Some(max(missing, set.MissingHBAllowed.Max.Value))
 	}
-	return s
+	return dots.SessionConfig{Mitigating: offered(c.Mitigating, s.Mitigating), Idle: offered(c.Idle, s.Idle)}
+}
+
+// offered takes what is configured of a set, and the rest from another one.
+func offered(configured, rest dots.ConfigSet) dots.ConfigSet {
+	return dots.ConfigSet{
+		HeartbeatInterval: either(configured.HeartbeatInterval, rest.HeartbeatInterval),
+		MissingHBAllowed:  either(configured.MissingHBAllowed, rest.MissingHBAllowed),
+		ProbingRate:       either(configured.ProbingRate, rest.ProbingRate),
+		MaxRetransmit:     either(configured.MaxRetransmit, rest.MaxRetransmit),
+		AckTimeout:        either(configured.AckTimeout, rest.AckTimeout),
+		AckRandomFactor:   either(configured.AckRandomFactor, rest.AckRandomFactor),
+	}
+}
+
+func either[T any](configured, rest dots.Bounds[T]) dots.Bounds[T] {
+	if configured.Set() {
+		return configured
+	}
+	return rest
+}
+
+// silence is how long a client that has negotiated nothing may be silent before it is lost, whichever set is in force (RFC 9132, Section 4.7).
+func silence(c dots.SessionConfig) time.Duration {
+	var longest time.Duration
+	for _, set := range []dots.ConfigSet{c.Idle, c.Mitigating} {
+		interval := time.Duration(set.HeartbeatInterval.Current.Value) * time.Second
+		longest = max(longest, interval*time.Duration(set.MissingHBAllowed.Current.Value))
+	}
+	return longest
 }

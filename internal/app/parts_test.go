@@ -37,6 +37,21 @@ func TestSessionConfig(t *testing.T) {
 	}
 }
 
+// What the operator says of a parameter is what is begun with and accepted, in that set alone; the longest silence of both counts.
+func TestSessionRanges(t *testing.T) {
+	c := config.Session{HeartbeatInterval: 30 * time.Second, MissingHBAllowed: 15}
+	c.Mitigating.HeartbeatInterval, c.Idle.MaxRetransmit = bounds(60, 20, 90), bounds(4, 1, 5)
+	want := downstream.DefaultSession()
+	want.Mitigating.HeartbeatInterval, want.Idle.MaxRetransmit = bounds(60, 20, 90), bounds(4, 1, 5)
+	got := sessionConfig(c)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if d := silence(got); d != 15*time.Minute {
+		t.Errorf("a client may be silent for %v; want 15 minutes", d)
+	}
+}
+
 func bounds(current, low, high uint16) dots.Bounds[uint16] {
 	return dots.Bounds[uint16]{Current: dots.Some(current), Min: dots.Some(low), Max: dots.Some(high)}
 }

@@ -41,8 +41,14 @@ func TestRedirectByCommand(t *testing.T) {
 	}
 	calm.must(t, dots.CodeCreated, put(2, 300, "192.0.2.2/32"))
 	for _, bad := range []admin.Redirection{
-		{}, {Name: "client1", All: true, Server: "x.example"}, {Name: "nobody", Server: "x.example"}, {Name: "nobody", Off: true},
-		{Name: "client1"}, {Name: "client1", Server: "192.0.2.1"}, {All: true, Off: true}, {All: true, Server: "x.example", Addresses: []string{"x"}},
+		{},
+		{Name: "client1", All: true, Server: "x.example"},
+		{Name: "nobody", Server: "x.example"},
+		{Name: "nobody", Off: true},
+		{Name: "client1"},
+		{Name: "client1", Server: "192.0.2.1"},
+		{All: true, Off: true},
+		{All: true, Server: "x.example", Addresses: []string{"x"}},
 	} {
 		if err := operator.Redirect(t.Context(), bad); err == nil {
 			t.Errorf("%+v is done", bad)

@@ -64,6 +64,8 @@ func (b *builder) session(f fileSession) Session {
 	s := Session{
 		HeartbeatInterval: b.duration("session.heartbeat_interval", f.HeartbeatInterval, span{defaultHeartbeat, time.Second, 240 * time.Second}),
 		MissingHBAllowed:  defaultMissing,
+		MaxAge:            b.duration("session.max_age", f.MaxAge, span{defaultMaxAge, leastMaxAge, mostMaxAge}).Truncate(time.Second),
+		EndUnrefreshed:    f.EndUnrefreshed, Idle: b.offered("session.idle", f.Idle), Mitigating: b.offered("session.mitigating", f.Mitigating),
 	}
 	if s.HeartbeatInterval%time.Second != 0 {
 		up := s.HeartbeatInterval.Truncate(time.Second) + time.Second

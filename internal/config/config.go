@@ -141,6 +141,11 @@ type Session struct {
 	MissingHBAllowed  int
 	// MaxPerClient bounds the sessions of one client; 0: there is no bound.
 	MaxPerClient int
+	// MaxAge is how long a client may take its configuration as fresh; EndUnrefreshed: its session ends when it does not ask again by then.
+	MaxAge         time.Duration
+	EndUnrefreshed bool
+	// Idle and Mitigating hold what is begun with and accepted in the two sets, of those parameters that are configured.
+	Idle, Mitigating dots.ConfigSet
 }
 
 // DNS is how names in targets are resolved.

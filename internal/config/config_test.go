@@ -45,7 +45,7 @@ func TestGood(t *testing.T) {
 			AnswerWait: time.Second, Terminating: 10 * time.Second, TerminatingMax: 20 * time.Second,
 			WhenDown: "refuse", Mirror: false, NotifyEvery: 60 * time.Second,
 		},
-		Session: Session{HeartbeatInterval: 15 * time.Second, MissingHBAllowed: 5},
+		Session: Session{HeartbeatInterval: 15 * time.Second, MissingHBAllowed: 5, MaxAge: time.Hour},
 		DNS: DNS{
 			Server: "192.0.2.53:853", Transport: "dot", TLSName: "dns.example.net",
 			Static: map[string][]netip.Addr{"www.example.com": {netip.MustParseAddr("192.0.2.80")}},
@@ -95,7 +95,7 @@ func TestDefaults(t *testing.T) {
 	}, c.Mitigation); diff != "" {
 		t.Errorf("mitigation (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(Session{HeartbeatInterval: 30 * time.Second, MissingHBAllowed: 15}, c.Session); diff != "" {
+	if diff := cmp.Diff(Session{HeartbeatInterval: 30 * time.Second, MissingHBAllowed: 15, MaxAge: time.Hour}, c.Session); diff != "" {
 		t.Errorf("session (-want +got):\n%s", diff)
 	}
 	if !c.HideTopology {

@@ -161,7 +161,7 @@ func TestDefaultsAreDocumented(t *testing.T) {
 	}
 	for path, def := range map[string]string{
 		"mitigation.answer_wait": defaultAnswerWait.String(), "mitigation.terminating": "120s", "mitigation.terminating_max": "300s",
-		"mitigation.notify_every": "60s", "session.heartbeat_interval": defaultHeartbeat.String(), "session.missing_hb_allowed": "15", "session.max_per_client": "0",
+		"mitigation.notify_every": "60s", "session.heartbeat_interval": defaultHeartbeat.String(), "session.missing_hb_allowed": "15", "session.max_per_client": "0", "session.max_age": "1h",
 		"store.path": defaultStore, "metrics.address": defaultMetrics, "admin.socket": defaultAdmin, "node.hop_limit": "16", "node.hide_topology": "true",
 		"aaa.cache.size": "10000", "aaa.fail": FailClosed, "aaa.radius.tries": "3", "mitigators[].bgp.address": defaultGoBGP,
 		"mitigators[].bgp.max_per_leg": "100", "mitigators[].bgp.max_routes": "1000", "mitigators[].status_every": defaultStatusEvery.String(),

@@ -194,9 +194,23 @@ type fileMitigation struct {
 }
 
 type fileSession struct {
-	HeartbeatInterval string `yaml:"heartbeat_interval"`
-	MissingHBAllowed  *int   `yaml:"missing_hb_allowed"`
-	MaxPerClient      *int   `yaml:"max_per_client"`
+	HeartbeatInterval string      `yaml:"heartbeat_interval"`
+	MissingHBAllowed  *int        `yaml:"missing_hb_allowed"`
+	MaxPerClient      *int        `yaml:"max_per_client"`
+	MaxAge            string      `yaml:"max_age"`
+	EndUnrefreshed    bool        `yaml:"end_unrefreshed"`
+	Idle              fileOffered `yaml:"idle"`
+	Mitigating        fileOffered `yaml:"mitigating"`
+}
+
+// fileOffered holds, of each parameter, the least value, what sessions begin with, and the most.
+type fileOffered struct {
+	HeartbeatInterval []string  `yaml:"heartbeat_interval"`
+	MissingHBAllowed  []int     `yaml:"missing_hb_allowed"`
+	ProbingRate       []int     `yaml:"probing_rate"`
+	MaxRetransmit     []int     `yaml:"max_retransmit"`
+	AckTimeout        []string  `yaml:"ack_timeout"`
+	AckRandomFactor   []float64 `yaml:"ack_random_factor"`
 }
 
 type fileDNS struct {
