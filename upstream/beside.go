@@ -17,7 +17,6 @@ type companion struct {
 	conn  *coap.Session
 	since time.Time
 	won   chan struct{} // capacity 1: it has brought an answer
-	told  bool          // what was under way when it came has gone out on it, too; under link.mu
 }
 
 // answers notes that the companion has brought an answer. It does not block.
@@ -111,35 +110,38 @@ func (s *session) hail(ctx context.Context, c *companion) {
 	}
 }
 
-// double sends what is under way for mitigations on a companion that has just come. It is called by the loop alone.
+// double sends what is under way for mitigations on the companion, too, as its pace allows; the rest when that does. It is called by the loop alone.
 func (s *session) double() {
 	s.link.mu.Lock()
+	c := s.beside
+	s.undoubled = 0
+	if c == nil {
+		s.link.mu.Unlock()
+		return
+	}
 	var turns []*turn
-	if c := s.beside; c != nil && !c.told {
-		c.told = true
-		for _, t := range s.line {
-			if !t.over {
-				turns = append(turns, t)
-			}
+	pace := c.conn.Pace()
+	for _, t := range s.line {
+		if t.over || t.also != nil || !t.job.changes() {
+			continue
 		}
+		if s.undoubled = pace.Wait(t.job.class.urgency()); s.undoubled > 0 {
+			break
+		}
+		pace.Take(t.job.class.urgency())
+		turns = append(turns, t)
 	}
 	s.link.mu.Unlock()
 	for _, t := range turns {
 		if m, err := s.message(&t.job); err == nil {
-			s.also(t, m)
+			s.also(c, t, m)
 		}
 	}
 }
 
-// also sends a request for a mitigation on the companion, if there is one. The first answer on either session is the answer.
-func (s *session) also(t *turn, m *coap.Message) {
-	s.link.mu.Lock()
-	c := s.beside
-	s.link.mu.Unlock()
-	if c == nil || !t.job.changes() {
-		return
-	}
-	p, err := c.conn.Begin(m, func(m *coap.Message, err error) {
+// also sends a request for a mitigation on the companion. The first answer on either session is the answer.
+func (s *session) also(c *companion, t *turn, m *coap.Message) {
+	p, err := c.conn.BeginAs(t.job.class.urgency(), m, func(m *coap.Message, err error) {
 		if err == nil { // without an answer it is the other session's alone
 			c.answers()
 			s.outcome(t, m, nil)

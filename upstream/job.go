@@ -32,7 +32,6 @@ func (s *session) ask(ctx context.Context, t *turn) {
 	default:
 		s.begun(t, p)
 	}
-	s.also(t, m)
 }
 
 // message is the request of a job. That of a leg which is asked for as it was the last time is kept from then: nearly all are.

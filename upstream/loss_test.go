@@ -67,7 +67,7 @@ func TestThroughAnOutageUnderAttack(t *testing.T) {
 		w.want(putLeg(2, 1))
 		w.sleep(30 * time.Minute)
 		w.set(func() { w.lossy, w.deaf = false, false })
-		w.sleep(3 * time.Second)
+		w.sleep(6 * time.Second)
 		if i := w.manager.Links()[0]; !i.Up || i.Session != w.clients[0].ID() || i.Legs[LegPlaced] != 2 {
 			t.Fatalf("info %+v", i)
 		}

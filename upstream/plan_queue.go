@@ -75,12 +75,14 @@ func (p *plan) next(now time.Time, pace *coap.Pace) (job, bool) {
 	p.ripen(now)
 	for c := range classes {
 		if p.room(c) && p.head(now, c) {
-			if wait := pace.Wait(c.urgency()); wait > 0 {
+			u := p.aged(now, c)
+			if wait := pace.Wait(u); wait > 0 {
 				// What is less urgent waits longer.
-				p.held = wait
+				p.delay(now, wait)
 				return job{}, false
 			}
-			pace.Take(c.urgency())
+			pace.Take(u)
+			p.heldSince = time.Time{}
 			r, _ := p.queues[c].pop()
 			s := p.slotOf(r)
 			s.queued = false
@@ -88,6 +90,30 @@ func (p *plan) next(now time.Time, pace *coap.Pace) (job, bool) {
 		}
 	}
 	return job{}, false
+}
+
+// aged is the urgency with which a class asks for its turn. What has been held up for maxHeld is as urgent as can be, for one request: else on a path
+// without answers the repeats of a new mitigation would take every place, and those that stand would run out for want of a refresh. Retrievals can wait.
+func (p *plan) aged(now time.Time, c class) coap.Urgency {
+	u := c.urgency()
+	if c < classGet && !p.heldSince.IsZero() && now.Sub(p.heldSince) >= maxHeld {
+		return coap.MostUrgent
+	}
+	return u
+}
+
+// maxHeld is how long requests wait for those that are more urgent before one of them goes out all the same: three repeats of what goes before it.
+const maxHeld = 9 * time.Second
+
+// delay notes that the pace holds jobs up, and for how long.
+func (p *plan) delay(now time.Time, wait time.Duration) {
+	if p.heldSince.IsZero() {
+		p.heldSince = now
+	}
+	p.held = wait
+	if left := maxHeld - now.Sub(p.heldSince); left > 0 {
+		p.held = min(wait, left)
+	}
 }
 
 // head reports whether there is a job in the queue of a class, and makes it the first.

@@ -80,8 +80,10 @@ func (s *session) beat(ctx context.Context) (time.Duration, error) {
 		s.probe(ctx, now)
 	}
 	wait := until(now, l.plan.deadline(), s.pulse.monitor.Next(), s.endsAt(), s.talk.deadline(l.plan.quiet()), s.steer(ctx, now))
-	if l.plan.held > 0 {
-		wait = min(wait, l.plan.held)
+	for _, held := range []time.Duration{l.plan.held, s.undoubled} {
+		if held > 0 {
+			wait = min(wait, held)
+		}
 	}
 	return wait, nil
 }

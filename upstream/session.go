@@ -23,16 +23,17 @@ type session struct {
 	fresh chan struct{}      // capacity 1: notices hold something
 
 	// under link.mu
-	talk    talk
-	turns   map[uint64]*turn             // by job in flight
-	line    []*turn                      // the same in the order in which their time ends; those that are over are passed over
-	notices map[string]*coap.Message     // newest notification by cuid, not taken yet
-	watches map[string]*coap.Observation // by cuid
-	probing bool                         // a session to go on with is being made
-	probes  int                          // how many were tried
-	beside  *companion                   // nil: none
-	errands *errands                     // nil: none are under way
-	counted LegCounts                    // told to the meter
+	talk      talk
+	turns     map[uint64]*turn             // by job in flight
+	line      []*turn                      // the same in the order in which their time ends; those that are over are passed over
+	notices   map[string]*coap.Message     // newest notification by cuid, not taken yet
+	watches   map[string]*coap.Observation // by cuid
+	probing   bool                         // a session to go on with is being made
+	probes    int                          // how many were tried
+	beside    *companion                   // nil: none
+	undoubled time.Duration                // how long its pace holds up what is to go out on it; 0: nothing is held up
+	errands   *errands                     // nil: none are under way
+	counted   LegCounts                    // told to the meter
 }
 
 func newSession(l *link, conn *coap.Session) *session {
@@ -120,15 +121,14 @@ func (s *session) start(ctx context.Context) {
 	if changed {
 		l.cfg.Meter.Legs(l.name, counts)
 	}
-	s.double()
-	if len(begun) == 0 {
-		return
+	if len(begun) > 0 {
+		s.conn.Together(func() {
+			for _, t := range begun {
+				s.ask(ctx, t)
+			}
+		})
 	}
-	s.conn.Together(func() {
-		for _, t := range begun {
-			s.ask(ctx, t)
-		}
-	})
+	s.double()
 }
 
 // pace is how much may be sent at this moment.
