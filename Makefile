@@ -76,10 +76,12 @@ bench-parts: ## run the benchmarks of the gateway's parts, BENCH_TIME each
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 10m ./internal/app ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
 
 # Counts come from variables of the environment: DOTSGATE_RESILIENCE_SESSIONS, _HELLOS, _RATE, _SECONDS, _SOURCES, _STREAMS,
-# _RECORDS, _IDLE, _UPGRADED; ONLY is a pattern of rows.
+# _RECORDS, _IDLE, _UPGRADED, _SATURATED; ONLY is a pattern of rows. Rows with a path of their own need root, iproute2 and nftables.
 resilience: build ## attack the gateway over loopback, and look at what becomes of its sessions
+	@internal/tools/install-package ip iproute2
+	@internal/tools/install-package nft nftables
 	$(GO) test -c -o $(BUILD)/resilience.test ./internal/resilience
-	cd internal/resilience && DOTSGATE_RESILIENCE=1 DOTSGATE_RESILIENCE_ONLY='$(ONLY)' ../../$(BUILD)/resilience.test -test.run '^TestResilience$$' -test.timeout 20m
+	cd internal/resilience && DOTSGATE_RESILIENCE=1 DOTSGATE_RESILIENCE_ONLY='$(ONLY)' ../../$(BUILD)/resilience.test -test.run '^TestResilience$$' -test.timeout 60m
 
 fuzz: ## run every fuzz target for FUZZ_TIME
 	@for pkg in $$($(GO) list ./...); do \

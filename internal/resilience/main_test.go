@@ -1,6 +1,6 @@
 // Package resilience attacks the whole gateway and looks at what becomes of those who use it meanwhile: a process of its
 // own, established sessions that are measured, fresh handshakes, and a flood beside them. Everything stays on the loopback
-// interface, and is bounded in count and time. It holds no code outside test files; `make resilience` runs it.
+// interface, or in network namespaces of its own, and is bounded in count and time. It holds no code outside test files; `make resilience` runs it.
 //
 // Beside the attacks there is bad weather: clients, the whole gateway and a server in one process and in virtual time, joined by paths that
 // lose, die and come back (world_test.go). These rows need no process and no network; each has a smaller one that `make test` plays.
@@ -30,17 +30,18 @@ const (
 )
 
 // counts are how much a row does. Each may be set in the environment, in capital letters after envPrefix.
-var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs count }{
-	sessions: count{"SESSIONS", 1000},   // established sessions beside each attack
-	hellos:   count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
-	rate:     count{"RATE", 50000},      // spoofed hellos a second of the steady flood
-	seconds:  count{"SECONDS", 60},      // how long the steady flood lasts
-	sources:  count{"SOURCES", 2000},    // real sources that make handshakes
-	streams:  count{"STREAMS", 8000},    // TCP connections of each kind
-	records:  count{"RECORDS", 1000000}, // bad records
-	idle:     count{"IDLE", 10000},      // idle sessions
-	upgraded: count{"UPGRADED", 2000},   // sessions over an upgrade
-	runs:     count{"RUNS", 60000},      // requests over links that lose, in virtual time
+var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, saturated count }{
+	sessions:  count{"SESSIONS", 1000},   // established sessions beside each attack
+	hellos:    count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
+	rate:      count{"RATE", 50000},      // spoofed hellos a second of the steady flood
+	seconds:   count{"SECONDS", 60},      // how long the steady flood lasts
+	sources:   count{"SOURCES", 2000},    // real sources that make handshakes
+	streams:   count{"STREAMS", 8000},    // TCP connections of each kind
+	records:   count{"RECORDS", 1000000}, // bad records
+	idle:      count{"IDLE", 10000},      // idle sessions
+	upgraded:  count{"UPGRADED", 2000},   // sessions over an upgrade
+	saturated: count{"SATURATED", 60},    // how long each flood of a saturated line lasts, in seconds
+	runs:      count{"RUNS", 60000},      // requests over links that lose, in virtual time
 }
 
 // count is a number with a name in the environment.
@@ -83,6 +84,9 @@ func TestResilience(t *testing.T) {
 		{"bad records", badRecords},
 		{"idle sessions", idleSessions},
 		{"upgrade under sessions", upgrades},
+		{"half of all datagrams dropped", droppedAtRandom},
+		{"saturated path, flood of 5 times its rate", saturatedPath(5)},
+		{"saturated path, flood of 20 times its rate", saturatedPath(20)},
 		{"two hops that lose", hopRow},
 		{"answers lost for half an hour", outageRow},
 		{"parted and met again", reunionRow},
