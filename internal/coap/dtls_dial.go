@@ -15,6 +15,7 @@ import (
 	"github.com/pion/dtls/v3"
 
 	"github.com/dotsgate/dotsgate/internal/record"
+	sockets "github.com/dotsgate/dotsgate/internal/udp"
 )
 
 // errServerLeft says that the server has ended the session right after the handshake.
@@ -25,6 +26,7 @@ var errServerLeft = errors.New("the server has ended the session")
 type clientRecords struct {
 	exporter record.Exporter
 	buffers  record.Buffers
+	rooms    sockets.Rooms // to read datagrams into
 	drops    record.Drops
 }
 
@@ -39,7 +41,6 @@ type dtlsSocket struct {
 	counters *Counters
 	records  *clientRecords // nil: sessions stay with the library
 	pathMTU  int
-	joined   *joined     // of a socket that is ours: datagrams come several at a time; nil: one at a time
 	settled  atomic.Bool // the handshake is over
 	held     atomic.Bool // nothing more is the library's
 	emptied  atomic.Bool // and it has been told so
@@ -61,11 +62,11 @@ func (s *dtlsSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 			s.waiting = s.waiting[1:]
 			return copy(b, first), s.server, nil
 		}
-		got, _, err := s.receive(b)
+		n, err := s.receive(b)
 		if err != nil && !s.held.Load() {
 			return 0, nil, err
 		}
-		if rest := s.setAside(got); len(rest) > 0 {
+		if rest := s.setAside(b[:n]); len(rest) > 0 {
 			return len(rest), s.server, nil
 		}
 	}
@@ -111,43 +112,37 @@ func splitData(b []byte) (rest, data []byte) {
 	return b[:kept], data
 }
 
-// receive waits for the server's next datagram, or for several, all but the last of the same length; 0: it is one. Errors of the system that may
-// pass are waited out. What it returns is good until the next call.
-func (s *dtlsSocket) receive(buf []byte) (b []byte, length int, err error) {
+// receive waits for the server's next datagram. Errors of the system that may pass are waited out.
+func (s *dtlsSocket) receive(b []byte) (int, error) {
 	want, _ := addrPort(s.server)
 	var pause backoff
 	for {
-		b, length, from, err := s.read(buf)
+		n, from, err := s.read(b)
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, 0, err
+			return 0, err
 		}
 		if err != nil {
 			time.Sleep(pause.next())
 			continue
 		}
 		if from == want {
-			return b, length, nil
+			return n, nil
 		}
 	}
 }
 
 // read is one read of the socket. The system's sockets need no memory for an address.
-func (s *dtlsSocket) read(buf []byte) (b []byte, length int, from netip.AddrPort, err error) {
-	n := 0
-	switch u, ok := s.PacketConn.(*net.UDPConn); {
-	case s.joined != nil:
-		b, length, from, err = s.joined.read()
-	case ok:
-		n, from, err = u.ReadFromUDPAddrPort(buf)
-		b = buf[:n]
-	default:
-		var addr net.Addr
-		if n, addr, err = s.PacketConn.ReadFrom(buf); err == nil {
-			from, _ = addrPort(addr)
-		}
-		b = buf[:n]
+func (s *dtlsSocket) read(b []byte) (int, netip.AddrPort, error) {
+	if u, ok := s.PacketConn.(*net.UDPConn); ok {
+		n, from, err := u.ReadFromUDPAddrPort(b)
+		return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
 	}
-	return b, length, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
+	n, addr, err := s.PacketConn.ReadFrom(b)
+	if err != nil {
+		return n, netip.AddrPort{}, err
+	}
+	from, _ := addrPort(addr)
+	return n, from, nil
 }
 
 // WriteTo sends one datagram of the library's.
@@ -281,21 +276,43 @@ func (l *recordLink) serve(input func(b []byte), ended func(error)) {
 
 // read opens what comes until the socket is closed.
 func (l *recordLink) read() {
-	l.socket.joined = newJoined(l.socket.PacketConn)
-	var buf []byte
-	if l.socket.joined == nil {
-		buf = make([]byte, maxDatagram)
+	conn, ok := l.socket.PacketConn.(*net.UDPConn)
+	if !ok {
+		l.readSingly()
+		return
 	}
+	want, _ := addrPort(l.socket.server)
+	reader := sockets.NewReader(conn, &l.socket.records.rooms)
+	take := func(b []byte, from netip.AddrPort) {
+		if from == want {
+			l.session.Receive(b, nil)
+		}
+	}
+	var pause backoff
 	for {
-		b, length, err := l.socket.receive(buf)
+		err := reader.Read(take)
+		switch {
+		case err == nil:
+			pause = backoff{}
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			time.Sleep(pause.next())
+		}
+	}
+}
+
+// readSingly is read for a socket that is not the system's.
+func (l *recordLink) readSingly() {
+	buf := make([]byte, maxDatagram)
+	for {
+		n, err := l.socket.receive(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		for len(b) > length && length > 0 {
-			l.session.Receive(b[:length:length], nil)
-			b = b[length:]
+		if err == nil {
+			l.session.Receive(buf[:n], nil)
 		}
-		l.session.Receive(b, nil)
 	}
 }
 

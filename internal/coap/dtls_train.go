@@ -12,8 +12,6 @@ const (
 	// longestCar bounds what waits, in bytes; a longer datagram leaves at once. A train is then less than the 65,507 bytes of which
 	// the system makes datagrams at a time.
 	longestCar = 1500
-	// longestJoined is the room for datagrams that the system has put together: what it puts together is no longer.
-	longestJoined = 65535
 	// keptGroups is of how many lengths the memory is used again.
 	keptGroups = 4
 )

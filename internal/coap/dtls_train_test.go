@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
+
+	sockets "github.com/dotsgate/dotsgate/internal/udp"
 )
 
 // carNumber is the n-th datagram of a test, of a length of its own for every third.
@@ -99,44 +102,29 @@ func systemPair(t *testing.T) (from, to *net.UDPConn) {
 	return pair[0], pair[1]
 }
 
-// Datagrams that leave together arrive as they were, whether or not the system puts them together for the reader.
+// Datagrams that leave together arrive as they were, each by itself.
 func TestTrainOverTheSystem(t *testing.T) {
-	for _, whole := range []bool{false, true} {
-		t.Run(fmt.Sprintf("joined=%v", whole), func(t *testing.T) {
-			from, to := systemPair(t)
-			reader := &dtlsSocket{PacketConn: to, server: from.LocalAddr().(*net.UDPAddr), counters: new(Counters)}
-			if whole {
-				if reader.joined = newJoined(to); reader.joined == nil {
-					t.Skip("the system does not put datagrams together")
-				}
-			}
-			train := newTrain(from, to.LocalAddr().(*net.UDPAddr), new(Counters))
-			train.gather()
-			for i := range trainLength - 1 {
-				if err := train.send(carNumber(i)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			train.depart()
-			var got [][]byte
-			_ = to.SetReadDeadline(time.Now().Add(10 * time.Second)) // a lost one must not hang the test
-			buf := make([]byte, maxDatagram)
-			for len(got) < trainLength-1 {
-				b, length, err := reader.receive(buf)
-				if err != nil {
-					t.Fatalf("after %d datagrams: %v", len(got), err)
-				}
-				for ; len(b) > length && length > 0; b = b[length:] {
-					got = append(got, bytes.Clone(b[:length]))
-				}
-				got = append(got, bytes.Clone(b))
-			}
-			slices.SortFunc(got, bytes.Compare)
-			for i, b := range got {
-				if !bytes.Equal(b, carNumber(i)) {
-					t.Errorf("datagram %d is %q", i, b)
-				}
-			}
-		})
+	from, to := systemPair(t)
+	train := newTrain(from, to.LocalAddr().(*net.UDPAddr), new(Counters))
+	train.gather()
+	for i := range trainLength - 1 {
+		if err := train.send(carNumber(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	train.depart()
+	var got [][]byte
+	_ = to.SetReadDeadline(time.Now().Add(10 * time.Second)) // a lost one must not hang the test
+	reader := sockets.NewReader(to, new(sockets.Rooms))
+	for len(got) < trainLength-1 {
+		if err := reader.Read(func(b []byte, _ netip.AddrPort) { got = append(got, bytes.Clone(b)) }); err != nil {
+			t.Fatalf("after %d datagrams: %v", len(got), err)
+		}
+	}
+	slices.SortFunc(got, bytes.Compare)
+	for i, b := range got {
+		if !bytes.Equal(b, carNumber(i)) {
+			t.Errorf("datagram %d is %q", i, b)
+		}
 	}
 }

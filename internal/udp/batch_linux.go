@@ -24,13 +24,19 @@ type inbound struct {
 }
 
 func newInbound(c *net.UDPConn, local bool) *inbound {
+	in := newInboundRoom(batchSize, local)
+	in.calls = newCalls(c)
+	return in
+}
+
+// newInboundRoom makes the room for batches of n datagrams.
+func newInboundRoom(n int, local bool) *inbound {
 	in := &inbound{
-		calls: newCalls(c), local: local, messages: make([]message, batchSize), vectors: make([]unix.Iovec, batchSize),
-		peers: make([]sockaddr, batchSize), memory: make([]byte, batchSize*stride), used: batchSize,
+		local: local, messages: make([]message, n), vectors: make([]unix.Iovec, n), peers: make([]sockaddr, n), memory: make([]byte, n*stride), used: n,
 	}
 	if local {
 		in.space = controlRoom()
-		in.control = make([]byte, batchSize*in.space)
+		in.control = make([]byte, n*in.space)
 	}
 	for i := range in.messages {
 		in.vectors[i].Base = &in.memory[i*stride]
@@ -47,14 +53,19 @@ func newInbound(c *net.UDPConn, local bool) *inbound {
 
 // read waits for datagrams and returns how many there are.
 func (in *inbound) read() (int, error) {
-	for i := range in.messages[:in.used] { // the system has written here what there was
+	in.prepare()
+	n, err := in.calls.read(in.messages)
+	in.used = n
+	return n, err
+}
+
+// prepare makes the room ready for a batch: the system has written what there was.
+func (in *inbound) prepare() {
+	for i := range in.messages[:in.used] {
 		h := &in.messages[i].header
 		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(in.space)
 	}
-	n, err := in.calls.read(in.messages)
-	in.used = n
-	return n, err
 }
 
 // datagram is the n-th of the last batch. ok is false for one that was cut off, or has no sender.

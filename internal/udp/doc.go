@@ -17,4 +17,6 @@
 // monitor takes the processor from whoever sends a batch, for nothing, and on a machine of one core every batch paid for that.
 //
 // Sockets bound to every address of the machine answer from the address that was asked: [Path] remembers it.
+//
+// A socket that has one owner, as a client's, is read in batches by a [Reader].
 package udp
