@@ -51,7 +51,9 @@ func (c *client) connect() {
 	if err := g.down.Attach(theirs, downstream.Listener{}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.mu.Lock()
 	g.ends = append(g.ends, far)
+	w.mu.Unlock()
 	c.session.Start()
 	theirs.Start()
 	w.tasks.Go(func() { c.beat(c.session) })
@@ -167,5 +169,6 @@ func (c *client) get(mid uint32) wire.Request {
 	return wire.Request{Op: wire.GetMitigations, CUID: c.cuid(), MID: dots.Some(mid)}
 }
 
-// forever asks for a mitigation that does not end by itself.
+// forever asks for a mitigation that does not end by itself, armed for one that begins when the client is lost.
 func forever(r *dots.Request) { r.Lifetime = dots.Some[dots.Lifetime](dots.Indefinite) }
+func armed(r *dots.Request)   { r.OnSignalLoss = true }

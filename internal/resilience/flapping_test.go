@@ -50,7 +50,7 @@ const (
 	roundTrip    = 2 * oneWay
 	resyncWithin = 30 * time.Second
 	rateWindow   = 2 * time.Second
-	rateSlack    = 16 // that may go at once after a pause
+	rateSlack    = 8 // that may go at once after a pause
 	shortest     = 5 * time.Second
 	longest      = 60 * time.Second
 )

@@ -30,7 +30,7 @@ const (
 )
 
 // counts are how much a row does. Each may be set in the environment, in capital letters after envPrefix.
-var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, saturated count }{
+var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, armed, saturated count }{
 	sessions:  count{"SESSIONS", 1000},   // established sessions beside each attack
 	hellos:    count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
 	rate:      count{"RATE", 50000},      // spoofed hellos a second of the steady flood
@@ -42,6 +42,7 @@ var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records,
 	upgraded:  count{"UPGRADED", 2000},   // sessions over an upgrade
 	saturated: count{"SATURATED", 60},    // how long each flood of a saturated line lasts, in seconds
 	runs:      count{"RUNS", 60000},      // requests over links that lose, in virtual time
+	armed:     count{"ARMED", 1000},      // clients with a mitigation that waits for their loss
 }
 
 // count is a number with a name in the environment.
@@ -91,6 +92,8 @@ func TestResilience(t *testing.T) {
 		{"answers lost for half an hour", outageRow},
 		{"parted and met again", reunionRow},
 		{"an uplink that flaps", flapRow},
+		{"restart with armed clients", armedRow},
+		{"wall clock set", clockRow},
 	} {
 		if !only.MatchString(row.name) {
 			continue

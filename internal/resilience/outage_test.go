@@ -113,9 +113,9 @@ func (w *world) sessions() (named [2]uint64) {
 	return named
 }
 
-// sees asks for the status of a mitigation; 0: no answer, or not known.
+// sees asks for the status of a mitigation, as long as the probing rate may delay it; 0: no answer, or not known.
 func (c *client) sees(mid uint32) dots.Status {
-	resp, err := c.try(time.Minute, c.get(mid))
+	resp, err := c.try(5*time.Minute, c.get(mid))
 	if err != nil || len(resp.Reports) != 1 {
 		return 0
 	}

@@ -109,11 +109,14 @@ func (p parting) play(w *world, loss float64) (r reunion) {
 		}
 	}
 	p.part(w, c)
-	r.took, r.met = w.until(p.within, func() bool { look(); return w.true(c, p.want) })
-	for range 10 { // nor does it change any more
+	r.took, r.met = w.until(p.within, func() bool { look(); return w.stands(c, p.want) })
+	for range 10 { // nor does it change any more, and the client is told so
 		w.wait(time.Minute)
 		look()
-		r.met = r.met && w.true(c, p.want)
+		r.met = r.met && w.stands(c, p.want)
+		for _, mid := range p.want {
+			r.met = r.met && c.sees(mid) == dots.StatusMitigated
+		}
 	}
 	r.effect = map[uint32]int{}
 	for e := range after {
@@ -149,8 +152,8 @@ func (w *world) effects(c *client) map[effect]bool {
 	return now
 }
 
-// true reports whether the server does what the client wants and nothing else, on a session that both have, and the client is told so.
-func (w *world) true(c *client, want []uint32) bool {
+// stands reports whether the server does what the client wants and nothing else, and has a session with the gateway.
+func (w *world) stands(c *client, want []uint32) bool {
 	held := map[uint32]int{}
 	for e := range w.effects(c) {
 		held[e.mid]++
@@ -165,7 +168,7 @@ func (w *world) true(c *client, want []uint32) bool {
 		return false
 	}
 	for _, mid := range want {
-		if held[mid] != 1 || c.sees(mid) != dots.StatusMitigated {
+		if held[mid] != 1 {
 			return false
 		}
 	}

@@ -158,11 +158,11 @@ func (w *world) until(atMost time.Duration, holds func() bool) (time.Duration, b
 	}
 }
 
-// clock is the gateway's wall clock.
+// clock is that of the gateway's core, which alone has to do with wall clocks: they are what its records tell.
 func (w *world) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return time.Now().Add(w.skew)
+	return jumped(w.start, time.Now(), w.skew)
 }
 
 // launch starts a part of a process.
@@ -254,14 +254,14 @@ func (w *world) startGateway() {
 		w.t.Fatal(err)
 	}
 	g.up, err = upstream.New(upstream.Config{
-		Events: g.core, Now: w.clock, Logger: w.log,
+		Events: g.core, Logger: w.log,
 		Links: []upstream.LinkConfig{{Name: uplinkName, Profile: rfc9132.New(), Dial: func(ctx context.Context) (*coap.Session, error) { return w.dialUplink(ctx, g) }}},
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	g.down, err = downstream.New(downstream.Config{
-		Core: g.core, Profiles: []wire.Profile{rfc9132.New()}, NodeID: "gate", Now: w.clock, Logger: w.log,
+		Core: g.core, Profiles: []wire.Profile{rfc9132.New()}, NodeID: "gate", Logger: w.log,
 	})
 	if err != nil {
 		w.t.Fatal(err)
