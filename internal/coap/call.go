@@ -151,6 +151,9 @@ func (s *Session) register(c *call, b []byte) {
 	c.s = s
 	now := time.Now()
 	s.counted(!c.mitigates, s.clockAt(now), len(b))
+	if c.mitigates {
+		s.flow.took(c.urgency)
+	}
 	if c.non {
 		c.buf = bytes.Clone(b)
 		c.repeat.fire = c

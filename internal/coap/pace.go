@@ -12,7 +12,7 @@ type Urgency uint8
 const (
 	// LeastUrgent is for what is not about a mitigation, which alone is held to the probing rate. It is that of every GET and CON unless BeginAs says otherwise.
 	LeastUrgent Urgency = 0
-	// MostUrgent is for what nobody has been told yet: a new mitigation. Its repeats are one step less urgent.
+	// MostUrgent is for what nobody has been told yet: a new mitigation. Its repeats are one step less urgent, and alternate with what is less urgent.
 	MostUrgent Urgency = 4
 )
 
@@ -22,9 +22,7 @@ const (
 	// paceGrain is what the depth is at least worth in time: with round trips of microseconds no timer could keep datagrams one apart.
 	paceGrain = 5 * time.Millisecond
 	// paceDebt bounds how far what is counted but not delayed may run ahead, in datagrams.
-	paceDebt = 4
-	// urgencyStep is by how many datagrams what is needed differs from one urgency to the next.
-	urgencyStep = 0.2
+	paceDebt = 16
 )
 
 // flow is what a session over UDP does in order not to flood its path: at most one datagram per round-trip time on average, one per
@@ -33,37 +31,55 @@ const (
 // urgency; CON retransmissions, pings and whatever is begun without asking Pace are counted and go at once, heartbeats among them. Answers
 // are the peer's business and are not counted.
 //
-// Who is more urgent needs less in the bucket, so the more urgent goes first whoever asks first, and a new mitigation finds one left.
+// Who is more urgent needs less in the bucket, so the more urgent goes first whoever asks first.
 //
 // The zero value has an empty bucket.
 type flow struct {
 	rtt    roundTrip
 	filled float64       // datagrams; below 0: a debt
 	at     time.Duration // when that was so
+	run    uint8         // urgent datagrams in a row, up to 2
 	probe  probe
 	late   *repeats // nil: no repeat has ever waited
 }
 
-// needs is what must be in the bucket for a request of an urgency. What is urgent to some degree leaves one datagram for a new mitigation. What is not
-// about a mitigation leaves three: two that heartbeats take from the others, who then keep their times. A repeat is half a step behind a first sending,
-// so that of many that go unanswered each has its turn.
-func (u Urgency) needs(repeat bool) float64 {
+// needs is what must be in the bucket for a request of an urgency. All but a new mitigation leave one datagram for that. What is not about a
+// mitigation leaves three: two that heartbeats take from the others, who then keep their times. A repeat is half a step behind a first sending, so
+// that of many that go unanswered each has its turn.
+//
+// What is urgent yields after every two datagrams to the rest that is about mitigations: one new mitigation that is not answered may not be why others
+// run out.
+func (f *flow) needs(u Urgency, repeat bool) float64 {
 	half := 0.0
 	if repeat {
-		u, half = min(u, MostUrgent-1), urgencyStep/2
+		u, half = min(u, MostUrgent-1), 0.1
 	}
 	switch {
 	case u >= MostUrgent:
 		return 1
 	case u == LeastUrgent:
 		return 4 + half
+	case u == MostUrgent-1 && f.run < 2:
+		return 2 + half
+	case u == MostUrgent-1:
+		return 2.4 + half
 	}
-	return 2 + urgencyStep*float64(MostUrgent-1-u) + half
+	return 2.2 + half
+}
+
+// took notes whose turn it was.
+func (f *flow) took(u Urgency) {
+	switch {
+	case u >= MostUrgent-1:
+		f.run = min(f.run+1, 2)
+	case u > LeastUrgent:
+		f.run = 0
+	}
 }
 
 // Pace is how much a session may send at one moment. It is a copy: whoever begins several requests at once takes each out of it.
 type Pace struct {
-	filled  float64
+	flow    flow
 	spacing time.Duration // 0: there is no bound
 	silent  bool
 	probing time.Duration // what is LeastUrgent waits for this long at least
@@ -83,7 +99,7 @@ func (s *Session) Pace() Pace {
 func (s *Session) pace(now time.Duration) Pace {
 	heard, spacing := s.clockAt(s.heard), s.refill(now)
 	return Pace{
-		filled: s.flow.filled, spacing: spacing,
+		flow: flow{filled: s.flow.filled, run: s.flow.run}, spacing: spacing,
 		silent: s.flow.probe.silent(now, heard, &s.params), probing: s.flow.probe.wait(now, heard, &s.params),
 	}
 }
@@ -92,7 +108,7 @@ func (s *Session) pace(now time.Duration) Pace {
 func (p *Pace) Wait(u Urgency) time.Duration { return p.wait(u, false) }
 
 func (p *Pace) wait(u Urgency, repeat bool) (wait time.Duration) {
-	if missing := u.needs(repeat) - p.filled; p.spacing > 0 && missing > 1e-9 {
+	if missing := p.flow.needs(u, repeat) - p.flow.filled; p.spacing > 0 && missing > 1e-9 {
 		wait = max(time.Duration(math.Ceil(missing*float64(p.spacing))), 1)
 	}
 	if u == LeastUrgent {
@@ -103,7 +119,8 @@ func (p *Pace) wait(u Urgency, repeat bool) (wait time.Duration) {
 
 // Take counts a request that is about to begin.
 func (p *Pace) Take(u Urgency) {
-	p.filled--
+	p.flow.filled--
+	p.flow.took(u)
 	if u == LeastUrgent && p.silent {
 		p.probing = max(p.probing, time.Second) // how long, the session knows once it is sent
 	}

@@ -51,10 +51,10 @@ func (r *repeats) fired() {
 func (r *repeats) send() {
 	r.waiting = slices.DeleteFunc(r.waiting, func(c *call) bool { return !r.s.unanswered(c) })
 	for r.s.err == nil && len(r.waiting) > 0 {
-		now := time.Now()
+		now, f := time.Now(), &r.s.flow
 		first := 0
 		for i, c := range r.waiting {
-			if c.urgency.needs(true) < r.waiting[first].urgency.needs(true) {
+			if f.needs(c.urgency, true) < f.needs(r.waiting[first].urgency, true) {
 				first = i
 			}
 		}
@@ -77,6 +77,9 @@ func (c *call) again(now time.Time) {
 	s.counters.Retransmissions.Add(1)
 	_ = s.write(c.buf) // loss is what the repetition is for
 	s.counted(!c.mitigates, s.clockAt(now), len(c.buf))
+	if c.mitigates {
+		s.flow.took(min(c.urgency, MostUrgent-1))
+	}
 	c.sent.sent(s.clockAt(now))
 	s.timers.set(&c.repeat, now.Add(s.repeatAfter()))
 }
