@@ -100,26 +100,25 @@ type timing struct {
 // stand is PUT again: the same mid with the same body, which a server that knows it answers 2.04. That is simpler than
 // trusting a list, and it renews the lifetime. A withdrawal that was answered is not repeated on a later session.
 type plan struct {
-	limits    [classes]int
-	timing    timing
-	up        bool
-	epoch     uint64 // counts sessions
-	clock     uint64 // counts what was begun and answered, to tell what overlapped
-	lastJob   uint64
-	entries   map[dots.LegKey]*entry
-	lists     map[string]*listing
-	queues    [classes]fifo
-	waiting   delays
-	inFlight  [classes]int
-	counts    LegCounts
-	active    int           // immediate mitigations wanted
-	heard     time.Time     // when the peer was last heard, as of the newest job without an answer
-	blind     int           // cuids whose list cannot be had
-	sighted   bool          // a list cannot be out of reach for good: its legs are never asked for one by one
-	idle      []string      // cuids whose observation is to be cancelled
-	told      [1]event      // what the newest answer told: most tell one thing
-	held      time.Duration // how long the pace alone makes next wait for more; 0: not at all
-	heldSince time.Time     // since when it does, without any request that began; zero: it does not
+	limits   [classes]int
+	timing   timing
+	up       bool
+	epoch    uint64 // counts sessions
+	clock    uint64 // counts what was begun and answered, to tell what overlapped
+	lastJob  uint64
+	entries  map[dots.LegKey]*entry
+	lists    map[string]*listing
+	queues   [classes]fifo
+	waiting  delays
+	inFlight [classes]int
+	counts   LegCounts
+	active   int           // immediate mitigations wanted
+	heard    time.Time     // when the peer was last heard, as of the newest job without an answer
+	blind    int           // cuids whose list cannot be had
+	sighted  bool          // a list cannot be out of reach for good: its legs are never asked for one by one
+	idle     []string      // cuids whose observation is to be cancelled
+	told     [1]event      // what the newest answer told: most tell one thing
+	held     time.Duration // how long the pace alone makes next wait for more; 0: not at all
 }
 
 // newPlan makes a plan with at most limit requests in flight, at least 4: all of them for new mitigations, seven eighths

@@ -74,46 +74,30 @@ func (p *plan) next(now time.Time, pace *coap.Pace) (job, bool) {
 	}
 	p.ripen(now)
 	for c := range classes {
-		if p.room(c) && p.head(now, c) {
-			u := p.aged(now, c)
-			if wait := pace.Wait(u); wait > 0 {
-				// What is less urgent waits longer.
-				p.delay(now, wait)
-				return job{}, false
-			}
-			pace.Take(u)
-			p.heldSince = time.Time{}
-			r, _ := p.queues[c].pop()
-			s := p.slotOf(r)
-			s.queued = false
-			return p.begin(now, r, s), true
+		if !p.room(c) || !p.head(now, c) {
+			continue
 		}
+		if wait := pace.Wait(c.urgency()); wait > 0 {
+			// It may be the turn of what is less urgent: what stands does not run out for what is new and never answered.
+			p.held = sooner(p.held, wait)
+			continue
+		}
+		pace.Take(c.urgency())
+		p.held = 0
+		r, _ := p.queues[c].pop()
+		s := p.slotOf(r)
+		s.queued = false
+		return p.begin(now, r, s), true
 	}
 	return job{}, false
 }
 
-// aged is the urgency with which a class asks for its turn. What has been held up for maxHeld is as urgent as can be, for one request: else on a path
-// without answers the repeats of a new mitigation would take every place, and those that stand would run out for want of a refresh. Retrievals can wait.
-func (p *plan) aged(now time.Time, c class) coap.Urgency {
-	u := c.urgency()
-	if c < classGet && !p.heldSince.IsZero() && now.Sub(p.heldSince) >= maxHeld {
-		return coap.MostUrgent
+// sooner is the shorter of two waits, of which the first may be none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
 	}
-	return u
-}
-
-// maxHeld is how long requests wait for those that are more urgent before one of them goes out all the same: three repeats of what goes before it.
-const maxHeld = 9 * time.Second
-
-// delay notes that the pace holds jobs up, and for how long.
-func (p *plan) delay(now time.Time, wait time.Duration) {
-	if p.heldSince.IsZero() {
-		p.heldSince = now
-	}
-	p.held = wait
-	if left := maxHeld - now.Sub(p.heldSince); left > 0 {
-		p.held = min(wait, left)
-	}
+	return min(a, b)
 }
 
 // head reports whether there is a job in the queue of a class, and makes it the first.

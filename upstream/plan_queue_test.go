@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
-	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
 // RFC 9132, Section 4.4.4: after 2.02 the server may go on for the active-but-terminating period (status 5).
@@ -242,35 +241,5 @@ func TestFifoGivesItsSpaceBack(t *testing.T) {
 	}
 	if q.len() != 5000 || q.head > len(q.refs)/2 {
 		t.Fatalf("%d refs, %d of %d in front", q.len(), q.head, len(q.refs))
-	}
-}
-
-// What is less urgent has a turn now and then, however much is asked that is more urgent; retrievals have none.
-func TestRefreshesAreNotHeldUpForEver(t *testing.T) {
-	at := func(second int64) time.Time { return time.Unix(1000+second, 0) }
-	for _, test := range []struct {
-		class class
-		held  time.Duration
-		want  coap.Urgency
-	}{
-		{classRefresh, 0, classRefresh.urgency()},
-		{classRefresh, maxHeld - 1, classRefresh.urgency()},
-		{classRefresh, maxHeld, coap.MostUrgent},
-		{classWithdraw, maxHeld, coap.MostUrgent},
-		{classGet, time.Hour, classGet.urgency()},
-	} {
-		p := newPlan(4, timing{})
-		p.delay(at(0), time.Minute)
-		p.delay(at(1), time.Minute) // it counts from the first time
-		if got := p.aged(at(0).Add(test.held), test.class); got != test.want {
-			t.Errorf("class %d after %v: %d, want %d", test.class, test.held, got, test.want)
-		}
-	}
-	p := newPlan(4, timing{})
-	if p.delay(at(0), time.Minute); p.held != maxHeld {
-		t.Errorf("looks again in %v, want %v", p.held, maxHeld)
-	}
-	if p.delay(at(8), 500*time.Millisecond); p.held != 500*time.Millisecond {
-		t.Errorf("looks again in %v, want 500ms", p.held)
 	}
 }
