@@ -11,6 +11,7 @@ import (
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
+	"github.com/dotsgate/dotsgate/internal/liveness"
 	"github.com/dotsgate/dotsgate/wire"
 )
 
@@ -314,6 +315,7 @@ func (l *link) info() LinkInfo {
 	if s := l.session; s != nil {
 		i.Up, i.Session, i.Reliable, i.LastHeard = true, s.conn.ID(), s.conn.Reliable(), s.conn.LastHeard()
 		i.Remote = s.conn.RemoteAddr().String()
+		i.Suspect, i.SID, i.Heartbeat = s.pulse.told == liveness.Suspect, s.talk.sid, s.pulse.cfg.Interval
 	}
 	return i
 }

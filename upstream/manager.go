@@ -126,10 +126,13 @@ type LinkInfo struct {
 	// Redirected is the server at which we are in the place of the provisioned one, because we were sent there (RFC 9132, Section 4.6); empty: at
 	// that one.
 	Redirected      string
-	RedirectedUntil time.Time // when we go back; zero: when we are sent elsewhere
-	LastHeard       time.Time // of the session, or of the mitigator's last answer
-	Failures        int       // attempts to make a session in a row that failed
-	LastError       string    // of the newest attempt or the session's end
+	RedirectedUntil time.Time     // when we go back; zero: when we are sent elsewhere
+	Suspect         bool          // heartbeats go unanswered on the session, which is in use all the same
+	SID             uint64        // of the session configuration that was negotiated; 0: the defaults hold
+	Heartbeat       time.Duration // heartbeat-interval in force; 0: none, or no session
+	LastHeard       time.Time     // of the session, or of the mitigator's last answer
+	Failures        int           // attempts to make a session in a row that failed
+	LastError       string        // of the newest attempt or the session's end
 	Legs            LegCounts
 	Standing        int // at a local mitigator: what is or may be in force there, wanted or not
 	InFlight        int // requests that wait for an answer

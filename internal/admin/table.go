@@ -114,6 +114,9 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		if u.Leaving {
 			state += ",leaving"
 		}
+		if u.Suspect {
+			state += ",suspect"
+		}
 		if u.Redirected != "" {
 			state += ",redirected:" + u.Redirected
 		}

@@ -60,6 +60,12 @@ func TestTables(t *testing.T) {
 			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
 			"provider up,redirected:other.example - - - - - - -",
 		}},
+		"suspect": {func(b *bytes.Buffer) error {
+			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "provider", Up: true, Suspect: true}})
+		}, []string{
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
+			"provider up,suspect - - - - - - -",
+		}},
 		"an explanation": {func(b *bytes.Buffer) error {
 			return WriteExplanation(b, FormatTable, Explanation{Allowed: true, Code: "2.01", Steps: []Step{
 				{Rule: "prefixes", Subject: "192.0.2.1/32", Result: "owned", Detail: "by 192.0.2.0/24"}, {Rule: "lifetime", Result: "60\x1b"},

@@ -59,7 +59,10 @@ type Uplink struct {
 	RedirectedUntil time.Time      `json:"redirected_until,omitzero"` // when we go back; zero: when we are sent elsewhere
 	Since           time.Time      `json:"since"`
 	LastHeard       time.Time      `json:"last_heard"`
-	Failures        int            `json:"failures,omitempty"` // attempts in a row
+	Suspect         bool           `json:"suspect,omitempty"`            // heartbeats go unanswered on its session, which is in use all the same
+	SID             uint64         `json:"sid,omitempty"`                // of the session parameters that were negotiated; 0: the defaults hold
+	Heartbeat       int            `json:"heartbeat_interval,omitempty"` // seconds; 0: none, or no session
+	Failures        int            `json:"failures,omitempty"`           // attempts in a row
 	LastError       string         `json:"last_error,omitempty"`
 	Legs            map[string]int `json:"legs"` // by state
 	InFlight        int            `json:"in_flight"`

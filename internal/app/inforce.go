@@ -143,7 +143,9 @@ func (n *inForce) keep(old *inForce) {
 		if was.credentials != nil {
 			n.renewals = append(n.renewals, renewal{was.credentials, l.credentials})
 		}
-		n.lines[i] = was
+		kept := *was
+		kept.link.Session = l.link.Session // it is changed on the session that there is
+		n.lines[i] = &kept
 	}
 }
 

@@ -123,7 +123,7 @@ func (a *App) abandon(next, old *inForce) {
 // end ends the parts of what is no longer in force, but for those that are still used.
 func (a *App) end(gone, used *inForce) {
 	for _, l := range gone.lines {
-		if l.way != nil && used.line(l.link.Name) != l {
+		if still := used.line(l.link.Name); l.way != nil && (still == nil || still.way != l.way) {
 			a.dialers.end(l.way)
 		}
 	}
