@@ -49,6 +49,10 @@ type Core struct {
 	circles  map[string][]circle // by client entry, what lately came round in a circle
 	counts   Counts
 
+	clock   clockRecord   // as it is kept
+	skew    time.Duration // what the wall clock is ahead
+	clocked bool          // that is known
+
 	aside map[identity]bool // records of the store that could not be used
 
 	due     deadlines
@@ -189,6 +193,8 @@ func (c *Core) dispatchInner(ev Event) {
 		c.commitFailed(ev)
 	case Restate:
 		c.restate()
+	case Clock:
+		c.setClock(ev)
 	default:
 		c.dispatchOrder(ev)
 	}

@@ -71,7 +71,7 @@ func (c *Core) newMitigation(key dots.MitigationKey, ask dots.Ask, g policy.Gran
 	m.asked.Lifetime = dots.Some(ask.Request.Lifetime.Or(m.lifetime)) // draft04 may leave it out
 	m.setExpiry(c.now)
 	if !m.asked.OnSignalLoss {
-		m.start = uint64(c.now.Unix())
+		m.start = uint64(c.wallNow().Unix())
 	}
 	return m
 }

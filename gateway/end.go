@@ -137,7 +137,7 @@ func (c *Core) fire(m *mitigation) {
 	}
 	// Only now: one of those that give way may have been about to push it back.
 	m.fired, m.forced, m.sevens, m.sevenAt, m.heir = true, 0, 0, time.Time{}, nil
-	m.start, m.firedAt = uint64(c.now.Unix()), c.now
+	m.start, m.firedAt = uint64(c.wallNow().Unix()), c.now
 	c.tally(m)
 	c.recordMitigation(m, nil)
 	c.changed(m)

@@ -111,6 +111,14 @@ type CommitFailed struct {
 // Tick says that a deadline passed.
 type Tick struct{}
 
+// Clock says what the clocks outside say: how much the wall clock is ahead of the time of the steps, and, where Boot is not empty, when the run of the machine
+// of that name began, by the time of the steps.
+type Clock struct {
+	Skew   time.Duration
+	Boot   string
+	Anchor time.Time
+}
+
 // Restate asks for the whole wanted set, as after a start.
 type Restate struct{}
 
@@ -130,5 +138,6 @@ func (Recurse) event()      {}
 func (Drain) event()        {}
 func (Committed) event()    {}
 func (CommitFailed) event() {}
+func (Clock) event()        {}
 func (Tick) event()         {}
 func (Restate) event()      {}

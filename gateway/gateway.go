@@ -69,7 +69,12 @@ type Config struct {
 	Authorizer Authorizer
 	Logger     *slog.Logger     // nil: nothing is logged
 	Meter      Meter            // nil: nothing is counted
-	Now        func() time.Time // nil: time.Now
+	Now        func() time.Time // steady within the process; nil: time.Now
+	// Wall is the time as others tell it, which may be set; nil: as Now.
+	Wall func() time.Time
+	// Boot names this run of the machine, and says for how long it has been running, however its clock was set; nil, or no name: not known. Lifetimes then go by
+	// the wall clock over a start of ours.
+	Boot func() (id string, up time.Duration)
 	// Mailbox is its size in events; a quarter is kept for refreshes, withdrawals and uplinks. 0: DefaultMailbox.
 	Mailbox int
 	// InFlight bounds what waits for the disk: beyond it new requests get 5.03, beyond twice as much refreshes and GETs,
@@ -85,6 +90,7 @@ type Gateway struct {
 	cfg    Config
 	policy atomic.Pointer[policy.Policy]
 	core   *Core // of the loop
+	clock  *clock
 	box    *mailbox
 	work   *committer
 
@@ -145,9 +151,13 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := cfg.Now()
+	k := newClock(cfg)
 	err = cfg.Store.Load(ctx, func(r store.Record) error {
-		if err := core.Restore(now, r); err != nil {
+		err := core.Restore(k.Now(), r)
+		if r.Kind == kindClock && err == nil { // the store has it first: no record that names a time comes before it
+			k.resume(core.clock)
+		}
+		if err != nil {
 			cfg.Logger.Error("stored record cannot be used and is left aside", "kind", string(r.Kind), "key", r.Key, "error", err.Error())
 		}
 		return nil
@@ -159,7 +169,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		cfg.Logger.Error("going on without stored records", "records", n)
 	}
 	g := &Gateway{
-		cfg: cfg, core: core, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),
+		cfg: cfg, core: core, clock: k, box: newMailbox(cfg.Mailbox), work: newCommitter(cfg.Store),
 		names:    newLine(DefaultResolvers, core.cfg.MaxNames, 0),
 		consults: newLine(DefaultAuthorizers, core.cfg.MaxAsking, core.cfg.AnswerWait),
 		tickets:  map[Ticket]waiting{},
@@ -189,6 +199,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.timer = time.NewTimer(time.Hour)
 	defer g.timer.Stop()
 	g.step(Restate{})
+	g.step(g.clock.reading())
 	g.loop(ctx)
 	g.box.close()
 	g.drain()
@@ -201,6 +212,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 // loop takes events until ctx ends.
 func (g *Gateway) loop(ctx context.Context) {
 	var spare []any
+	wall := time.NewTicker(lookAtWall)
+	defer wall.Stop()
 	for {
 		g.arm()
 		select {
@@ -210,6 +223,8 @@ func (g *Gateway) loop(ctx context.Context) {
 			g.outcome(o)
 		case <-g.timer.C:
 			g.step(Tick{})
+		case <-wall.C:
+			g.step(g.clock.reading())
 		case <-g.box.wake:
 			items := g.box.take(spare)
 			for i, item := range items {
@@ -229,7 +244,7 @@ func (g *Gateway) arm() {
 		g.timer.Reset(time.Hour)
 		return
 	}
-	g.timer.Reset(max(at.Sub(g.cfg.Now()), 0))
+	g.timer.Reset(max(at.Sub(g.clock.Now()), 0))
 }
 
 // drain handles what was taken in before the mailbox closed.
@@ -304,13 +319,13 @@ func (g *Gateway) tooMuch(c *call) string {
 
 // step lets the core take an event, and does what it wants done.
 func (g *Gateway) step(ev Event) {
-	now := g.cfg.Now()
+	now := g.clock.Now()
 	r := g.core.Step(now, ev)
 	if changed, ok := ev.(Reload); ok {
 		g.policy.Store(changed.Policy)
 	}
 	for i := range r.Notes {
-		g.log(now, &r.Notes[i])
+		g.log(g.core.outside(now), &r.Notes[i])
 	}
 	for _, k := range r.Live {
 		g.known.put(k)

@@ -71,7 +71,7 @@ func playInconsistent(t *testing.T, draw *rand.Rand) {
 	if len(r.core.mits)+r.core.legCount+len(r.core.replacedBy)+len(r.core.blocks) > 0 {
 		t.Errorf("left: %v, %d legs, %v, %v", r.core.mits, r.core.legCount, r.core.replacedBy, r.core.blocks)
 		for _, l := range r.core.sortedLegs() {
-			t.Logf("%+v", l.info())
+			t.Logf("%+v", r.core.legInfo(l))
 		}
 	}
 }

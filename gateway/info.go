@@ -48,8 +48,8 @@ func (s legState) String() string {
 	return "foreign"
 }
 
-func (l *leg) info() LegInfo {
-	i := LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision, Heard: l.heard}
+func (c *Core) legInfo(l *leg) LegInfo {
+	i := LegInfo{Key: l.want.Key, State: l.state.String(), Status: l.report.Status, Revision: l.want.Revision, Heard: c.outside(l.heard)}
 	for _, m := range l.members {
 		i.Members = append(i.Members, m.key)
 	}
@@ -61,12 +61,12 @@ func (c *Core) Mitigations(now time.Time) []MitigationInfo {
 	infos := make([]MitigationInfo, 0, len(c.mits))
 	told := map[*leg]LegInfo{} // once each: what many share is not listed for each of them
 	for _, m := range c.mits {
-		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: m.expires, HopLimit: m.hopLimit, Waiting: len(m.wait)}
+		i := MitigationInfo{Key: m.key, Domain: m.grant.Domain, Report: c.report(m), Expires: c.outside(m.expires), HopLimit: m.hopLimit, Waiting: len(m.wait)}
 		i.Report.Lifetime, i.Recursed, i.To = m.remaining(now), m.recursed, m.to
 		for _, k := range slices.Concat(m.legs, m.past) {
 			l := c.leg(k)
 			if _, known := told[l]; l != nil && !known {
-				told[l] = l.info()
+				told[l] = c.legInfo(l)
 			}
 			if l != nil {
 				i.Legs = append(i.Legs, told[l])
@@ -83,7 +83,7 @@ func (c *Core) Strangers() []LegInfo {
 	var found []LegInfo
 	for _, l := range c.sortedLegs() {
 		if l.state == foreign {
-			found = append(found, l.info())
+			found = append(found, c.legInfo(l))
 		}
 	}
 	return found

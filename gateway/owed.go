@@ -134,6 +134,10 @@ func (c *Core) truth(id identity) (r store.Record, less bool) {
 		if b := c.cuids[parseCUIDKey(id.key)]; b != nil {
 			r = b.record()
 		}
+	case kindClock:
+		if c.clock != (clockRecord{}) {
+			r = c.clock.record()
+		}
 	case kindSpan:
 		r = c.spanRecordOf(id.key)
 	case kindDrain:

@@ -21,6 +21,7 @@ const (
 	kindOwn        store.Kind = "own-cuid"
 	kindDrain      store.Kind = "drain"
 	kindSpan       store.Kind = "span"
+	kindClock      store.Kind = "clock"
 )
 
 // keySep joins the parts of a key: no name holds a zero byte.

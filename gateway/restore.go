@@ -45,6 +45,10 @@ func (c *Core) restoreRecord(now time.Time, r store.Record) error {
 		})
 	case kindOwn:
 		return restoreAs(r, func(v ownRecord) error { c.own[v.Placement] = v.CUID; return nil })
+	case kindClock:
+		var err error
+		c.clock, err = parseClock(r)
+		return err
 	case kindSpan:
 		return restoreAs(r, func(v spanRecord) error { return c.restoreSpan(r.Key, v) })
 	case kindDrain:

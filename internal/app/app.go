@@ -208,7 +208,7 @@ func (a *App) makeGateway(ctx context.Context) error {
 			Span: silence(sessionConfig(a.cfg.Session)),
 		},
 		Store: a.store, Resolver: resolver{a.resolver, a.metrics}, Authorizer: authorizer{a.authorizer}, Logger: a.log, Meter: gatewayMeter{a.metrics, a.health},
-		Overloaded: func() bool { return a.pressure.Sheds(pressure.ShedRequests) },
+		Overloaded: func() bool { return a.pressure.Sheds(pressure.ShedRequests) }, Boot: machine,
 	})
 	if err != nil {
 		return fmt.Errorf("making the gateway: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/gateway"
@@ -15,7 +14,7 @@ import (
 // Mitigations lists the mitigations for the operator.
 func (a *App) Mitigations(ctx context.Context) ([]admin.Mitigation, error) {
 	var infos []gateway.MitigationInfo
-	if err := a.gateway.Look(ctx, func(c *gateway.Core) { infos = c.Mitigations(time.Now()) }); err != nil {
+	if err := a.gateway.Look(ctx, func(c *gateway.Core) { infos = c.Mitigations(a.gateway.Now()) }); err != nil {
 		return nil, err
 	}
 	shown := make([]admin.Mitigation, len(infos))

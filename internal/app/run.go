@@ -114,7 +114,7 @@ const gaugeEvery = 5 * time.Second
 func (a *App) gauges(ctx context.Context) error {
 	t := time.NewTicker(gaugeEvery)
 	defer t.Stop()
-	started := time.Now()
+	started := a.gateway.Now()
 	var slow uint64 // requests refused for their client's rate, as told so far
 	for {
 		var counts map[dots.Status]int
@@ -123,7 +123,7 @@ func (a *App) gauges(ctx context.Context) error {
 		routes := metrics.Routes{Drained: map[string]bool{}, Blind: map[string]int{}}
 		err := a.gateway.Look(ctx, func(c *gateway.Core) {
 			counts = c.Statuses()
-			silence = c.Silence(time.Now(), started)
+			silence = c.Silence(a.gateway.Now(), started)
 			made = c.Counts()
 			routes.Shared, routes.Recursed = c.Shared(), c.Recursed()
 			for _, uplink := range c.Drained() {
