@@ -85,8 +85,10 @@ func (c *Core) stamp(l *leg) {
 
 // cdidOf is the cdid of a leg: only where a cuid of ours stands for one client can it be told (RFC 9132, Section 4.4.1.2). What came from a trusted
 // gateway goes on as it is; else it is that of the client's credential, where the uplink is to be told.
-func (c *Core) cdidOf(l *leg) string {
-	m, uplink := l.members[0], l.want.Key.Uplink
+func (c *Core) cdidOf(l *leg) string { return c.cdidFor(l.want.Key.Uplink, l.members[0]) }
+
+// cdidFor is the cdid of what is asked of an uplink for a mitigation.
+func (c *Core) cdidFor(uplink string, m *mitigation) string {
 	switch {
 	case c.policy.CUIDMode(uplink) != policy.CUIDPerClient:
 		return ""

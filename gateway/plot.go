@@ -86,7 +86,7 @@ func (c *Core) apply(h *hood, b policy.Bundle, used map[*leg]bool) {
 // bundles says which legs are to stand.
 func (c *Core) bundles(h *hood) []policy.Bundle {
 	for {
-		list := policy.Arrange(h.standing, h.shares, func(t dots.Target) bool { return c.fits(h.plot, t) })
+		list := policy.Arrange(h.standing, h.shares, func(t dots.Target) bool { return c.fits(h, t) })
 		if !h.unbound(list) {
 			return list
 		}
@@ -110,15 +110,17 @@ func (h *hood) unbound(list []policy.Bundle) bool {
 }
 
 // fits reports whether a target can be asked for in one datagram.
-func (c *Core) fits(p plot, t dots.Target) bool {
+func (c *Core) fits(h *hood, t dots.Target) bool {
 	if c.cfg.Fits == nil {
 		return true
 	}
-	return c.cfg.Fits(p.uplink, dots.Leg{
-		Key: p.leg(dots.MIDRollover), HopLimit: 255, Request: dots.Request{
-			MID: dots.MIDRollover, Target: t, OnSignalLoss: p.armed, Lifetime: dots.Some(dots.Lifetime(1<<32 - 1)),
-		},
-	})
+	l := dots.Leg{Key: h.leg(dots.MIDRollover), HopLimit: 255, Request: dots.Request{
+		MID: dots.MIDRollover, Target: t, OnSignalLoss: h.armed, Lifetime: dots.Some(dots.Lifetime(1<<32 - 1)),
+	}}
+	if len(h.members) > 0 {
+		l.CDID = c.cdidFor(h.uplink, h.members[0]) // where it is told, all members of a cuid of ours are one client's
+	}
+	return c.cfg.Fits(h.uplink, l)
 }
 
 // neighbourhood gathers what a change concerns.
