@@ -82,16 +82,6 @@ func (s *Session) startPing(result chan<- error) (cancel func(), err error) {
 	return func() { s.forget(con) }, nil
 }
 
-// nudge sends an empty CON over UDP, which the peer answers with RST (RFC 7252, Section 4.3), and forgets it: whether it or the answer is lost
-// is of no matter. RFC 7252, Section 4.2: a sender may give up before the last retransmission.
-func (s *Session) nudge() {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.err == nil {
-		_ = s.write(binary.BigEndian.AppendUint16([]byte{1 << 6, 0}, s.nextMID())) // it may be lost
-	}
-}
-
 // pong takes a Pong. One without a token answers the oldest ping: some peers leave it out, although RFC 8323,
 // Section 5.4 wants it.
 func (s *Session) pong(token []byte) {

@@ -66,7 +66,7 @@ func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error
 			return cfg.Credentials.current.Load().dtlsServerOptions(new([]Mark), cfg.PathMTU)
 		},
 		MaxPending: cfg.MaxHandshakes, MaxPerPrefix: cfg.Sources.Handshakes, Rate: cfg.Sources.Rate, Burst: cfg.Sources.Burst,
-		Pressure: cfg.Pressure, Counters: cfg.Front.Counters, Alarm: cfg.Front.Alarm, Moved: moved, Quiet: quiet,
+		Pressure: cfg.Pressure, Counters: cfg.Front.Counters, Alarm: cfg.Front.Alarm, Moved: moved,
 	})
 	if err != nil {
 		return udpAcceptor{}, fmt.Errorf("preparing DTLS: %w", err)
@@ -203,14 +203,6 @@ func moved(c *front.Conn, to netip.AddrPort) {
 	}
 	l.asking = true
 	l.asks.Go(func() { l.ask(to) })
-}
-
-// quiet is called when a peer has said nothing since its handshake, which its answer to anything ends. Many clients have nothing to say for half a
-// minute, and when a gateway has started anew all of them come at once.
-func quiet(c *front.Conn) {
-	if l, ok := c.Owner().(*frontLink); ok {
-		l.session.nudge()
-	}
 }
 
 // ask pings the peer until it has answered, or not, at the address that it is at by then.

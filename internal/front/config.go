@@ -97,10 +97,6 @@ type Config struct {
 	// Confirm is called with that address, at most three times as many bytes are sent to it as came from it: so ask the peer
 	// something, and confirm when it answers. It must not block, nor call c but for Owner. Optional.
 	Moved func(c *Conn, to netip.AddrPort)
-	// Quiet is called when a peer has said nothing for a quarter of a second after its handshake, and again after 2, 4 and 8 s more: ask it
-	// something. Until its first record has come the session is the library's, with goroutines of its own and ten times the memory. It
-	// must not block, nor call c but for Owner and Write. Optional.
-	Quiet func(c *Conn)
 	// Alarm is told what an operator must know: that the hand-over to the library does not work, and so the weaker gate is
 	// used; or that sessions cannot be taken over from it, and stay with it. It must not block. Optional.
 	Alarm func(error)

@@ -124,8 +124,6 @@ func (c *Conn) read() {
 	a := c.association.Load()
 	library := a.library.Load()
 	buf := make([]byte, udp.MaxDatagram)
-	asked := 0
-	c.listen(library, asked)
 	for {
 		n, err := library.Read(buf)
 		switch {
@@ -138,10 +136,6 @@ func (c *Conn) read() {
 			_ = c.Close() // it has ended
 			c.ended(io.EOF)
 			return
-		case errors.Is(err, context.DeadlineExceeded):
-			asked++
-			c.listen(library, asked)
-			c.front.cfg.Quiet(c)
 		default:
 			// Only the end of the association is an error: anything else that the library reports is one bad record, and the
 			// next may be good.

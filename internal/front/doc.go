@@ -46,8 +46,7 @@
 // With the first record that the peer has protected after its Finished, the session is taken over from the library where its
 // suite is one of AES-GCM (takeover.go): its records are opened on the goroutine that reads the network, and sealed on
 // that of whoever writes. Before that, and with other suites or Config.RecordPath Pion, the library does it, and has five
-// goroutines. So that no peer stays there which has nothing to say, the layer above asks it something (Config.Quiet): what is allocated for
-// many sessions while the library still has many lies scattered among its garbage for as long as they live.
+// goroutines.
 //
 // A peer with a connection ID may move. Its new address gets no more than three times of what came from there until it is
 // confirmed, which the layer above does by asking the peer something (Config.Moved, Conn.Confirm).

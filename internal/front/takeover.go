@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/pion/dtls/v3"
 
@@ -21,27 +20,6 @@ var errMuted = errors.New("taking the session over from the library")
 type own struct {
 	conn    *Conn
 	session *record.Session
-}
-
-// How long a peer has said nothing when it is asked for the first time: longer than our Finished is on its way to most peers. How long
-// it is given to answer is twice as long each time, from what CoAP gives a peer (RFC 7252, Section 4.8: ACK_TIMEOUT).
-const (
-	firstQuiet = 250 * time.Millisecond
-	nextQuiet  = 2 * time.Second
-	maxAsked   = 4
-)
-
-// listen lets the library's next read end when the peer has been asked so many times and it is time to ask it again, if it is ever.
-func (c *Conn) listen(library *dtls.Conn, asked int) {
-	var until time.Time // never
-	switch {
-	case !c.suit || c.front.cfg.Quiet == nil || asked >= maxAsked:
-	case asked == 0:
-		until = time.Now().Add(firstQuiet)
-	default:
-		until = time.Now().Add(nextQuiet << (asked - 1))
-	}
-	_ = library.SetReadDeadline(until) // it cannot fail
 }
 
 // takeOver makes the session ours, when it can be, and reports whether it did: then nothing more is read of the library, and
@@ -87,7 +65,6 @@ func (c *Conn) takeOver(a *association, first []byte) bool {
 // drained is what the library has opened and not handed on. It reads until the library has seen its end, after which it opens
 // nothing.
 func drained(library *dtls.Conn) (data [][]byte) {
-	_ = library.SetReadDeadline(time.Time{}) // of listen; it cannot fail
 	buf := make([]byte, udp.MaxDatagram)
 	for {
 		n, err := library.Read(buf)
