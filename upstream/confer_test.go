@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -466,6 +467,24 @@ func TestNegotiationOverDraft04(t *testing.T) {
 		if heard := time.Since(w.clients[0].LastHeard()); heard > 15*time.Second {
 			t.Errorf("last heard %v ago, want a ping each 15 s", heard)
 		}
+	})
+}
+
+// What the dialect has no words for is not asked, told once, and harms nothing else.
+func TestAWishThatCannotBeSaid(t *testing.T) {
+	log := &strings.Builder{}
+	unsayable := dots.SessionConfig{Idle: dots.ConfigSet{ProbingRate: one[uint16](9)}}
+	negotiating(t, unsayable, func(c *Config) {
+		overDraft04(c)
+		c.Logger = slog.New(slog.NewTextHandler(log, nil))
+	}, func(w *world, _ *office) {
+		w.run()
+		w.sleep(time.Hour)
+		w.takeAsked()
+		if n := strings.Count(log.String(), "cannot be said to the uplink"); n != 1 {
+			t.Errorf("told %d times:\n%s", n, log)
+		}
+		w.events.take(t, "0s up a")
 	})
 }
 

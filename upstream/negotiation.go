@@ -235,19 +235,20 @@ func (n *negotiation) read(now time.Time, q question, r wire.Response) effect {
 	return effectNone
 }
 
-// noticed takes a notification of what is installed under a sid (RFC 9132, Section 4.5.3).
+// noticed takes a notification of what is installed under a sid (RFC 9132, Section 4.5.3). It changes what is in force, and not what is asked
+// next, where that is more than to look again.
 func (n *negotiation) noticed(now time.Time, sid uint64, r wire.Response) effect {
-	if n.asking || n.step == stepDelete || n.wish == (dots.SessionConfig{}) {
-		if !r.Code.Success() || sid != n.sid {
-			return effectNone // what is under way finds out
-		}
-		before := n.given
-		if n.given = bounded(r.Config, n.asked); n.given == before {
-			return effectNone
-		}
-		return effectChanged
+	if !n.asking && n.step == stepRead {
+		return n.read(now, question{op: wire.GetConfig, sid: sid}, r)
 	}
-	return n.read(now, question{op: wire.GetConfig, sid: sid}, r)
+	before := n.given
+	if sid == n.sid && r.Code.Success() {
+		n.given = bounded(r.Config, n.asked)
+	}
+	if n.given == before {
+		return effectNone
+	}
+	return effectChanged
 }
 
 // freshFor is how long after an answer the next one is asked for.
