@@ -39,22 +39,23 @@ const (
 const (
 	endedVisible   = 10 * time.Second
 	refusedVisible = 120 * time.Second
-	recreateGap    = 30 * time.Second // at most one new request per leg that an uplink dropped unasked
-	shrinkGap      = 3 * time.Second  // a leg that changed is not made smaller before
-	linkDownAfter  = 3 * time.Second  // an uplink without a session counts as down
-	linkUpAfter    = 30 * time.Second // and with one as up again
-	retryWithdraw  = 5 * time.Second  // a refused DELETE is tried again
-	withdrawAtMost = 5 * time.Minute  // and then after twice as long each time, up to this
-	retryStore     = 5 * time.Second  // what could not be stored is tried again
-	owedGap        = time.Second      // between two batches of that
-	cuidKept       = 24 * time.Hour   // a client's cuid stays its own for so long after nothing is left under it
-	movedGap       = 30 * time.Second // at most one new cuid of ours per uplink
-	foreignKept    = 24 * time.Hour   // an unknown indefinite mitigation at an uplink is looked at again by then
-	nameKept       = 60 * time.Second // a name that nothing rests on is forgotten by then, whatever its TTL
-	nameLongest    = time.Hour        // and one that is used is resolved again by then
-	minRefresh     = 5 * time.Second  // between two refreshes of a leg of ours
-	minRecheck     = 30 * time.Second // between two resolutions of a name
-	sevenEvery     = 3 * time.Second  // status 7 of a deactivated request is told four times (RFC 9132, Section 4.4.2)
+	recreateGap    = 30 * time.Second    // at most one new request per leg that an uplink dropped unasked
+	shrinkGap      = 3 * time.Second     // a leg that changed is not made smaller before
+	linkDownAfter  = 3 * time.Second     // an uplink without a session counts as down
+	linkUpAfter    = 30 * time.Second    // and with one as up again
+	retryWithdraw  = 5 * time.Second     // a refused DELETE is tried again
+	withdrawAtMost = 5 * time.Minute     // and then after twice as long each time, up to this
+	retryStore     = 5 * time.Second     // what could not be stored is tried again
+	owedGap        = time.Second         // between two batches of that
+	cuidKept       = 24 * time.Hour      // a client's cuid stays its own for so long after nothing is left under it
+	movedGap       = 30 * time.Second    // at most one new cuid of ours per uplink
+	foreignKept    = 24 * time.Hour      // an unknown indefinite mitigation at an uplink is looked at again by then
+	armedKept      = 30 * 24 * time.Hour // an indefinite armed request is to be withdrawn for so long, should its uplink be away
+	nameKept       = 60 * time.Second    // a name that nothing rests on is forgotten by then, whatever its TTL
+	nameLongest    = time.Hour           // and one that is used is resolved again by then
+	minRefresh     = 5 * time.Second     // between two refreshes of a leg of ours
+	minRecheck     = 30 * time.Second    // between two resolutions of a name
+	sevenEvery     = 3 * time.Second     // status 7 of a deactivated request is told four times (RFC 9132, Section 4.4.2)
 	sevenTimes     = 4
 )
 

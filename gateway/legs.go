@@ -291,7 +291,10 @@ func (c *Core) lastsUntil(l *leg) time.Time {
 	if l.longest.Longer(asked) {
 		asked = l.longest
 	}
-	if asked == dots.Indefinite { // given up after a while; a reconnect adopts it if it still stands
+	switch {
+	case asked == dots.Indefinite && l.want.Request.OnSignalLoss: // what would be triggered there is not given up so soon
+		return c.now.Add(armedKept)
+	case asked == dots.Indefinite: // given up after a while; a reconnect adopts it if it still stands
 		return c.now.Add(foreignKept)
 	}
 	return c.now.Add(time.Duration(asked) * time.Second)
