@@ -147,7 +147,7 @@ func (c *crew) change() {
 		delete(c.wanted, c.clients[0].address(e.target))
 		e.mid = 0
 	}
-	c.clients[e.client].within(10*time.Second, r)
+	c.clients[e.client].within(5*time.Minute, r)
 }
 
 // missing counts what is wanted and not in force at the server, extra what is in force and not wanted.

@@ -96,6 +96,7 @@ func TestResilience(t *testing.T) {
 		{"an uplink that flaps", flapRow},
 		{"restart with armed clients", armedRow},
 		{"wall clock set", clockRow},
+		{"hours of bad weather", weatherRow},
 	} {
 		if !only.MatchString(row.name) {
 			continue
