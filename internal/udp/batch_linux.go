@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"errors"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -90,18 +91,25 @@ type outbound struct {
 	vectors  []unix.Iovec
 	peers    []sockaddr
 	sources  []source
+	controls [][]byte // room for the control messages of each
+	runs     []int    // datagrams in each message
+	segments bool     // the system makes many datagrams of one message
+	singly   int      // so many of the next letters go by themselves
 }
 
 func newOutbound(c *net.UDPConn, v6 bool) *outbound {
 	out := &outbound{
 		calls: newCalls(c), v6: v6, messages: make([]message, batchSize), vectors: make([]unix.Iovec, batchSize),
 		peers: make([]sockaddr, batchSize), sources: make([]source, batchSize),
+		controls: make([][]byte, batchSize), runs: make([]int, batchSize), segments: Segments(c),
 	}
+	segment := Segment(0)
 	for i := range out.messages {
 		h := &out.messages[i].header
 		h.Name, h.Iov = &out.peers[i][0], &out.vectors[i]
 		h.SetIovlen(1)
 		out.sources[i] = newSource(v6)
+		out.controls[i] = append(make([]byte, 0, len(segment)+controlRoom()), segment...)
 	}
 	return out
 }
@@ -109,12 +117,18 @@ func newOutbound(c *net.UDPConn, v6 bool) *outbound {
 // write sends a bundle in batches. It returns how many datagrams the system took and how many it refused.
 func (out *outbound) write(b *bundle) (sent, failed int) {
 	for rest := b.letters; len(rest) > 0; {
-		n := min(len(rest), batchSize)
-		for i, l := range rest[:n] {
-			out.set(i, b.arena[l.from:l.to], l.path)
+		n, letters := 0, 0
+		for ; n < batchSize && letters < len(rest); n++ {
+			run := 1
+			if out.segments && letters >= out.singly {
+				run = alike(rest[letters:])
+			}
+			out.set(n, b, rest[letters:letters+run])
+			letters += run
 		}
-		s, f := out.batch(n)
-		sent, failed, rest = sent+s, failed+f, rest[n:]
+		s, f, done := out.batch(n)
+		sent, failed = sent+s, failed+f
+		rest = rest[done:] // all of them, unless the system makes no datagrams of one of the messages
 		for i := range n {
 			out.vectors[i].Base = nil // the memory is the outbox's
 		}
@@ -122,29 +136,67 @@ func (out *outbound) write(b *bundle) (sent, failed int) {
 	return sent, failed
 }
 
-// set makes the i-th message of a batch.
-func (out *outbound) set(i int, b []byte, to Path) {
-	out.vectors[i].Base = first(b)
-	out.vectors[i].SetLen(len(b))
+const (
+	// longestRun is how many datagrams go in one message: the system makes 64 of one.
+	longestRun = 32
+	// longestPart is the longest datagram of those, in bytes: all of a message are less than the 65,507 bytes that the system takes.
+	longestPart = 1500
+)
+
+// alike is how many of the first letters go to one peer on one path and are of one length, so that the system can make them of one message. Peers ask
+// for several things at a time, and are answered so.
+func alike(letters []letter) int {
+	l, n := letters[0], 1
+	length := l.to - l.from
+	if length == 0 || length > longestPart {
+		return 1
+	}
+	for n < len(letters) && n < longestRun && letters[n].to-letters[n].from == length && letters[n].path == l.path && letters[n].from == letters[n-1].to {
+		n++
+	}
+	return n
+}
+
+// set makes the i-th message of a batch, of a run of letters that are alike.
+func (out *outbound) set(i int, b *bundle, run []letter) {
+	l := run[0]
+	piece := b.arena[l.from:run[len(run)-1].to]
+	out.vectors[i].Base = first(piece)
+	out.vectors[i].SetLen(len(piece))
 	h := &out.messages[i].header
-	h.Namelen = uint32(out.peers[i].set(to.Peer, out.v6))
-	oob := out.sources[i].from(to.Local)
+	h.Namelen = uint32(out.peers[i].set(l.path.Peer, out.v6))
+	oob := out.sources[i].from(l.path.Local)
+	if out.runs[i] = len(run); len(run) > 1 {
+		control := out.controls[i]
+		SetSegment(control, l.to-l.from)
+		oob = append(control, oob...)
+	}
 	h.Control = first(oob)
 	h.SetControllen(len(oob))
 }
 
-// batch sends the first n messages. One that the system refuses is left out: the others are not its peer's.
-func (out *outbound) batch(n int) (sent, failed int) {
+// batch sends the first n messages, and returns how many datagrams the system took, how many it refused, and how many are done with. One that the system
+// refuses is left out: the others are not its peer's. If it is one of many datagrams, these are to be sent by themselves: some ways cannot have them
+// together, and some devices and tunnels never do.
+func (out *outbound) batch(n int) (sent, failed, done int) {
+	out.singly = 0
 	for at := 0; at < n; {
 		k, err := out.calls.write(out.messages[at:n])
-		sent += k
-		at += k
-		if err != nil || k <= 0 {
-			failed++
-			at++
+		for _, run := range out.runs[at : at+k] {
+			sent += run
 		}
+		at += k
+		if err == nil && k > 0 {
+			continue
+		}
+		if out.runs[at] > 1 {
+			out.singly, out.segments = out.runs[at], !errors.Is(err, unix.EIO)
+			return sent, failed, sent + failed
+		}
+		failed++
+		at++
 	}
-	return sent, failed
+	return sent, failed, sent + failed
 }
 
 // first is where the bytes begin; nil: there are none.

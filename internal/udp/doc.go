@@ -16,6 +16,9 @@
 // The system calls for batches are made here, without telling the runtime that they may block, since they do not: where it is told, its
 // monitor takes the processor from whoever sends a batch, for nothing, and on a machine of one core every batch paid for that.
 //
+// Several datagrams of one length to one peer, as the answers to a client that asks for several things at a time, are one
+// message to the system, which makes datagrams of it on the way out (UDP_SEGMENT).
+//
 // Sockets bound to every address of the machine answer from the address that was asked: [Path] remembers it.
 //
 // A socket that has one owner, as a client's, is read in batches by a [Reader].
