@@ -143,8 +143,8 @@ func (s *session) double() {
 func (s *session) also(c *companion, t *turn, m *coap.Message) {
 	p, err := c.conn.BeginAs(t.job.class.urgency(), m, func(m *coap.Message, err error) {
 		if err == nil { // without an answer it is the other session's alone
-			c.answers()
 			s.outcome(t, m, nil)
+			c.answers()
 		}
 	})
 	if err != nil {

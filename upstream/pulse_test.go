@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -289,5 +291,47 @@ func TestWhatTheServerAsks(t *testing.T) {
 				w.events.take(t, "0s up a")
 			})
 		})
+	}
+}
+
+// RFC 9132, Section 4.7: in idle time attempts to make a session are at least 60 s apart, however sessions end: by the peer, by an error, by
+// silence, by a reload that restarts the link; refused or not.
+func TestAttemptsAreApartWhateverHappens(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, reliable := range []bool{false, true} {
+			virtual(t, fewHeartbeats, func(w *world) {
+				w.reliable = reliable
+				rng := rand.New(rand.NewPCG(seed, 4))
+				w.run()
+				for range 200 {
+					w.sleep(time.Duration(rng.IntN(40_000)) * time.Millisecond)
+					var last *coap.Session
+					w.set(func() { w.deaf, last = rng.IntN(3) == 0, w.clients[len(w.clients)-1] })
+					switch rng.IntN(8) {
+					case 0:
+						last.InputClosed(nil)
+					case 1:
+						last.InputClosed(errors.New("reset"))
+					case 2:
+						w.set(func() { w.refuse = errNoRoute })
+					case 3:
+						w.set(func() { w.refuse = nil })
+					case 4:
+						if err := w.manager.Reload([]LinkConfig{{Name: "a", Profile: w.profile, Dial: w.dial, Fingerprint: strconv.Itoa(rng.IntN(9))}}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				w.sleep(time.Second)
+				for i := range w.dials[1:] {
+					if gap := w.dials[i+1] - w.dials[i]; gap < time.Minute {
+						t.Errorf("seed %d, reliable %v: dialled at %v and %v later", seed, reliable, w.dials[i], gap)
+					}
+				}
+				if len(w.dials) < 10 {
+					t.Errorf("seed %d: only %d attempts", seed, len(w.dials))
+				}
+			})
+		}
 	}
 }

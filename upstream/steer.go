@@ -89,6 +89,7 @@ func (l *link) attemptUDP(ctx context.Context) (*coap.Session, error) {
 	l.mu.Lock()
 	to := Destination{Urgent: l.plan.active > 0, Alternate: l.course.at.alternate, OverUDP: true}
 	l.udpTried = l.cfg.Now()
+	l.tried = l.udpTried
 	l.mu.Unlock()
 	return l.make(ctx, to)
 }
