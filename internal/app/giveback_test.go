@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,4 +53,18 @@ func TestGiveBack(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestGiveAll: what a pool holds is given back at once, too, and not the next time.
+func TestGiveAll(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nothing else collects
+	var pool sync.Pool
+	runtime.GC()
+	pool.Put(new([64 << 20]byte))
+	full := readHeap()
+	giveAll()
+	if left := readHeap(); left.held+32<<20 > full.held {
+		t.Errorf("%d bytes were held, and %d are still", full.held, left.held)
+	}
+	runtime.KeepAlive(&pool)
 }
