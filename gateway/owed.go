@@ -134,20 +134,29 @@ func (c *Core) truth(id identity) (r store.Record, less bool) {
 		if b := c.cuids[parseCUIDKey(id.key)]; b != nil {
 			r = b.record()
 		}
-	case kindClock:
-		if c.clock != (clockRecord{}) {
-			r = c.clock.record()
-		}
-	case kindSpan:
-		r = c.spanRecordOf(id.key)
-	case kindDrain:
-		r = drainRecordOf(id.key, c.drained[id.key])
 	case kindOwn:
 		if p := (policy.Placement{Uplink: first, Scope: second}); c.own[p] != "" {
 			r = ownRecordOf(p, c.own[p])
 		}
+	default:
+		r = c.plainTruth(r)
 	}
 	return r, r.Value == nil
+}
+
+// plainTruth is the record of what is no client's request, or gone.
+func (c *Core) plainTruth(gone store.Record) store.Record {
+	switch gone.Kind {
+	case kindClock:
+		if c.clock != (clockRecord{}) {
+			return c.clock.record()
+		}
+	case kindSpan:
+		return c.spanRecordOf(gone.Key)
+	case kindDrain:
+		return drainRecordOf(gone.Key, c.drained[gone.Key])
+	}
+	return gone
 }
 
 // mitigationTruth is the record of a live mitigation, or gone.
