@@ -17,13 +17,12 @@ const longestWait = 90 * time.Second
 // talk is how a session comes to its parameters: what is negotiated, and what of it was put in force. It is guarded by link.mu.
 type talk struct {
 	negotiation
-	raw        dots.SessionConfig // the wish as it was configured
-	watch      *coap.Observation  // of our configuration at the server
-	news       *coap.Message      // the newest notification of it, not taken yet
-	newsOf     uint64             // the sid that it is of
-	set        dots.ConfigSet     // in force
-	mitigating bool               // as set was chosen
-	applied    bool               // set is in force
+	wishes     uint64            // which of the link's wishes is being made true
+	watch      *coap.Observation // of our configuration at the server
+	news       *coap.Message     // the newest notification of it, not taken yet
+	newsOf     uint64            // the sid that it is of
+	mitigating bool              // the mitigating set is in force
+	applied    uint64            // which values are in force: one more than their holds; 0: none were put in force yet
 }
 
 // nextSID is the number of the next configuration (RFC 9132, Section 4.5.2: sids increase). The first of a process is the time, so that
@@ -38,7 +37,10 @@ func (l *link) nextSID() uint64 {
 // setSession changes what is wanted of the parameters of sessions, the present one's too.
 func (l *link) setSession(wish dots.SessionConfig) {
 	l.mu.Lock()
-	l.wish, l.refused = wish, false
+	if l.wish != wish {
+		l.wish, l.refused = wish, false
+		l.wishes++
+	}
 	l.mu.Unlock()
 	l.rouse()
 }
@@ -47,8 +49,8 @@ func (l *link) setSession(wish dots.SessionConfig) {
 // mitigation is active or anything of one waits for an answer, and none holds up what comes then. link.mu is held.
 func (s *session) confer(ctx context.Context, now time.Time) {
 	l := s.link
-	if l.wish != s.talk.raw {
-		s.talk.raw = l.wish
+	if l.wishes != s.talk.wishes {
+		s.talk.wishes = l.wishes
 		s.talk.want(s.sayable(l.wish))
 	}
 	if m := s.talk.news; m != nil {
@@ -188,14 +190,14 @@ func (s *session) say(e effect, code dots.Code) {
 // mitigation begins and ends). link.mu is held.
 func (s *session) apply(now time.Time) {
 	t, mitigating := &s.talk, s.link.plan.active > 0
+	if t.applied == t.holds+1 && t.mitigating == mitigating {
+		return // this is looked at each time that the loop looks
+	}
+	t.applied, t.mitigating = t.holds+1, mitigating
 	set := t.given.Idle
 	if mitigating {
 		set = t.given.Mitigating
 	}
-	if t.applied && t.set == set && t.mitigating == mitigating {
-		return
-	}
-	t.applied, t.set, t.mitigating = true, set, mitigating
 	s.conn.SetParameters(transmission(s.conn.Parameters(), set))
 	interval, missing := s.link.cfg.heartbeats(set)
 	s.pulse.put(now, interval, missing, mitigating)

@@ -44,6 +44,7 @@ type link struct {
 	over     bool               // nothing is taken from late any more
 	looped   time.Time          // when a redirect loop was told last
 	wish     dots.SessionConfig // of the parameters of sessions
+	wishes   uint64             // counts them, from 1
 	refused  bool               // that the uplink does not negotiate them was told
 	sid      uint64             // of the newest session configuration that was asked for, on whatever session
 }
@@ -52,7 +53,7 @@ func newLink(cfg Config, lc LinkConfig) *link {
 	return &link{
 		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.dialTo(), follows: lc.DialTo != nil && !lc.IgnoreRedirects, toUDP: lc.ProbeUDP,
 		course: course{home: lc.Server}, log: cfg.Logger.With("uplink", lc.Name),
-		wish: lc.Session,
+		wish: lc.Session, wishes: 1,
 		wake: make(chan struct{}, 1), late: make(chan *coap.Session, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
 	}
 }

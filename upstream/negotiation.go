@@ -68,7 +68,8 @@ const (
 // force. It is pure: no goroutine, lock or clock. The zero value wants the defaults, which are in force.
 type negotiation struct {
 	wish    dots.SessionConfig // current values only; zero: the defaults
-	given   dots.SessionConfig // current values in force; what is absent is at its default
+	given   dots.SessionConfig // current values in force; what is absent is at its default. Only hold changes it
+	holds   uint64             // how often it did
 	asked   dots.SessionConfig // what the newest accepted PUT said
 	ranges  dots.SessionConfig // what the server said to accept
 	sid     uint64             // of what is installed; 0: nothing is
@@ -154,7 +155,8 @@ func (n *negotiation) answered(now time.Time, q question, r wire.Response) (e ef
 	switch {
 	case q.op == wire.DeleteConfig:
 		// RFC 9132, Section 4.5.4: 2.02; whatever else is answered, the server does not keep our values any more or never did.
-		n.sid, n.given, e = 0, dots.SessionConfig{}, effectWithdrawn
+		n.sid, e = 0, effectWithdrawn
+		n.hold(dots.SessionConfig{})
 		n.step = stepNone
 	case q.op == wire.PutConfig:
 		e = n.put(now, q, r)
@@ -182,7 +184,8 @@ func (n *negotiation) offered(now time.Time, r wire.Response) effect {
 func (n *negotiation) put(now time.Time, q question, r wire.Response) effect {
 	switch {
 	case r.Code.Success():
-		n.sid, n.asked, n.given = q.sid, q.config, bounded(q.config, q.config)
+		n.sid, n.asked = q.sid, q.config
+		n.hold(bounded(q.config, q.config))
 		n.step, n.at, n.watched = stepRead, time.Time{}, false
 		return effectInstalled
 	case r.Code == dots.CodeUnprocessable && !n.redone:
@@ -218,15 +221,11 @@ func (n *negotiation) read(now time.Time, q question, r wire.Response) effect {
 	case r.Code.Success():
 		n.step, n.at = stepRead, now.Add(freshFor(r.MaxAge))
 		n.watched = n.watched || q.observe
-		before := n.given
-		n.given = bounded(r.Config, n.asked)
-		if n.given != before {
-			return effectChanged
-		}
-		return effectNone
+		return n.hold(bounded(r.Config, n.asked))
 	case r.Code == dots.CodeNotFound:
 		// The server has lost it, so that its own defaults are in force: ours must be, too.
-		n.sid, n.given = 0, dots.SessionConfig{}
+		n.sid = 0
+		n.hold(dots.SessionConfig{})
 		n.begin()
 		n.at = now.Add(anewAfter)
 		return effectForgotten
@@ -241,13 +240,19 @@ func (n *negotiation) noticed(now time.Time, sid uint64, r wire.Response) effect
 	if !n.asking && n.step == stepRead {
 		return n.read(now, question{op: wire.GetConfig, sid: sid}, r)
 	}
-	before := n.given
-	if sid == n.sid && r.Code.Success() {
-		n.given = bounded(r.Config, n.asked)
-	}
-	if n.given == before {
+	if sid != n.sid || !r.Code.Success() {
 		return effectNone
 	}
+	return n.hold(bounded(r.Config, n.asked))
+}
+
+// hold puts values in force, and tells whether they are others.
+func (n *negotiation) hold(given dots.SessionConfig) effect {
+	if n.given == given {
+		return effectNone
+	}
+	n.given = given
+	n.holds++
 	return effectChanged
 }
 
