@@ -97,6 +97,7 @@ func TestResilience(t *testing.T) {
 		{"restart with armed clients", armedRow},
 		{"wall clock set", clockRow},
 		{"hours of bad weather", weatherRow},
+		{"an uplink never heard", unheardRow},
 	} {
 		if !only.MatchString(row.name) {
 			continue
