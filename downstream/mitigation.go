@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/wire"
 )
 
@@ -63,17 +64,23 @@ func (c *call) putMitigation() {
 func (c *call) grant(answer dots.Answer) {
 	m := c.known.answered(&answer)
 	if m == nil {
-		// RFC 9132, Section 4.4.1.3: 2.01 or 2.04 with the mid and the granted lifetime.
-		m = c.encode(wire.Response{
-			Code: answer.Code, Conflict: answer.Conflict,
-			Granted: dots.Some(wire.Granted{MID: answer.MID, Lifetime: answer.Lifetime}),
-		})
-		if dots.Code(m.Code) == answer.Code { // it could be said
-			c.known.note(&answer, m)
-		}
+		m = c.written(&answer)
 	}
 	c.ex.Respond(m)
 	c.answered(m, "")
+}
+
+// written writes what answers a PUT that was accepted, and keeps it.
+func (c *call) written(answer *dots.Answer) *coap.Message {
+	// RFC 9132, Section 4.4.1.3: 2.01 or 2.04 with the mid and the granted lifetime.
+	m := c.encode(wire.Response{
+		Code: answer.Code, Conflict: answer.Conflict,
+		Granted: dots.Some(wire.Granted{MID: answer.MID, Lifetime: answer.Lifetime}),
+	})
+	if dots.Code(m.Code) == answer.Code { // it could be said
+		c.known.note(answer, m)
+	}
+	return m
 }
 
 // deleteMitigation withdraws. It is forwarded like a PUT, so a loop is found here as well.

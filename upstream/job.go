@@ -71,25 +71,34 @@ func (s *session) outcome(t *turn, m *coap.Message, err error) {
 		return
 	}
 	s.link.cfg.Meter.Request(s.link.name, t.job.method(), dots.Code(m.Code))
-	resp, known := t.job.said.known(m)
-	if !known {
-		if resp, err = s.decode(t.job.request(), m); err != nil {
+	resp := t.job.said.known(m)
+	if resp == nil {
+		if resp, err = s.read(t, m); err != nil {
 			s.unfit(t)
 			return
 		}
-		t.job.said.answered(m, resp)
 	}
 	s.answered(t, resp)
 }
 
+// read reads the response to a turn's request, and keeps it.
+func (s *session) read(t *turn, m *coap.Message) (*wire.Response, error) {
+	resp, err := s.decode(t.job.request(), m)
+	if err != nil {
+		return nil, err
+	}
+	t.job.said.answered(m, resp)
+	return &resp, nil
+}
+
 // unsayable is the answer to a request that cannot be said in the uplink's dialect: as good as refused. It is 4.00 where the
 // dialect has no word of its own for it, because asking again would never help, as it might after a 5.00.
-func unsayable(err error) wire.Response {
+func unsayable(err error) *wire.Response {
 	e := dots.AsError(err)
 	if e.Code == dots.CodeInternal {
 		e = dots.Refuse(dots.CodeBadRequest, "cannot be said to the uplink")
 	}
-	return wire.Response{Code: e.Code, Diagnostic: e.Text}
+	return &wire.Response{Code: e.Code, Diagnostic: e.Text}
 }
 
 // decode reads a response. The code of a refusal counts even where its body cannot be read.
@@ -102,14 +111,14 @@ func (s *session) decode(req wire.Request, m *coap.Message) (wire.Response, erro
 }
 
 // answered gives an answer to the plan, and what follows to the core.
-func (s *session) answered(t *turn, r wire.Response) {
+func (s *session) answered(t *turn, r *wire.Response) {
 	if s.redirects(t, r) {
 		return
 	}
 	fits, doubled := true, false
 	s.link.tell(func(p *plan, now time.Time) (events []event) {
 		if s.end(t) {
-			events, fits = p.answered(now, t.job, r)
+			events, fits = p.answered(now, t.job, *r)
 		}
 		doubled = t.also != nil
 		return events

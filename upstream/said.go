@@ -42,17 +42,17 @@ func (s *said) keep(leg *dots.Leg, m *coap.Message) {
 // keptAnswer bounds the payload of an answer that is kept, in bytes.
 const keptAnswer = 256
 
-// known returns what an answer means if it is the same as the last one.
-func (s *said) known(m *coap.Message) (meant wire.Response, ok bool) {
+// known returns what an answer means if it is the same as the last one; else nil. Nobody changes it.
+func (s *said) known(m *coap.Message) *wire.Response {
 	if s == nil {
-		return meant, false
+		return nil
 	}
 	last := s.answer.Load()
 	if last == nil || last.message.Code != m.Code || !bytes.Equal(last.message.Payload, m.Payload) ||
 		!slices.EqualFunc(last.message.Options, m.Options, sameOption) {
-		return meant, false
+		return nil
 	}
-	return last.meant, true
+	return &last.meant
 }
 
 // answered keeps an answer instead of an older one.

@@ -122,7 +122,7 @@ func TestSaidKnowsTheLastAnswer(t *testing.T) {
 	}
 	var nobody *said
 	nobody.answered(m(nil), granted)
-	if _, ok := nobody.known(m(nil)); ok {
+	if nobody.known(m(nil)) != nil {
 		t.Error("known by nobody")
 	}
 	for _, tt := range []struct {
@@ -140,12 +140,12 @@ func TestSaidKnowsTheLastAnswer(t *testing.T) {
 		{"no option", func(m *coap.Message) { m.Options = nil }, false},
 	} {
 		s := &said{}
-		if _, ok := s.known(m(tt.change)); ok {
+		if s.known(m(tt.change)) != nil {
 			t.Errorf("%s: known before any came", tt.name)
 		}
 		s.answered(m(nil), granted)
-		if meant, ok := s.known(m(tt.change)); ok != tt.want || ok && meant.Granted != granted.Granted {
-			t.Errorf("%s: known %v, means %+v", tt.name, ok, meant)
+		if meant := s.known(m(tt.change)); (meant != nil) != tt.want || meant != nil && meant.Granted != granted.Granted {
+			t.Errorf("%s: known to mean %+v", tt.name, meant)
 		}
 	}
 	s := &said{}

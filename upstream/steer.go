@@ -112,9 +112,12 @@ func (s *session) makeSpare(ctx context.Context, attempt func(context.Context) (
 }
 
 // redirects reports whether an answer is a redirect that is followed: the request is then asked again, there.
-func (s *session) redirects(t *turn, r wire.Response) bool {
-	r = plain(r)
-	if !redirected(r) || t.sent {
+func (s *session) redirects(t *turn, answer *wire.Response) bool {
+	if answer.Code.Success() || t.sent {
+		return false
+	}
+	r := plain(*answer)
+	if !redirected(r) {
 		return false
 	}
 	if s.runErrand(t, r) {
