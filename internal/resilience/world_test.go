@@ -165,6 +165,9 @@ func (w *world) clock() time.Time {
 	return jumped(w.start, time.Now(), w.skew)
 }
 
+// boot is the machine's run, whose own count nobody can set.
+func (w *world) boot() (id string, up time.Duration) { return "the only one", time.Since(w.start) }
+
 // launch starts a part of a process.
 func launch(run func(context.Context) error) *part {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -248,7 +251,7 @@ func (w *world) startGateway() {
 			Policy: w.policy, NodeID: "gate", Identities: map[string][sha256.Size]byte{uplinkName: sha256.Sum256([]byte("gate"))},
 			NewCUID: func() string { return "another" }, Fits: fitsDatagram,
 		},
-		Store: w.disk, Now: w.clock, Logger: w.log,
+		Store: w.disk, Now: w.clock, Wall: w.clock, Boot: w.boot, Logger: w.log,
 	})
 	if err != nil {
 		w.t.Fatal(err)
