@@ -35,12 +35,12 @@ func (a *sendings) sent(now time.Duration) { a.at, a.sends = now, min(a.sends, 2
 //
 // RFC 6298, Section 3 (Karn's algorithm): one that was sent more than once tells nothing, since nobody knows which sending was answered: the
 // repeats of a NON have fresh message ids and one token. It does tell that the last sending took at least so long, and a path that has become
-// slower than the time between two repeats would never be measured otherwise.
+// slower than the time between two repeats would never be measured otherwise: what is more than twice the estimate, which is no jitter, counts.
 func (r *roundTrip) answered(a *sendings, now time.Duration) {
 	if a.sends == 0 {
 		return
 	}
-	if took := now - a.at; a.sends == 1 || r.known && took > r.smoothed {
+	if took := now - a.at; a.sends == 1 || r.known && took > 2*r.smoothed {
 		r.take(took)
 	}
 	r.confirmed = now

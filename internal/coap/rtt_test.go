@@ -28,6 +28,7 @@ func TestRoundTripArithmetic(t *testing.T) {
 		"ambiguous first":       {[]answer{{2, 40 * ms}}, 3 * time.Second, false},
 		"ambiguous and shorter": {[]answer{{1, 40 * ms}, {3, 8 * ms}}, 40 * ms, true},
 		"at least so long":      {[]answer{{1, 40 * ms}, {2, 840 * ms}}, 140 * ms, true},
+		"ambiguous jitter":      {[]answer{{1, 40 * ms}, {2, 80 * ms}}, 40 * ms, true},
 		"slower than anything":  {[]answer{{1, time.Hour}}, 60 * time.Second, true},
 		"a clock that is back":  {[]answer{{1, -time.Second}}, 0, true},
 	}
