@@ -189,9 +189,9 @@ func (s *Session) answered(c *call, m *Message) {
 		return
 	}
 	if c.con != nil {
-		s.flow.rtt.answered(&c.con.sent, s.clockAt(s.heard))
+		s.flow.rtt.answered(&c.con.sent, s.clockAt(s.heard), c.mitigates)
 	} else {
-		s.flow.rtt.answered(&c.sent, s.clockAt(s.heard))
+		s.flow.rtt.answered(&c.sent, s.clockAt(s.heard), c.mitigates)
 	}
 	// RFC 7252, Section 5.2.2: a response also acknowledges a request whose empty ACK was lost.
 	s.quieten(c)

@@ -67,7 +67,7 @@ func (c *confirmable) fired() {
 // settle ends the retransmission of a CON and says so to whoever sent it.
 func (s *Session) settle(c *confirmable, err error) {
 	if !errors.Is(err, ErrTimeout) {
-		s.flow.rtt.answered(&c.sent, s.clockAt(s.heard))
+		s.flow.rtt.answered(&c.sent, s.clockAt(s.heard), false)
 	}
 	s.forget(c)
 	c.settled(err)

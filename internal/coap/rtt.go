@@ -8,6 +8,8 @@ type roundTrip struct {
 	smoothed  time.Duration
 	known     bool
 	confirmed time.Duration // when the peer last answered a request of ours
+	own       time.Duration // what the peer took last for what it answers by itself
+	ownAt     time.Duration // when that was; 0: never
 }
 
 const (
@@ -18,6 +20,8 @@ const (
 	staleStep = 15 * time.Second
 	// leastStale is from where an estimate that is next to nothing begins to grow.
 	leastStale = time.Millisecond
+	// beyond is how many times as long as an answer of its own the peer's answer to a mitigation request may take: then it waits for another server.
+	beyond = 4
 	// slowestPath bounds an estimate: no path is slower, only peers are.
 	slowestPath = 60 * time.Second
 )
@@ -36,11 +40,21 @@ func (a *sendings) sent(now time.Duration) { a.at, a.sends = now, min(a.sends, 2
 // RFC 6298, Section 3 (Karn's algorithm): one that was sent more than once tells nothing, since nobody knows which sending was answered: the
 // repeats of a NON have fresh message ids and one token. It does tell that the last sending took at least so long, and a path that has become
 // slower than the time between two repeats would never be measured otherwise: what is more than twice the estimate, which is no jitter, counts.
-func (r *roundTrip) answered(a *sendings, now time.Duration) {
+//
+// A mitigation request may wait at the peer, if that is a gateway, for a server behind it: what heartbeats and retrievals have shown since not long ago
+// holds then, or a dead path behind the peer would slow down what we tell the peer.
+func (r *roundTrip) answered(a *sendings, now time.Duration, mitigates bool) {
 	if a.sends == 0 {
 		return
 	}
-	if took := now - a.at; a.sends == 1 || r.known && took > 2*r.smoothed {
+	took, once := now-a.at, a.sends == 1
+	switch {
+	case !mitigates && once:
+		r.own, r.ownAt = took, now
+	case mitigates && r.ownAt > 0 && now-r.ownAt <= staleAfter && took > beyond*r.own:
+		took = r.own
+	}
+	if once || r.known && took > 2*r.smoothed {
 		r.take(took)
 	}
 	r.confirmed = now

@@ -41,13 +41,50 @@ func TestRoundTripArithmetic(t *testing.T) {
 				for range a.sends {
 					at.sent(now - a.took)
 				}
-				r.answered(&at, now)
-				r.answered(&at, now+time.Hour) // a duplicate of the answer, and notifications
+				r.answered(&at, now, false)
+				r.answered(&at, now+time.Hour, false) // a duplicate of the answer, and notifications
 			}
 			if got, known := r.at(now, 3*time.Second); got != test.want || known != test.known {
 				t.Fatalf("%v %v, want %v %v", got, known, test.want, test.known)
 			}
 		})
+	}
+}
+
+// What a gateway takes to ask its own server is not the path's, as long as heartbeats tell what is.
+func TestWhatIsBehindThePeer(t *testing.T) {
+	const ms = time.Millisecond
+	var r roundTrip
+	now := time.Minute
+	answer := func(took time.Duration, mitigates bool) time.Duration {
+		var a sendings
+		a.sent(now - took)
+		r.answered(&a, now, mitigates)
+		return r.smoothed
+	}
+	if got := answer(80*ms, true); got != 80*ms {
+		t.Errorf("at first, when nothing else is known: %v", got)
+	}
+	if got := answer(40*ms, false); got != 75*ms {
+		t.Errorf("after a heartbeat: %v", got)
+	}
+	before := r.smoothed
+	if got, want := answer(2*time.Second, true), before-(before-40*ms)/8; got != want {
+		t.Errorf("after a request that waited at the peer: %v, want %v", got, want)
+	}
+	before = r.smoothed
+	if got, want := answer(160*ms, true), before+(160*ms-before)/8; got != want {
+		t.Errorf("after one that may be the path's: %v, want %v", got, want)
+	}
+	now += staleAfter + 1
+	before = r.smoothed
+	if got, want := answer(2*time.Second, true), before+(2*time.Second-before)/8; got != want {
+		t.Errorf("when no heartbeat was answered for long: %v, want %v", got, want)
+	}
+	answer(2*time.Second, false)
+	before = r.smoothed
+	if got, want := answer(2*time.Second, true), before+(2*time.Second-before)/8; got != want {
+		t.Errorf("on a path that is slow: %v, want %v", got, want)
 	}
 }
 
@@ -76,7 +113,7 @@ func TestAnEstimateGrowsStale(t *testing.T) {
 	var a sendings
 	a.sent(0)
 	a.sent(1000*time.Hour - time.Millisecond)
-	r.answered(&a, 1000*time.Hour)
+	r.answered(&a, 1000*time.Hour, true)
 	if got, known := r.at(1000*time.Hour, unknown); got != 40*time.Millisecond || !known {
 		t.Errorf("after an answer: %v %v", got, known)
 	}
