@@ -221,3 +221,42 @@ func TestHeartbeatFollowsDialect(t *testing.T) {
 		}
 	})
 }
+
+// The older dialect's flat configuration, step by step: one set of parameters for both times, whose values hold in an attack as well.
+// draft-ietf-dots-signal-channel-04, Section 5.4.
+func TestOlderDialectConfig(t *testing.T) {
+	inRig(t, bothDialects, func(r *rig) {
+		c := r.olderClient(false)
+		for _, step := range []struct {
+			name string
+			m    *coap.Message
+			want string
+		}{
+			{"ranges", older(getCode, pathOlderCfg, ""), "2.05"},
+			{"nothing installed", older(getCode, pathOlderCfg, "a10ea1181a01"), "4.04"},
+			{"no parameter", older(putCode, pathOlderCfg, "a10ea1181a01"), "4.00"},
+			{"no session-id", older(putCode, pathOlderCfg, "a10ea10f183c"), "4.00"},
+			{"out of range", older(putCode, pathOlderCfg, "a10ea2181a010f01"), "4.22"},
+			{"heartbeat-interval 60, max-retransmit 5", older(putCode, pathOlderCfg, "a10ea3181a010f183c1005"), "2.01"},
+			{"again", older(putCode, pathOlderCfg, "a10ea3181a010f183c1005"), "2.04"},
+			{"installed", older(getCode, pathOlderCfg, "a10ea1181a01"), "2.05"},
+			{"a higher one", older(putCode, pathOlderCfg, "a10ea3181a020f183c1006"), "2.01"},
+			{"the lower", older(putCode, pathOlderCfg, "a10ea3181a010f183c1007"), "4.00"},
+		} {
+			got := c.do(step.m)
+			if got == nil || got.Code.String() != step.want {
+				t.Errorf("%s: %s; want %s", step.name, code(got), step.want)
+			}
+		}
+		for _, on := range []bool{false, true} {
+			r.srv.Mitigating("a", on)
+			p := r.srv.peer(c.served)
+			p.mu.Lock()
+			retransmit, interval := c.served.Parameters().MaxRetransmit, p.interval()
+			p.mu.Unlock()
+			if retransmit != 6 || interval != time.Minute {
+				t.Errorf("active %v: %d retransmissions, a heartbeat each %v; want 6, a minute", on, retransmit, interval)
+			}
+		}
+	})
+}
