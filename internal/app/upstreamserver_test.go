@@ -52,6 +52,7 @@ type upstreamServer struct {
 	sessions map[uint64]*coap.Session
 	refuse   map[wire.Op]dots.Code
 	redirect string        // to where mitigation requests are sent; empty: they are taken
+	records  []string      // where that is
 	lingers  bool          // what is withdrawn stands until settle
 	changed  chan struct{} // closed and replaced at each change
 }
@@ -206,7 +207,7 @@ func (u *upstreamServer) answer(req wire.Request) wire.Response {
 	}
 	if u.redirect != "" && req.Op == wire.PutMitigation {
 		return wire.Response{
-			Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](86400), Redirect: dots.Some(dots.Redirect{Server: u.redirect}),
+			Code: dots.CodeUnavailable, MaxAge: dots.Some[uint32](86400), Redirect: dots.Some(dots.Redirect{Server: u.redirect, Records: u.records}),
 		}
 	}
 	of := u.stands[req.CUID]
