@@ -1,7 +1,9 @@
 package app
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/dotsgate/dotsgate/internal/admin"
 	"github.com/dotsgate/dotsgate/internal/coap"
 	"github.com/dotsgate/dotsgate/internal/config"
+	"github.com/dotsgate/dotsgate/internal/lab"
 	"github.com/dotsgate/dotsgate/wire"
 	"github.com/dotsgate/dotsgate/wire/rfc9132"
 )
@@ -123,4 +126,58 @@ func checkPieces(t *testing.T, up *upstreamServer, mtu, least int) []string {
 		t.Errorf("%d requests for 60 prefixes: %v", len(names), names)
 	}
 	return slices.Clone(names)
+}
+
+// linked is a way to an address that tells how large what passes is.
+func linked(t *testing.T, to net.Addr) *lab.Link {
+	t.Helper()
+	l, err := lab.NewLink(lab.LinkConfig{Listen: "127.0.0.1:0", To: to.String(), Networks: []string{coap.NetworkUDP}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// TestPathMTU holds that path_mtu of a listener and of an uplink is what the gateway keeps to: handshakes, large answers and requests.
+//
+// RFC 9132, Section 7.3: what is sent fits the path; 48 bytes of a packet are headers of IPv6 and UDP.
+func TestPathMTU(t *testing.T) {
+	for _, mtu := range []int{0, 576} {
+		t.Run(fmt.Sprint(mtu), func(t *testing.T) {
+			t.Parallel()
+			pki := newPKI(t)
+			up := startUpstream(t, pki, coap.NetworkUDP, "127.0.0.1:0")
+			above := linked(t, up.server.Addr())
+			file := writeGatewayFile(t, pki, above.Addr().String(), config.TransportDTLS, "")
+			most := 1280
+			if mtu > 0 {
+				most = mtu
+				change(t, file, "server_name: upstream.lab.example,", fmt.Sprintf("server_name: upstream.lab.example, path_mtu: %d,", mtu))
+				change(t, file, "transport: dtls, profiles:", fmt.Sprintf("transport: dtls, path_mtu: %d, profiles:", mtu))
+			}
+			gw := startGateway(t, file)
+			gw.awaitUplink(t, true)
+			below := linked(t, gw.Addrs()[0])
+			c := connect(t, pki, "client1", net.UDPAddrFromAddrPort(below.Addr()))
+			c.must(t, dots.CodeCreated, put(1, 300, sixty()...))
+			if got := c.must(t, dots.CodeContent, get(1)).Reports[0].Target.Prefixes; len(got) != 60 {
+				t.Errorf("the client is told %d prefixes", len(got))
+			}
+			c.must(t, dots.CodeDeleted, remove(1))
+			for way, largest := range map[string]int{"to the uplink": above.Stats().Out.Largest, "to the client": below.Stats().Back.Largest} {
+				if packet := largest + 48; packet > most || packet < most*2/3 {
+					t.Errorf("the largest packet %s has %d bytes, of %d", way, packet, most)
+				}
+			}
+		})
+	}
 }
