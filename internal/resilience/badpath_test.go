@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,17 +35,50 @@ func droppedAtRandom(t *testing.T) {
 	p.judge(tales)
 }
 
+// udpBlocked: nothing that is UDP gets to the uplink, which is so when the gateway starts. It has a session over TLS soon.
+func udpBlocked(t *testing.T) {
+	p := &badPath{spaces: newSpaces(t), dir: t.TempDir()}
+	p.serve()
+	p.drop(100)
+	p.relay("auto")
+	p.await("a session over TLS", func() bool { return p.figure(`dotsgate_sessions{side="uplink",transport="tls"}`) == 1 })
+	took := p.logged("uplink session up").Sub(p.logged("gateway started"))
+	must(t, took < time.Second, "a session over TLS %.0f ms after the gateway's start", took.Seconds()*1000)
+}
+
+// logged is when the gateway first wrote a line with these words.
+func (p *badPath) logged(words string) time.Time {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, atGateway+".log"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, words) {
+			continue
+		}
+		stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		if err != nil {
+			p.t.Fatalf("%q: %v", line, err)
+		}
+		return at
+	}
+	p.t.Fatalf("the gateway did not write %q", words)
+	return time.Time{}
+}
+
 // saturatedPath: a line of 1 Mbit/s towards the clients, with a flood beside that is so many times as much.
 func saturatedPath(times int) func(t *testing.T) {
 	return func(t *testing.T) {
-		p, seconds := newBadPath(t, 20), counts.saturated.get(t)
+		p, seconds := newBadPath(t, counts.behind.get(t)), counts.saturated.get(t)
 		p.clients.tell("watch")
 		p.clients.hears("watching", 2*time.Minute)
 		p.clients.tell("measure")
 		time.Sleep(calmTime)
 		before := p.tales()
-		p.do(router, "", "tc", "qdisc", "add", "dev", atClient, "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "50ms")
-		p.do(atClient, "table inet sink {\n chain input {\n type filter hook input priority 0\n udp dport 9 drop\n }\n}\n", "nft", "-f", "-")
+		sentBefore, toldBefore := p.packets(router, "sizes", "towards"), p.figure(notifications)
+		p.saturate()
 		flood := p.fellow(atFlood, order{Role: "flood", Server: net.JoinHostPort(address(atClient), "9"), Rate: times * lineRate, Size: floodPacket})
 		p.clients.tell("measure")
 		time.Sleep(time.Duration(seconds) * time.Second)
@@ -57,11 +91,33 @@ func saturatedPath(times int) func(t *testing.T) {
 		limit := map[int]float64{5: 75, 20: 300}[times]
 		say("%d clients for %d s behind 1 Mbit/s; towards them a flood of %d Mbit/s, IP packets of %d bytes", len(tales), seconds, times, floodPacket)
 		say("the line: %s", strings.Join(strings.Fields(between(line, "Sent", "backlog")), " "))
+		sent, got := p.packets(router, "sizes", "towards"), p.packets(atClient, "sink", "arrived")
+		say("of %d packets of the gateway %d arrived (%.1f of 100); it sent %.0f notifications", sent-sentBefore, got, 100*float64(got)/float64(max(sent-sentBefore, 1)),
+			p.figure(notifications)-toldBefore)
 		must(t, share(ages, 0.99) <= limit, "age of the newest status: p50 %.1f, p99 %.1f, max %.1f s (statuses of a client in a minute: %.1f; %.1f before); wanted: p99 at most %.0f s",
 			share(ages, 0.5), share(ages, 0.99), share(ages, 1), seen, calmStatuses, limit)
 		p.judge(tales)
 	}
 }
+
+// saturate makes a line of 1 Mbit/s of the path towards the clients. Its queue is counted in packets, as that of most routers: one that is
+// counted in bytes, and full of packets of one length, would have room for nothing that is longer.
+func (p *badPath) saturate() {
+	p.t.Helper()
+	p.do(router, "", "tc", "qdisc", "add", "dev", atClient, "root", "handle", "1:", "tbf", "rate", "1mbit", "burst", "10kb", "limit", "1mb")
+	p.do(atClient, fmt.Sprintf(`table inet sink {
+	counter arrived {}
+	chain input {
+		type filter hook input priority 0
+		ip6 saddr %s meta l4proto udp counter name arrived
+		udp dport 9 drop
+	}
+}
+`, address(atGateway)), "nft", "-f", "-")
+	p.do(router, "", "tc", "qdisc", "add", "dev", atClient, "parent", "1:1", "handle", "10:", "pfifo", "limit", "40")
+}
+
+const notifications = `dotsgate_notifications_total{code="2.05"}`
 
 // statuses are the ages in order, and how many came to a client in a minute on average.
 func statuses(tales []clientTale) (ages []float64, each float64) {

@@ -30,7 +30,7 @@ const (
 )
 
 // counts are how much a row does. Each may be set in the environment, in capital letters after envPrefix.
-var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, armed, saturated, sends count }{
+var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, armed, saturated, sends, behind count }{
 	sessions:  count{"SESSIONS", 1000},   // established sessions beside each attack
 	hellos:    count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
 	rate:      count{"RATE", 50000},      // spoofed hellos a second of the steady flood
@@ -40,6 +40,7 @@ var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records,
 	records:   count{"RECORDS", 1000000}, // bad records
 	idle:      count{"IDLE", 10000},      // idle sessions
 	upgraded:  count{"UPGRADED", 2000},   // sessions over an upgrade
+	behind:    count{"BEHIND", 20},       // clients behind a saturated line
 	saturated: count{"SATURATED", 60},    // how long each flood of a saturated line lasts, in seconds
 	runs:      count{"RUNS", 60000},      // requests over links that lose, in virtual time
 	sends:     count{"SENDS", 20000},     // requests over one link that loses, in virtual time
@@ -87,6 +88,7 @@ func TestResilience(t *testing.T) {
 		{"idle sessions", idleSessions},
 		{"upgrade under sessions", upgrades},
 		{"half of all datagrams dropped", droppedAtRandom},
+		{"UDP blocked to the uplink", udpBlocked},
 		{"saturated path, flood of 5 times its rate", saturatedPath(5)},
 		{"saturated path, flood of 20 times its rate", saturatedPath(20)},
 		{"one hop that loses", deliveryRow},

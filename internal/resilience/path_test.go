@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -40,7 +41,7 @@ listeners:
   - {address: "[::]:4646", transport: dtls, max_sessions: 1000}
 credentials: {cert: server.pem, key: server.key, ca: ca.pem}
 uplinks:
-  - {name: upstream, address: "[%s]:4646", server_name: localhost, transport: dtls}
+  - {name: upstream, address: "[%s]:4646", server_name: localhost, transport: %s}
 domains:
   - name: resilience
     prefixes: [10.0.0.0/8]
@@ -55,14 +56,29 @@ admin: {socket: admin.sock}
 func newBadPath(t *testing.T, clients int) *badPath {
 	t.Helper()
 	p := &badPath{spaces: newSpaces(t), dir: t.TempDir()}
-	p.credentials()
-	p.run(atServer, sibling(t, "dotslab"), "server", "--listen", net.JoinHostPort(address(atServer), pathPort), "--cert", "server.pem", "--key", "server.key",
-		"--ca", "ca.pem", "--journal", "journal", "--scenario", p.file("scenario.yaml", scenarioOfPath))
-	p.run(atGateway, program(t), "serve", "-c", p.file("dotsgate.yaml", fmt.Sprintf(pathSettings, address(atServer), clientName, pathMetrics)))
+	p.serve()
+	p.relay("dtls")
 	p.await("the uplink's session", func() bool { return p.figure(`dotsgate_uplink_up{uplink="upstream"}`) == 1 })
 	p.clients = p.fellow(atClient, order{Role: "clients", Server: net.JoinHostPort(address(atGateway), pathPort), Dir: p.dir, Clients: clients})
 	p.clients.hears("ready", 2*time.Minute)
 	return p
+}
+
+// serve starts the lab's server, over DTLS and TLS.
+func (p *badPath) serve() {
+	p.t.Helper()
+	p.credentials()
+	at := net.JoinHostPort(address(atServer), pathPort)
+	p.run(atServer, sibling(p.t, "dotslab"), "server", "--listen", at, "--listen-tls", at, "--cert", "server.pem", "--key", "server.key",
+		"--ca", "ca.pem", "--journal", "journal", "--scenario", p.file("scenario.yaml", scenarioOfPath))
+	log := filepath.Join(p.dir, atServer+".log")
+	p.await("the lab's server", func() bool { return strings.Count(tail(log), "listening on") == 2 })
+}
+
+// relay starts the gateway, with this transport to the server.
+func (p *badPath) relay(transport string) {
+	p.t.Helper()
+	p.run(atGateway, program(p.t), "serve", "-c", p.file("dotsgate.yaml", fmt.Sprintf(pathSettings, address(atServer), transport, clientName, pathMetrics)))
 }
 
 // scenarioOfPath is mitigated at once, and drops so much that its counters grow all the time.
@@ -318,7 +334,8 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// playFlood sends UDP datagrams at a rate until ctx ends.
+// playFlood sends UDP datagrams until ctx ends, at random times, as a flood of many sources comes: what comes as a clock ticks leaves a
+// clock's gaps in a queue. The rate is the mean.
 func playFlood(ctx context.Context, t *testing.T, o order) {
 	c, err := net.Dial("udp", o.Server)
 	if err != nil {
@@ -326,15 +343,17 @@ func playFlood(ctx context.Context, t *testing.T, o order) {
 	}
 	defer c.Close()
 	payload := make([]byte, o.Size-40-8)
-	tick := time.NewTicker(time.Millisecond)
+	mean := float64(o.Size) / float64(o.Rate) * float64(time.Second)
+	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
-	for begin, sent := time.Now(), 0; ; {
+	chance := rand.New(rand.NewPCG(1, uint64(o.Rate))) //nolint:gosec // only traffic
+	for next := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		for due := int(time.Since(begin).Seconds() * float64(o.Rate) / float64(o.Size)); sent < due; sent++ {
+		for now := time.Now(); next.Before(now); next = next.Add(time.Duration(chance.ExpFloat64() * mean)) {
 			_, _ = c.Write(payload) // what the system does not take is lost, as all of a flood may be
 		}
 	}

@@ -174,13 +174,17 @@ func (s *spaces) write(name, path, value string) {
 // drop loses a share of the UDP datagrams that the router forwards, in percent, drawn for each.
 func (s *spaces) drop(percent int) {
 	s.t.Helper()
+	chance := ""
+	if percent < 100 {
+		chance = fmt.Sprintf("numgen random mod 100 < %d", percent)
+	}
 	s.do(router, fmt.Sprintf(`table inet bad {
 	chain forward {
 		type filter hook forward priority 0
-		meta l4proto udp numgen random mod 100 < %d counter drop
+		meta l4proto udp %s counter drop
 	}
 }
-`, percent), "nft", "-f", "-")
+`, chance), "nft", "-f", "-")
 }
 
 // mend ends what drop began.
@@ -228,15 +232,28 @@ func (s *spaces) meter() {
 		fmt.Fprintf(&rules, "\t\tiifname %q meta l4proto udp meta length > %d counter name %s drop\n", leaf, pathMTU, leaf)
 		fmt.Fprintf(&rules, "\t\tiifname %q exthdr frag exists counter name %s drop\n", leaf, leaf)
 	}
-	s.do(router, fmt.Sprintf("table inet sizes {\n%s\tchain passing {\n\t\ttype filter hook prerouting priority -200\n%s\t}\n}\n", &counters, &rules), "nft", "-f", "-")
+	s.do(router, fmt.Sprintf(`table inet sizes {
+%s	counter towards {}
+	chain passing {
+		type filter hook prerouting priority -200
+%s	}
+	chain forwarded {
+		type filter hook forward priority 10
+		iifname %q oifname %q meta l4proto udp counter name towards
+	}
+}
+`, &counters, &rules, atGateway, atClient), "nft", "-f", "-")
 }
 
 // oversized is how many came from a namespace.
-func (s *spaces) oversized(leaf string) (n int) {
+func (s *spaces) oversized(leaf string) int { return s.packets(router, "sizes", leaf) }
+
+// packets reads a counter of a table.
+func (s *spaces) packets(in, table, counter string) (n int) {
 	s.t.Helper()
-	_, rest, _ := strings.Cut(s.do(router, "", "nft", "list", "counter", "inet", "sizes", leaf), "packets ")
+	_, rest, _ := strings.Cut(s.do(in, "", "nft", "list", "counter", "inet", table, counter), "packets ")
 	if _, err := fmt.Sscan(rest, &n); err != nil {
-		s.t.Fatalf("the router's counter: %v in %q", err, rest)
+		s.t.Fatalf("the counter %s in %s: %v in %q", counter, in, err, rest)
 	}
 	return n
 }
