@@ -441,7 +441,7 @@ func TestObservationEndsWithIdentity(t *testing.T) {
 			r.srv.Changed(keyA1)
 			r.wait(10 * time.Second)
 			w.expect("0 2.05 2", "10 4.01")
-			other.expect("0 2.05 2", "10 2.05 2")
+			other.expect("0 2.05 2", "10.005 2.05 2") // as the second observer
 			if n := r.srv.watchers.count("a"); n != 1 {
 				t.Errorf("%d observers of the old entry; want 1", n)
 			}

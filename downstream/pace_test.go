@@ -18,12 +18,12 @@ func TestPace(t *testing.T) {
 		{"new and being asked for", func(p *pace) { p.ask() }, none},
 		{"answered and inactive", func(p *pace) { p.ask(); p.sent(at(0), false) }, none},
 		{"answered and active", func(p *pace) { p.ask(); p.sent(at(0), true) }, at(60)},
-		{"changed after the answer", func(p *pace) { p.ask(); p.sent(at(0), true); p.changed = true }, at(3)},
-		{"changed while inactive", func(p *pace) { p.ask(); p.sent(at(0), false); p.changed = true }, at(3)},
-		{"changed while asking", func(p *pace) { p.ask(); p.changed = true }, none},
-		{"changed while asking, then sent", func(p *pace) { p.ask(); p.changed = true; p.sent(at(5), false) }, at(8)},
+		{"changed after the answer", func(p *pace) { p.ask(); p.sent(at(0), true); p.change(at(0)) }, at(3)},
+		{"changed while inactive", func(p *pace) { p.ask(); p.sent(at(0), false); p.change(at(0)) }, at(3)},
+		{"changed while asking", func(p *pace) { p.ask(); p.change(at(0)) }, none},
+		{"changed while asking, then sent", func(p *pace) { p.ask(); p.change(at(0)); p.sent(at(5), false) }, at(8)},
 		{"changed before asking is in what is sent", func(p *pace) {
-			p.changed = true
+			p.change(at(0))
 			p.ask()
 			p.sent(at(5), false)
 		}, none},
@@ -39,6 +39,40 @@ func TestPace(t *testing.T) {
 				t.Errorf("next() = %v, %v; want %v", got, ok, tt.want)
 			}
 		})
+	}
+}
+
+// Observers are told of one change one after the other, within a tenth of the gap; what comes again and again keeps its gap, not the phase.
+func TestPacePhase(t *testing.T) {
+	const gap = 3 * time.Second
+	if got := phaseOf(0, gap); got != 0 {
+		t.Errorf("the first has to wait %v", got)
+	}
+	seen := make(map[time.Duration]bool)
+	for n := range uint64(phases) {
+		phase := phaseOf(n, gap)
+		if seen[phase] || phase >= gap/10 || phaseOf(n+phases, gap) != phase {
+			t.Errorf("observer %d waits %v", n, phase)
+		}
+		seen[phase] = true
+	}
+	begin := time.Unix(1000, 0)
+	p := pace{gap: gap, every: time.Minute, phase: 100 * time.Millisecond}
+	p.ask()
+	p.sent(begin, false)
+	for _, step := range []struct{ changed, want time.Duration }{
+		{10 * time.Second, 10100 * time.Millisecond}, // out of a calm
+		{11 * time.Second, 13100 * time.Millisecond}, // within the gap
+		{16050 * time.Millisecond, 16150 * time.Millisecond},
+	} {
+		p.change(begin.Add(step.changed))
+		p.change(begin.Add(step.changed + time.Second)) // the first one counts
+		at, ok := p.next()
+		if got := at.Sub(begin); !ok || got != step.want {
+			t.Errorf("changed at %v: told at %v, want %v", step.changed, got, step.want)
+		}
+		p.ask()
+		p.sent(at, false)
 	}
 }
 

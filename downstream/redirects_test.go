@@ -150,7 +150,7 @@ func TestRedirectNotifies(t *testing.T) {
 		r.wait(30 * time.Second)
 		mitigation.expect("0 2.05 2", "10 5.03")
 		others.expect("0 2.05 2")
-		if got := config.sofar(); len(got) != 2 || got[1] != "10 5.03" {
+		if got := config.sofar(); len(got) != 2 || got[1] != "10.005 5.03" {
 			t.Errorf("who observes the configuration was told %q", got)
 		}
 	})

@@ -45,6 +45,7 @@ type watchTable struct {
 	mu      sync.Mutex
 	of      map[resource]map[*watcher]struct{}
 	entries map[string]int
+	began   uint64 // observations so far
 }
 
 func newWatchTable(cfg Config, a *alarms) *watchTable {
@@ -66,7 +67,8 @@ func (t *watchTable) add(w *watcher) bool {
 	old, ok := t.room(w, limit)
 	if ok {
 		w.alarm.ring = func(_ context.Context, now time.Time) { t.due(w, now) }
-		w.pace = pace{gap: t.gap, every: t.every}
+		w.pace = pace{gap: t.gap, every: t.every, phase: phaseOf(t.began, t.gap)}
+		t.began++
 		w.pace.ask()
 		if t.of[w.of] == nil {
 			t.of[w.of] = make(map[*watcher]struct{})
@@ -174,7 +176,7 @@ func (t *watchTable) changed(of resource) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for w := range t.of[of] {
-		w.pace.changed = true
+		w.pace.change(t.now())
 		t.schedule(w)
 	}
 }
@@ -186,7 +188,7 @@ func (t *watchTable) nudge(whose func(entry string) bool) {
 	for _, watchers := range t.of {
 		for w := range watchers {
 			if whose(w.entry) {
-				w.pace.changed = true
+				w.pace.change(t.now())
 				t.schedule(w)
 			}
 		}

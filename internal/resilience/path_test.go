@@ -346,7 +346,7 @@ func playFlood(ctx context.Context, t *testing.T, o order) {
 	mean := float64(o.Size) / float64(o.Rate) * float64(time.Second)
 	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
-	chance := rand.New(rand.NewPCG(1, uint64(o.Rate))) //nolint:gosec // only traffic
+	chance := rand.New(rand.NewPCG(1, uint64(o.Rate)))
 	for next := time.Now(); ; {
 		select {
 		case <-ctx.Done():
