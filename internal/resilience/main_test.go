@@ -30,21 +30,22 @@ const (
 )
 
 // counts are how much a row does. Each may be set in the environment, in capital letters after envPrefix.
-var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, armed, saturated, sends, behind count }{
-	sessions:  count{"SESSIONS", 1000},   // established sessions beside each attack
-	hellos:    count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
-	rate:      count{"RATE", 50000},      // spoofed hellos a second of the steady flood
-	seconds:   count{"SECONDS", 60},      // how long the steady flood lasts
-	sources:   count{"SOURCES", 2000},    // real sources that make handshakes
-	streams:   count{"STREAMS", 8000},    // TCP connections of each kind
-	records:   count{"RECORDS", 1000000}, // bad records
-	idle:      count{"IDLE", 10000},      // idle sessions
-	upgraded:  count{"UPGRADED", 2000},   // sessions over an upgrade
-	behind:    count{"BEHIND", 20},       // clients behind a saturated line
-	saturated: count{"SATURATED", 60},    // how long each flood of a saturated line lasts, in seconds
-	runs:      count{"RUNS", 60000},      // requests over links that lose, in virtual time
-	sends:     count{"SENDS", 20000},     // requests over one link that loses, in virtual time
-	armed:     count{"ARMED", 1000},      // clients with a mitigation that waits for their loss
+var counts = struct{ sessions, hellos, rate, seconds, sources, streams, records, idle, upgraded, runs, armed, saturated, sends, behind, handshakes count }{
+	sessions:   count{"SESSIONS", 1000},   // established sessions beside each attack
+	hellos:     count{"HELLOS", 1000000},  // spoofed hellos of the flood at full speed
+	rate:       count{"RATE", 50000},      // spoofed hellos a second of the steady flood
+	seconds:    count{"SECONDS", 60},      // how long the steady flood lasts
+	sources:    count{"SOURCES", 2000},    // real sources that make handshakes
+	streams:    count{"STREAMS", 8000},    // TCP connections of each kind
+	records:    count{"RECORDS", 1000000}, // bad records
+	idle:       count{"IDLE", 10000},      // idle sessions
+	upgraded:   count{"UPGRADED", 2000},   // sessions over an upgrade
+	behind:     count{"BEHIND", 20},       // clients behind a saturated line
+	saturated:  count{"SATURATED", 60},    // how long each flood of a saturated line lasts, in seconds
+	runs:       count{"RUNS", 60000},      // requests over links that lose, in virtual time
+	handshakes: count{"HANDSHAKES", 400},  // over a path that loses, of each kind
+	sends:      count{"SENDS", 20000},     // requests over one link that loses, in virtual time
+	armed:      count{"ARMED", 1000},      // clients with a mitigation that waits for their loss
 }
 
 // count is a number with a name in the environment.
@@ -92,6 +93,8 @@ func TestResilience(t *testing.T) {
 		{"saturated path, flood of 5 times its rate", saturatedPath(5)},
 		{"saturated path, flood of 20 times its rate", saturatedPath(20)},
 		{"one hop that loses", deliveryRow},
+		{"fresh handshakes over a path that loses", freshHandshakes},
+		{"UDP to the uplink blocked", blockedUDP},
 		{"two hops that lose", hopRow},
 		{"answers lost for half an hour", outageRow},
 		{"parted and met again", reunionRow},
