@@ -84,10 +84,8 @@ func (s *Server) attach(sess *coap.Session, from Listener, prepare func(*peer)) 
 	if from.Anycast && len(s.unicast.Records) == 0 {
 		return fmt.Errorf("attaching a session: %w", ErrNoUnicast)
 	}
-	select {
-	case <-sess.Done():
+	if sess.Ended() {
 		return fmt.Errorf("attaching a session: %w", sess.Err())
-	default:
 	}
 	p := newPeer(s, sess, spoken)
 	p.from = from
@@ -182,10 +180,8 @@ func (s *Server) sweep() {
 	var ended []*peer
 	s.mu.RLock()
 	for sess, p := range s.peers {
-		select {
-		case <-sess.Done():
+		if sess.Ended() {
 			ended = append(ended, p)
-		default:
 		}
 	}
 	s.mu.RUnlock()

@@ -42,7 +42,7 @@ func (s *Session) Ping(ctx context.Context) error {
 	select {
 	case err = <-result:
 		return err
-	case <-s.done:
+	case <-s.Done():
 		return s.Err()
 	case <-ctx.Done():
 		s.mu.Lock()

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"slices"
@@ -30,5 +31,6 @@ func certificateIdentity(leaf *x509.Certificate) Identity {
 	if cn := leaf.Subject.CommonName; cn != "" && !slices.Contains(names, cn) {
 		names = append(names, cn)
 	}
-	return Identity{SPKI: leaf.RawSubjectPublicKeyInfo, Names: names, NotAfter: leaf.NotAfter}
+	// The leaf's own would keep the whole certificate for as long as the session lives.
+	return Identity{SPKI: bytes.Clone(leaf.RawSubjectPublicKeyInfo), Names: names, NotAfter: leaf.NotAfter}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,11 +40,12 @@ type Session struct {
 	rand     rand.Source
 	onPanic  func(s *Session, v any, stack []byte)
 	reliable bool
-	done     chan struct{}
+	over     atomic.Bool // err is set
 
 	mu        sync.Mutex
-	after     []putOff // done by unlock once the lock is free
-	err       error    // why the session ended; nil while it lives
+	after     []putOff      // done by unlock once the lock is free
+	err       error         // why the session ended; nil while it lives
+	done      chan struct{} // closed with that; nil: nobody waits for it
 	params    Parameters
 	heard     time.Time
 	mid       uint16
@@ -72,7 +74,7 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	s := &Session{
 		link: cfg.Link, rooms: &cfg.Timers.rooms, handler: cfg.Handler, peer: cfg.Peer, counters: cfg.Counters, rand: cfg.Rand, onPanic: cfg.OnPanic,
 		limits: cfg.Limits.withDefaults(), reliable: cfg.Link.Reliable(),
-		done: make(chan struct{}), heard: time.Now(),
+		heard: time.Now(),
 	}
 	if s.counters == nil {
 		s.counters = new(Counters)
@@ -116,7 +118,20 @@ func (s *Session) LocalAddr() net.Addr { return s.link.LocalAddr() }
 func (s *Session) Reliable() bool { return s.reliable }
 
 // Done returns a channel that is closed when the session has ended.
-func (s *Session) Done() <-chan struct{} { return s.done }
+func (s *Session) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.err != nil {
+			close(s.done)
+		}
+	}
+	return s.done
+}
+
+// Ended reports whether the session has ended. Unlike Done it costs nothing, and unlike Err it never waits.
+func (s *Session) Ended() bool { return s.over.Load() }
 
 // Err returns why the session ended, nil while it lives.
 func (s *Session) Err() error {
@@ -243,7 +258,10 @@ func (s *Session) end(err error) {
 	s.flow.late.stop()
 	s.cons, s.pings, s.bodies, s.snapshots = nil, nil, nil, nil
 	s.seen = duplicates{}
-	close(s.done)
+	s.over.Store(true)
+	if s.done != nil {
+		close(s.done)
+	}
 }
 
 // later runs fn once the lock is free, on the goroutine that holds it now.

@@ -49,7 +49,7 @@ func (s *Session) awaitGreeting(ctx context.Context, req *Message) error {
 	select {
 	case <-s.stream.ready:
 		return nil
-	case <-s.done:
+	case <-s.Done():
 		return s.Err()
 	case <-ctx.Done():
 		return ctx.Err()

@@ -19,7 +19,7 @@ var errMuted = errors.New("taking the session over from the library")
 // own is a session whose records are sealed and opened here, on the goroutine that reads the network. It is its record.Owner.
 type own struct {
 	conn    *Conn
-	session *record.Session
+	session record.Session
 }
 
 // takeOver makes the session ours, when it can be, and reports whether it did: then nothing more is read of the library, and
@@ -102,7 +102,7 @@ func (c *Conn) succeed(a *association) (*own, error) {
 // ownOf lets a record layer of ours protect the records of a connection.
 func (f *Front) ownOf(c *Conn, layer *record.Layer) *own {
 	o := &own{conn: c}
-	o.session = record.NewSession(record.SessionConfig{
+	o.session.Init(record.SessionConfig{
 		Layer: layer, Owner: o, Buffers: &f.records.buffers, Drops: &f.counters.Dropped,
 	})
 	return o

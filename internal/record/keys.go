@@ -46,12 +46,12 @@ const (
 type half struct {
 	aead cipher.AEAD
 	// nonce begins with the salt. It and aad are filled anew for each record; they stand here because what is handed to an
-	// interface would be allocated for each call.
+	// interface would be allocated for each call. A connection ID that does not fit is one of the peer's choice, and costs an allocation.
 	nonce [saltSize + explicitNonceSize]byte
-	aad   []byte
+	aad   [aadSize]byte
 }
 
-func newHalf(key, salt, cid []byte) (half, error) {
+func newHalf(key, salt []byte) (half, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return half{}, fmt.Errorf("preparing AES: %w", err)
@@ -60,7 +60,7 @@ func newHalf(key, salt, cid []byte) (half, error) {
 	if err != nil {
 		return half{}, fmt.Errorf("preparing GCM: %w", err)
 	}
-	h := half{aead: aead, aad: make([]byte, 0, aadSize(cid))}
+	h := half{aead: aead}
 	copy(h.nonce[:], salt)
 	return h, nil
 }
@@ -79,9 +79,9 @@ func halves(s State) (out, in half, err error) {
 	if s.IsClient {
 		outKey, outSalt, inKey, inSalt = inKey, inSalt, outKey, outSalt
 	}
-	if out, err = newHalf(outKey, outSalt, s.RemoteCID); err != nil {
+	if out, err = newHalf(outKey, outSalt); err != nil {
 		return half{}, half{}, err
 	}
-	in, err = newHalf(inKey, inSalt, s.LocalCID)
+	in, err = newHalf(inKey, inSalt)
 	return out, in, err
 }

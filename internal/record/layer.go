@@ -115,13 +115,13 @@ func (l *Layer) Seal(dst []byte, kind ContentType, plain []byte) ([]byte, error)
 	dst = binary.BigEndian.AppendUint64(dst, number)
 	binary.BigEndian.PutUint64(l.out.nonce[saltSize:], number)
 	if len(cid) == 0 {
-		l.out.aad = additional(l.out.aad, kind, number, n)
-		return l.out.aead.Seal(dst, l.out.nonce[:], plain, l.out.aad), nil
+		aad := additional(l.out.aad[:0], kind, number, n)
+		return l.out.aead.Seal(dst, l.out.nonce[:], plain, aad), nil
 	}
-	l.out.aad = additionalCID(l.out.aad, cid, number, n)
+	aad := additionalCID(l.out.aad[:0], cid, number, n)
 	start := len(dst)
 	dst = append(append(dst, plain...), byte(kind)) // RFC 9146, Section 4: no padding of ours
-	return l.out.aead.Seal(dst[:start], l.out.nonce[:], dst[start:], l.out.aad), nil
+	return l.out.aead.Seal(dst[:start], l.out.nonce[:], dst[start:], aad), nil
 }
 
 // Open takes exactly one record, as Next returns it, and decrypts it in place: plain is part of it. newest tells that no
@@ -140,14 +140,15 @@ func (l *Layer) Open(record []byte) (kind ContentType, plain []byte, newest bool
 	body := record[header:]
 	length := len(body) - explicitNonceSize - tagSize
 	number := 1<<48 | n
+	aad := l.in.aad[:0]
 	if kind == ConnectionID {
-		l.in.aad = additionalCID(l.in.aad, l.state.LocalCID, number, length)
+		aad = additionalCID(aad, l.state.LocalCID, number, length)
 	} else {
-		l.in.aad = additional(l.in.aad, kind, number, length)
+		aad = additional(aad, kind, number, length)
 	}
 	copy(l.in.nonce[saltSize:], body) // RFC 5288, Section 3: the sender may choose it as it likes
 	body = body[explicitNonceSize:]
-	plain, err = l.in.aead.Open(body[:0], l.in.nonce[:], body, l.in.aad)
+	plain, err = l.in.aead.Open(body[:0], l.in.nonce[:], body, aad)
 	if err != nil {
 		return 0, nil, false, ErrForged
 	}
@@ -197,21 +198,21 @@ func unpad(inner []byte) (kind ContentType, plain []byte) {
 	return 0, nil
 }
 
-// additional is the additional authenticated data of a record of this plaintext length (RFC 5246, Section 6.2.3.3).
+// additional appends the additional authenticated data of a record of this plaintext length (RFC 5246, Section 6.2.3.3).
 func additional(aad []byte, kind ContentType, number uint64, length int) []byte {
-	aad = binary.BigEndian.AppendUint64(aad[:0], number)
+	aad = binary.BigEndian.AppendUint64(aad, number)
 	aad = append(aad, byte(kind), versionMajor, versionMinor)
 	return binary.BigEndian.AppendUint16(aad, uint16(length))
 }
 
 // additionalCID is the same of a record with a connection ID (RFC 9146, Section 5.3).
 func additionalCID(aad, cid []byte, number uint64, length int) []byte {
-	aad = append(aad[:0], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+	aad = append(aad, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
 	aad = append(aad, byte(ConnectionID), byte(len(cid)), byte(ConnectionID), versionMajor, versionMinor)
 	aad = binary.BigEndian.AppendUint64(aad, number)
 	aad = append(aad, cid...)
 	return binary.BigEndian.AppendUint16(aad, uint16(length))
 }
 
-// aadSize is the room that the additional data needs, in bytes.
-func aadSize(cid []byte) int { return 13 + 12 + len(cid) }
+// aadSize is the room for the additional data of a record with a connection ID of up to 15 bytes.
+const aadSize = 13 + 12 + 15

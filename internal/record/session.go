@@ -49,7 +49,7 @@ func (p *Buffers) get() *[]byte {
 
 // SessionConfig says what a session is made of.
 type SessionConfig struct {
-	// Layer is required. It is the session's from then on.
+	// Layer is required. It is copied, and of no use to others from then on.
 	Layer *Layer
 	// Owner is required.
 	Owner Owner
@@ -62,7 +62,7 @@ type SessionConfig struct {
 // Session is what DTLS is after the handshake: data in and out, and the alerts that end it. It has no goroutine and no
 // timer. Calls of Receive must exclude each other; the other methods are safe for concurrent use.
 type Session struct {
-	layer   *Layer
+	layer   Layer
 	owner   Owner
 	buffers *Buffers
 	drops   *Drops
@@ -73,7 +73,15 @@ type Session struct {
 
 // NewSession makes a session of a layer.
 func NewSession(cfg SessionConfig) *Session {
-	return &Session{layer: cfg.Layer, owner: cfg.Owner, buffers: cfg.Buffers, drops: cfg.Drops}
+	s := new(Session)
+	s.Init(cfg)
+	return s
+}
+
+// Init makes a session in the caller's memory, which is not to be copied afterwards. Many sessions that are in one piece each with what
+// belongs to them need fewer pages.
+func (s *Session) Init(cfg SessionConfig) {
+	s.layer, s.owner, s.buffers, s.drops = *cfg.Layer, cfg.Owner, cfg.Buffers, cfg.Drops
 }
 
 // Alerts (RFC 5246, Section 7.2).
