@@ -53,7 +53,7 @@ func (r restart) play(w *world, clients, lost int) (early, inTheEnd int) {
 		w.tasks.Go(func() { w.comeBack(c, began.Add(at)) })
 	}
 	for time.Since(began) < grace-time.Minute {
-		w.wait(time.Second)
+		w.wait(5 * time.Second)
 		early = max(early, w.triggered(clients))
 	}
 	w.wait(20 * time.Minute)
