@@ -7,7 +7,7 @@ import "time"
 // is sent. The zero last is "never". Not safe for concurrent use.
 type pace struct {
 	gap, every time.Duration
-	phase      time.Duration // how long after a change it is told at the earliest; see phaseOf
+	phase      time.Duration // by how much later than it might be it is told of a change; see phaseOf
 	last       time.Time     // of the answer or the notification sent last
 	changed    bool          // since the state was last asked for
 	since      time.Time     // when it first changed since then
@@ -52,7 +52,7 @@ func (p *pace) next() (at time.Time, ok bool) {
 	case p.asking:
 		return time.Time{}, false
 	case p.changed:
-		return latest(p.last.Add(p.gap), p.since.Add(p.phase)), true
+		return latest(p.last.Add(p.gap), p.since).Add(p.phase), true
 	case p.active:
 		return p.last.Add(max(p.every, p.gap)), true
 	}

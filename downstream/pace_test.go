@@ -42,7 +42,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// Observers are told of one change one after the other, within a tenth of the gap; what comes again and again keeps its gap, not the phase.
+// Observers are told of one change one after the other, within a tenth of the gap, also where the gap is what they have waited for.
 func TestPacePhase(t *testing.T) {
 	const gap = 3 * time.Second
 	if got := phaseOf(0, gap); got != 0 {
@@ -62,8 +62,8 @@ func TestPacePhase(t *testing.T) {
 	p.sent(begin, false)
 	for _, step := range []struct{ changed, want time.Duration }{
 		{10 * time.Second, 10100 * time.Millisecond}, // out of a calm
-		{11 * time.Second, 13100 * time.Millisecond}, // within the gap
-		{16050 * time.Millisecond, 16150 * time.Millisecond},
+		{11 * time.Second, 13200 * time.Millisecond}, // within the gap
+		{16250 * time.Millisecond, 16350 * time.Millisecond},
 	} {
 		p.change(begin.Add(step.changed))
 		p.change(begin.Add(step.changed + time.Second)) // the first one counts
