@@ -66,7 +66,8 @@ func FanBack(err *dots.Error, s Situation) Outcome {
 		return Outcome{Action: Accept}
 	case err.Redirect.Set || err.Code == dots.CodeAlternateServer:
 		// RFC 9132, Section 4.6: a redirect is for the gateway, its client is not concerned. The Max-Age is how long the other
-		// server is to be used, so it does not say when this one is asked again. A person must configure that server.
+		// server is to be used, so it does not say when this one is asked again. One that is told here leads in circles or nowhere: a
+		// person must see to it.
 		return Outcome{Action: Hold, RetryAfter: min(s.wait(err.MaxAge), DefaultRetryAfter), Alarm: true}
 	}
 	return s.failed(err)

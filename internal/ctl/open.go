@@ -136,7 +136,7 @@ func newOpener(cfg Config) (*opener, error) {
 		heart := NewHeart(profile)
 		d, err := coap.NewDialer(coap.DialConfig{
 			Network: network, Address: cfg.Server, ServerName: cfg.ServerName, Credentials: credentials,
-			Session: coap.SessionConfig{Handler: heart, Counters: cfg.Counters},
+			Session: coap.SessionConfig{Handler: heart, Counters: cfg.Counters}, Beside: coap.DefaultBeside(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
