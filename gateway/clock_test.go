@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,13 +15,13 @@ import (
 
 // clocks are what a gateway of the tests is told of the time: a wall clock that somebody sets, and a machine that starts now and then.
 type clocks struct {
-	ahead time.Duration // the wall clock is
-	boot  string        // empty: nobody tells
+	ahead atomic.Int64 // the wall clock is, in nanoseconds
+	boot  string       // empty: nobody tells
 	since time.Time
 }
 
 func (k *clocks) use(c *Config) {
-	c.Wall = func() time.Time { return time.Now().Add(k.ahead) }
+	c.Wall = func() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
 	c.Boot = func() (string, time.Duration) { return k.boot, time.Since(k.since) }
 }
 
@@ -59,7 +60,7 @@ func TestWallClockIsSet(t *testing.T) {
 				w.put(1, "192.0.2.1/32")
 				for range 3 {
 					time.Sleep(10 * time.Minute)
-					k.ahead += jump
+					k.ahead.Add(int64(jump))
 				}
 				time.Sleep(lookAtWall)
 				synctest.Wait()
@@ -70,7 +71,7 @@ func TestWallClockIsSet(t *testing.T) {
 				synctest.Wait()
 				err := w.gate.Look(t.Context(), func(c *Core) {
 					for _, m := range c.Mitigations(w.gate.Now()) {
-						if want := time.Now().Add(k.ahead).Unix(); m.Key.MID == 2 && int64(m.Report.Start.Value) != want {
+						if want := time.Now().Add(time.Duration(k.ahead.Load())).Unix(); m.Key.MID == 2 && int64(m.Report.Start.Value) != want {
 							t.Errorf("started at %d; want %d, as the wall clock says", m.Report.Start.Value, want)
 						}
 					}
@@ -115,10 +116,10 @@ func TestWallClockIsSetOverStart(t *testing.T) {
 					w := newWorld(t, disk, k.use)
 					w.put(1, "192.0.2.1/32")
 					time.Sleep(10 * time.Minute)
-					k.ahead += jump // and the gateway sees it
+					k.ahead.Add(int64(jump)) // and the gateway sees it
 					time.Sleep(5 * time.Minute)
 					w.stop()
-					k.ahead += jump // and it does not
+					k.ahead.Add(int64(jump)) // and it does not
 					if machine == "the machine starts" {
 						k.boot, k.since = "two", time.Now()
 					}
@@ -155,7 +156,7 @@ func TestManyStartsKeepTime(t *testing.T) {
 		for i := range 30 {
 			time.Sleep(time.Minute)
 			w.stop()
-			k.ahead += time.Duration(i%7-3) * 100 * 24 * time.Hour
+			k.ahead.Add(int64(time.Duration(i%7-3) * 100 * 24 * time.Hour))
 			time.Sleep(30 * time.Second)
 			w = newWorld(t, disk, k.use)
 		}
