@@ -8,9 +8,10 @@ import (
 	"github.com/dotsgate/dotsgate/internal/udp"
 )
 
-// serveUDPEcho sends back what it gets, without any cryptography, in batches: what the machine's network gives at best.
+// serveUDPEcho sends back what it gets, without any cryptography, in batches: what the machine's network gives at best for datagrams of
+// peers that have one request each under way. That several to one peer go as one message is a merit of ours, not of the network.
 func serveUDPEcho(addr string) error {
-	s, err := udp.Listen(udp.Config{Address: addr, Queues: 1})
+	s, err := udp.Listen(udp.Config{Address: addr, Queues: 1, Singly: true})
 	if err != nil {
 		return err
 	}

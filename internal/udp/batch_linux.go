@@ -97,11 +97,11 @@ type outbound struct {
 	singly   int      // so many of the next letters go by themselves
 }
 
-func newOutbound(c *net.UDPConn, v6 bool) *outbound {
+func newOutbound(c *net.UDPConn, v6, singly bool) *outbound {
 	out := &outbound{
 		calls: newCalls(c), v6: v6, messages: make([]message, batchSize), vectors: make([]unix.Iovec, batchSize),
 		peers: make([]sockaddr, batchSize), sources: make([]source, batchSize),
-		controls: make([][]byte, batchSize), runs: make([]int, batchSize), segments: Segments(c),
+		controls: make([][]byte, batchSize), runs: make([]int, batchSize), segments: !singly && Segments(c),
 	}
 	segment := Segment(0)
 	for i := range out.messages {

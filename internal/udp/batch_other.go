@@ -36,7 +36,7 @@ func (in *inbound) datagram(int) (b []byte, from Path, ok bool) {
 // outbound writes. It belongs to whoever is the flusher.
 type outbound struct{ conn *net.UDPConn }
 
-func newOutbound(c *net.UDPConn, _ bool) *outbound { return &outbound{c} }
+func newOutbound(c *net.UDPConn, _, _ bool) *outbound { return &outbound{c} }
 
 // write sends a bundle. It returns how many datagrams the system took and how many it refused.
 func (out *outbound) write(b *bundle) (sent, failed int) {

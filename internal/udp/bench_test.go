@@ -74,7 +74,7 @@ func drive(b *testing.B, to netip.AddrPort, n, inFlight int) {
 		return
 	}
 	defer c.Close()
-	in, out := newInbound(c, false), newOutbound(c, true)
+	in, out := newInbound(c, false), newOutbound(c, true, false)
 	payload := make([]byte, 190)
 	payload[0] = 23
 	var more bundle

@@ -24,6 +24,8 @@ type Config struct {
 	// Outbox is how many datagrams wait in each queue to be sent before more are lost. 0: 4096. There is a bound of 4 MiB
 	// besides.
 	Outbox int
+	// Singly hands each datagram to the system by itself, though several in a row go to one peer: what that saves can be measured by it.
+	Singly bool
 
 	// attach puts the filter on a socket; nil: the system's. Tests let it fail.
 	attach func(fd uintptr, spread int) error
@@ -159,7 +161,7 @@ func fromConns(conns []*net.UDPConn, cfg Config) *Sockets {
 	for i, c := range conns {
 		_ = c.SetReadBuffer(receiveBuffer) // it works with less
 		_ = c.SetWriteBuffer(sendBuffer)
-		s.queues = append(s.queues, newQueue(i, c, cfg.Outbox))
+		s.queues = append(s.queues, newQueue(i, c, cfg))
 	}
 	return s
 }

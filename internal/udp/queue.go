@@ -20,13 +20,13 @@ type Queue struct {
 	received, sent, dropped, failed, cut atomic.Uint64
 }
 
-func newQueue(number int, c *net.UDPConn, most int) *Queue {
+func newQueue(number int, c *net.UDPConn, cfg Config) *Queue {
 	addr := c.LocalAddr().(*net.UDPAddr)
 	v6 := isIPv6(addr)
 	local := addr.IP.IsUnspecified() && tellLocal(c, v6)
 	return &Queue{
-		number: number, conn: c, in: newInbound(c, local), out: newOutbound(c, v6),
-		box: outbox{most: most}, wake: make(chan struct{}, 1),
+		number: number, conn: c, in: newInbound(c, local), out: newOutbound(c, v6, cfg.Singly),
+		box: outbox{most: cfg.Outbox}, wake: make(chan struct{}, 1),
 	}
 }
 

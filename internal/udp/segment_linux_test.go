@@ -55,7 +55,7 @@ func TestRunsArriveOneByOne(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out := newOutbound(from, false)
+			out := newOutbound(from, false, false)
 			tt.prepare(out)
 			var b bundle
 			want := make([][]string, 2)
@@ -84,7 +84,7 @@ func TestRunsArriveOneByOne(t *testing.T) {
 // What the system refuses of one peer is not what it refuses of others.
 func TestRunsOfAPeerThatCannotBeReached(t *testing.T) {
 	from, to := segmentPeers(t, 1)
-	out := newOutbound(from, false)
+	out := newOutbound(from, false, false)
 	nowhere := netip.MustParseAddrPort("255.255.255.255:9") // not allowed without SO_BROADCAST
 	if err := broadcasts(from, nowhere); err == nil {
 		t.Skip("this system sends to everybody")
@@ -108,4 +108,21 @@ func TestRunsOfAPeerThatCannotBeReached(t *testing.T) {
 func broadcasts(c *net.UDPConn, to netip.AddrPort) error {
 	_, err := c.WriteToUDPAddrPort([]byte("x"), to)
 	return err
+}
+
+// TestSingly: nothing goes together where that is not wanted.
+func TestSingly(t *testing.T) {
+	for _, singly := range []bool{false, true} {
+		s, err := Listen(Config{Address: "127.0.0.1:0", Plain: true, Singly: singly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := s.Queues()[0]
+		if got, want := q.out.segments, !singly && Segments(q.conn); got != want {
+			t.Errorf("singly %v: segments %v, want %v", singly, got, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
