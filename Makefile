@@ -76,7 +76,7 @@ bench-parts: ## run the benchmarks of the gateway's parts, BENCH_TIME each
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout 10m ./internal/app ./gateway ./store/sqlite ./internal/coap ./downstream ./policy ./wire/...
 
 # Counts come from variables of the environment: DOTSGATE_RESILIENCE_SESSIONS, _HELLOS, _RATE, _SECONDS, _SOURCES, _STREAMS,
-# _RECORDS, _IDLE, _UPGRADED, _SATURATED, _RUNS, _ARMED; ONLY is a pattern of rows. Rows with a path of their own need root, iproute2 and nftables.
+# _RECORDS, _IDLE, _UPGRADED, _SATURATED, _BEHIND, _RUNS, _ARMED; ONLY is a pattern of rows. Rows with a path of their own need root, iproute2 and nftables.
 resilience: build ## attack the gateway over loopback, and look at what becomes of its sessions
 	@internal/tools/install-package ip iproute2
 	@internal/tools/install-package nft nftables
