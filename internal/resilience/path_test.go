@@ -266,7 +266,9 @@ func (p *badPath) fellow(in string, o order) *fellow {
 	go func() {
 		defer close(read)
 		defer close(f.said)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 64<<20) // a tale of ten minutes is a long line
+		for lines.Scan() {
 			if word, ok := strings.CutPrefix(lines.Text(), "@"); ok {
 				f.said <- word
 			}
