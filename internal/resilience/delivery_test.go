@@ -16,7 +16,7 @@ type delivery struct {
 	wanted float64
 }
 
-// The rows of reliability.md, section 6, row 8.
+// deliveries are losses, and shares a little below that arithmetic.
 func deliveries() []delivery { return []delivery{{0.5, 0.998}, {0.8, 0.885}, {0.9, 0.64}} }
 
 // within is how long a request has.

@@ -15,7 +15,7 @@ type hops struct {
 	wanted    float64 // share that must have reached the server by then
 }
 
-// The two hops of reliability.md, section 6, row 9: each sends again every 3 s by itself.
+// twoHops are the losses of both: each hop sends again every 3 s by itself.
 func twoHops() []hops {
 	return []hops{{0.5, 0.5, 30 * time.Second, 0.993}, {0.8, 0.5, 60 * time.Second, 0.97}}
 }
