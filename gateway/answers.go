@@ -75,6 +75,7 @@ func (c *Core) stands(l *leg, a dots.LegAnswer) {
 		c.observe(l.members, func() { l.report.Conflict = a.Conflict }, true)
 	}
 	for _, m := range l.members {
+		c.welcome(m, l.want.Key.Uplink)
 		if !again || m.fresh || len(m.wait) > 0 { // a refresh changes nothing for the others
 			c.standsFor(m, again)
 		}

@@ -42,7 +42,7 @@ func (l *leg) plot() plot { return plot{scopeOf(l.want.Key), l.want.Request.OnSi
 // places says where a mitigation is to be now.
 func (c *Core) places(m *mitigation) []policy.Place {
 	return c.policy.Places(view{c}, policy.Course{
-		Grant: m.grant, At: c.at(m), Refused: withWord(m.spent, m.refused...), Recursed: m.recursed, To: m.to,
+		Grant: m.grant, At: c.at(m), Refused: withWord(m.spent, m.refused...), Away: m.awayFrom(), Recursed: m.recursed, To: m.to,
 	})
 }
 
@@ -240,6 +240,7 @@ func (c *Core) resume(m *mitigation) {
 			c.touch(m)
 		}
 	}
+	c.comesHome(m)
 	if passed(m.settle, c.now) {
 		m.settle = time.Time{}
 		c.unsettle(m)

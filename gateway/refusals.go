@@ -121,7 +121,7 @@ func (c *Core) convict(l *leg, a dots.LegAnswer, accused []*mitigation) {
 		for _, m := range l.concerned() {
 			c.bear(m, l, c.fanBack(l, a, m))
 		}
-	case len(accused) == 1 || a.Code == dots.CodeLoop:
+	case len(accused) == 1 || a.Code == dots.CodeLoop || a.Redirected: // what sends elsewhere is nobody's fault
 		c.banish(l, a, accused)
 	default:
 		c.tryEach(l, accused)
@@ -283,6 +283,7 @@ func (c *Core) bear(m *mitigation, l *leg, out policy.Outcome) {
 	c.stillDoubted(l, out)
 	if out.Action == policy.Hold || out.Action == policy.Alert {
 		c.holdLeg(m, l, out)
+		c.sentAway(m, l.want.Key.Uplink, out)
 		return
 	}
 	c.giveUp(m, l, out)
@@ -298,6 +299,7 @@ func (c *Core) bearAlone(m *mitigation, uplink string, out policy.Outcome) {
 		c.refuseNew(m, out.ToClient)
 	case out.Action == policy.Hold || out.Action == policy.Alert:
 		c.pause(m, uplink, max(out.RetryAfter, minRefresh))
+		c.sentAway(m, uplink, out)
 	default:
 		c.refusedAt(m, uplink, out)
 	}

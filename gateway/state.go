@@ -37,6 +37,7 @@ type mitigation struct {
 	refused []string                  // uplinks that refused it for good, sorted; durable
 	spent   []string                  // uplinks that cannot cope with it (status 4), sorted
 	pauses  map[string]time.Time      // by uplink: it is not asked for there until then
+	away    map[string]time.Time      // by uplink: it sent it elsewhere, and another one is asked until then where one can be
 	tries   int                       // how often it had to be tried by itself
 	settle  time.Time                 // when its legs are to be arranged anew; zero: no such time
 	attack  dots.AttackStatus         // what its client told last
@@ -81,7 +82,7 @@ type waiter struct {
 func (m *mitigation) dueAt() time.Time {
 	switch m.phase {
 	case live:
-		return earliest(m.answerBy, m.expires, m.sevenAt, m.calmAt, m.settle, m.pauseEnds())
+		return earliest(m.answerBy, m.expires, m.sevenAt, m.calmAt, m.settle, m.pauseEnds(), m.awayEnds())
 	case terminating:
 		return earliest(m.answerBy, m.termUntil)
 	}

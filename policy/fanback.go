@@ -28,6 +28,10 @@ func (a Action) String() string {
 	return names[min(int(a), len(names)-1)]
 }
 
+// redirectAway is for how long the server of a redirect that was ignored is the last to be asked: as long as what it named counts as known
+// (RFC 9132, Section 4.6).
+const redirectAway = 5 * time.Minute
+
 // Situation is what an answer's meaning depends on.
 type Situation struct {
 	Request  dots.Request // as sent to the uplink
@@ -55,6 +59,8 @@ type Outcome struct {
 	ToClient   *dots.Error
 	Action     Action
 	RetryAfter time.Duration // of Hold and Alert; of a Refuse: nothing is to be asked before, where it is not 0
+	// Away is for how long another uplink is to be asked, where one may be; 0: this is no reason to.
+	Away time.Duration
 	// Alarm says that a person must look at it: with Alert, with a Refuse for a loop through this gateway, with a Hold for a redirect.
 	Alarm bool
 }
@@ -67,8 +73,8 @@ func FanBack(err *dots.Error, s Situation) Outcome {
 	case err.Redirect.Set || err.Code == dots.CodeAlternateServer:
 		// RFC 9132, Section 4.6: a redirect is for the gateway, its client is not concerned. The Max-Age is how long the other
 		// server is to be used, so it does not say when this one is asked again. One that is told here leads in circles or nowhere: a
-		// person must see to it.
-		return Outcome{Action: Hold, RetryAfter: min(s.wait(err.MaxAge), DefaultRetryAfter), Alarm: true}
+		// person must see to it, and the other configured servers are tried meanwhile.
+		return Outcome{Action: Hold, RetryAfter: min(s.wait(err.MaxAge), DefaultRetryAfter), Away: redirectAway, Alarm: true}
 	}
 	return s.failed(err)
 }

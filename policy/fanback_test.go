@@ -77,6 +77,9 @@ func TestFanBack(t *testing.T) {
 				if got.Action != want.action || got.RetryAfter != want.after {
 					t.Errorf("%v after %v, want %v after %v", got.Action, got.RetryAfter, want.action, want.after)
 				}
+				if isRedirect := tt.name == "5.03 redirect" || tt.name == "3.00"; (got.Away == 5*time.Minute) != isRedirect || !isRedirect && got.Away != 0 {
+					t.Errorf("elsewhere for %v", got.Away)
+				}
 				if got.Alarm != (want.action == Alert || alarms[tt.name]) {
 					t.Errorf("alarm %v", got.Alarm)
 				}

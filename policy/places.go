@@ -47,9 +47,9 @@ func (p *Policy) logical(uplink string) string {
 //
 // The local mitigators come first, each one when those before it refused or are down; with StrategyAll all of them. The uplinks are asked
 // besides when the mitigation recursed, and instead where no mitigator acts. What moved for a mitigator's sake goes back when that one does.
-// Among uplinks what stands stays, as the Strategy says; where none has a session, one is named all the same, so that it is asked when it
-// has one. Where nobody may be asked, because others that are up refused, one that is Back is. Addresses that a provider assigned go to that
-// provider's uplink alone, even where it is down.
+// Among uplinks what stands stays, as the Strategy says, unless it is sent elsewhere from there (Course.Away); where none has a session, one is
+// named all the same, so that it is asked when it has one. Where nobody may be asked, because others that are up refused, one that is Back is.
+// Addresses that a provider assigned go to that provider's uplink alone, even where it is down.
 func (p *Policy) Places(v Links, c Course) []Place { return p.places(v, c, nil) }
 
 func (p *Policy) places(v Links, c Course, t *trace) []Place {
@@ -131,10 +131,11 @@ type candidate struct {
 	at           bool // the mitigation is asked for there now
 	bound        bool // because of a portion of its own, maybe
 	refused      bool
+	away         bool // it sent the mitigation elsewhere
 }
 
 // acts reports whether a candidate can do something now, and is to.
-func (c candidate) acts() bool { return c.up && !c.drained }
+func (c candidate) acts() bool { return c.up && !c.drained && !c.away }
 
 // destinations says who is asked for a portion.
 func (r *router) destinations(owner string) []candidate {
@@ -232,7 +233,7 @@ func (r *router) look(name string) candidate {
 	refused := false
 	for _, s := range servers {
 		l := r.links.Link(s)
-		c := candidate{name: name, server: s, up: l.Up || r.back && l.Back, drained: l.Drained, at: slices.Contains(r.course.At, s)}
+		c := candidate{name: name, server: s, up: l.Up || r.back && l.Back, drained: l.Drained, at: slices.Contains(r.course.At, s), away: slices.Contains(r.course.Away, s)}
 		refused = refused || slices.Contains(r.course.Refused, s)
 		w := weight(s, r.course.Grant.Client)
 		if order := c.standing() - best.standing(); best.server == "" || order > 0 || order == 0 && w > score {
@@ -240,28 +241,31 @@ func (r *router) look(name string) candidate {
 		}
 	}
 	best.refused = refused
-	best.at = best.at && !refused
+	best.at, best.away = best.at && !refused, best.away && !refused
 	return best
 }
 
 // standing orders the servers of a farm: what stands there and may stay, then the others that have a session, then those that will be
-// asked when they have one. One that drains is better than none for what stands there, and is asked for nothing new.
+// asked when they have one. One that drains is better than none for what stands there, and is asked for nothing new. One that sends elsewhere is
+// better than none, too (RFC 9132, Section 4.6).
 func (c candidate) standing() int {
 	switch {
 	case c.drained && !c.at:
 		return 0
 	case c.drained && !c.up:
 		return 1
-	case !c.drained && !c.up && !c.at:
-		return 2
-	case !c.drained && !c.up:
-		return 3
 	case c.drained:
+		return 5
+	case !c.up && !c.at:
+		return 2
+	case !c.up:
+		return 3
+	case c.away:
 		return 4
 	case !c.at:
-		return 5
+		return 6
 	}
-	return 6
+	return 7
 }
 
 // weight is the place of a server in a client's own order of a farm's: each client has another one, so that those of a lost server

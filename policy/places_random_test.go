@@ -39,6 +39,9 @@ func TestPlacesRandom(t *testing.T) {
 			if r.IntN(8) == 0 {
 				course.Refused = append(course.Refused, u)
 			}
+			if r.IntN(8) == 0 {
+				course.Away = append(course.Away, u)
+			}
 		}
 		places := p.Places(l, course)
 		named[len(places)]++

@@ -70,6 +70,7 @@ func TestPlaces(t *testing.T) {
 		links       string
 		at, refused []string
 		want        string
+		away        []string
 	}{
 		{name: "the first", want: "north"},
 		{name: "the first is down", links: "north=down", want: "south"},
@@ -99,6 +100,23 @@ func TestPlaces(t *testing.T) {
 		{name: "back after the one that refused", links: "south=back", refused: []string{"north"}, want: ""},
 		{name: "back, but refused", links: "north=back", refused: []string{"north", "south"}, want: ""},
 
+		{name: "sent elsewhere", away: []string{"north"}, want: "south"},
+		{name: "sent elsewhere from where it stands", away: []string{"north"}, at: []string{"north"}, want: "south"},
+		{name: "sent elsewhere, and on its way", away: []string{"north"}, at: []string{"north", "south"}, want: "south"},
+		{name: "sent elsewhere by the second", away: []string{"south"}, at: []string{"south"}, want: "north"},
+		{name: "sent elsewhere by two", away: []string{"north", "south"}, at: []string{"north"}, want: "east"},
+		{name: "sent elsewhere, and the next is down", links: "south=down", away: []string{"north"}, want: "east"},
+		{name: "sent elsewhere, and all others are down", links: "south=down east=down", away: []string{"north"}, want: "north"},
+		{name: "sent elsewhere, and down", links: "north=down south=down east=down", away: []string{"north"}, want: "north"},
+		{name: "sent elsewhere, and the others drain", links: "south=drained east=drained", away: []string{"north"}, want: "north"},
+		{name: "sent elsewhere, and the other drains where it stands", links: "south=drained east=down", at: []string{"south"}, away: []string{"north"}, want: "south"},
+		{name: "sent elsewhere by all", away: []string{"east", "north", "south"}, want: "north"},
+		{name: "sent elsewhere by all: it stays", away: []string{"east", "north", "south"}, at: []string{"south"}, want: "south"},
+		{name: "sent elsewhere, and a refusal", away: []string{"north"}, refused: []string{"north"}, want: ""},
+		{name: "serial: sent elsewhere, and a refusal", strategy: StrategySerial, away: []string{"north"}, refused: []string{"south"}, want: "east"},
+		{name: "all, one sent it elsewhere", strategy: StrategyAll, away: []string{"north"}, want: "north south east"},
+		{name: "partition without owners, sent elsewhere", strategy: StrategyPartition, away: []string{"north"}, want: "south"},
+
 		{name: "serial: the first", strategy: StrategySerial, want: "north"},
 		{name: "serial: a refusal", strategy: StrategySerial, refused: []string{"north"}, want: "south"},
 		{name: "serial: a refusal where it stands", strategy: StrategySerial, refused: []string{"north"}, at: []string{"north"}, want: "south"},
@@ -122,7 +140,7 @@ func TestPlaces(t *testing.T) {
 			c.Domains[0].Strategy = tt.strategy
 			p := mustNew(t, c)
 			g := grantOn(t, p, "198.51.100.0/25", "2001:db8:1::/64")
-			got := p.Places(linksOf(tt.links), Course{Grant: g, At: tt.at, Refused: tt.refused})
+			got := p.Places(linksOf(tt.links), Course{Grant: g, At: tt.at, Refused: tt.refused, Away: tt.away})
 			if s := placesText(got, g.Outside); s != tt.want {
 				t.Errorf("at %q, want %q", s, tt.want)
 			}
@@ -366,6 +384,7 @@ func TestFarmAsAnUplink(t *testing.T) {
 		links       string
 		at, refused []string
 		want        string
+		away        []string
 	}{
 		{name: "all are down: the next uplink", links: "farm/1=down farm/2=down farm/3=down", want: "north"},
 		{name: "everything is down: its own server", links: "farm/1=down farm/2=down farm/3=down north=down", want: home},
@@ -374,9 +393,11 @@ func TestFarmAsAnUplink(t *testing.T) {
 		{name: "two drain", links: "farm/1=drained farm/3=drained", want: "farm/2"},
 		{name: "all drain", links: "farm/1=drained farm/2=drained farm/3=drained", want: "north"},
 		{name: "one server's refusal is the farm's", refused: []string{"farm/3"}, want: ""},
+		{name: "two servers send it elsewhere", away: []string{"farm/1", "farm/3"}, want: "farm/2"},
+		{name: "all servers send it elsewhere", away: []string{"farm/1", "farm/2", "farm/3"}, want: "north"},
 	}
 	for _, tt := range tests {
-		got := p.Places(linksOf(tt.links), Course{Grant: g, At: tt.at, Refused: tt.refused})
+		got := p.Places(linksOf(tt.links), Course{Grant: g, At: tt.at, Refused: tt.refused, Away: tt.away})
 		if s := placesText(got, g.Outside); s != tt.want {
 			t.Errorf("%s: at %q, want %q", tt.name, s, tt.want)
 		}

@@ -150,6 +150,8 @@ type Course struct {
 	At []string
 	// Refused lists the uplinks that refused it for good, and those that gave it up as exceeded, sorted.
 	Refused []string
+	// Away lists the uplinks that sent it to another server lately where one cannot go, sorted: they are asked where no other is up, or nobody but them may be.
+	Away []string
 	// Recursed: it goes on from the local mitigators to the uplinks; To names the operator's choice, empty: the domain's.
 	Recursed bool
 	To       string
