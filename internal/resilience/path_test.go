@@ -263,14 +263,18 @@ func (p *badPath) fellow(in string, o order) *fellow {
 		p.t.Fatalf("starting a child: %v", err)
 	}
 	read := make(chan struct{})
+	var besides []string // what the testing package says, once read is closed
 	go func() {
 		defer close(read)
 		defer close(f.said)
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 64<<20) // a tale of ten minutes is a long line
 		for lines.Scan() {
-			if word, ok := strings.CutPrefix(lines.Text(), "@"); ok {
+			word, ok := strings.CutPrefix(lines.Text(), "@")
+			if ok {
 				f.said <- word
+			} else if len(besides) < 20 {
+				besides = append(besides, lines.Text())
 			}
 		}
 	}()
@@ -282,7 +286,7 @@ func (p *badPath) fellow(in string, o order) *fellow {
 		}
 		<-read
 		if err := f.cmd.Wait(); err != nil {
-			p.t.Errorf("the child for %s: %v: %s", o.Role, err, tail(log.Name()))
+			p.t.Errorf("the child for %s: %v: %s %s", o.Role, err, strings.Join(besides, "; "), tail(log.Name()))
 		}
 	})
 	return f
