@@ -2,6 +2,7 @@ package reach
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,23 +25,76 @@ type contest struct {
 	cancels map[way]context.CancelFunc
 }
 
-// failures are why all ways have failed, in the order in which they did.
-type failures []error
+// failures are why all ways have failed, each the last time, in the order in which they first did.
+type failures []result
+
+// add notes a failure in the place of the way's earlier one.
+func (f failures) add(r result) failures {
+	if i := slices.IndexFunc(f, func(old result) bool { return old.way == r.way }); i >= 0 {
+		f[i] = r
+		return f
+	}
+	return append(f, r)
+}
 
 // Error lists them.
 func (f failures) Error() string {
 	texts := make([]string, len(f))
-	for i, err := range f {
-		texts[i] = err.Error()
+	for i, r := range f {
+		texts[i] = r.err.Error()
 	}
 	return strings.Join(texts, "; ")
 }
 
 // Unwrap returns them.
-func (f failures) Unwrap() []error { return f }
+func (f failures) Unwrap() []error {
+	errs := make([]error, len(f))
+	for i, r := range f {
+		errs[i] = r.err
+	}
+	return errs
+}
+
+const (
+	// firstAgain is the pause before ways that have failed are tried again, which doubles up to lastAgain.
+	firstAgain = time.Second
+	lastAgain  = 15 * time.Second
+)
+
+// again is when ways are tried once more that have failed while others were under way.
+type again struct {
+	timer *time.Timer
+	pause time.Duration // before the next time
+	ways  []way         // those that wait for timer
+}
+
+func newAgain() *again {
+	a := &again{timer: time.NewTimer(0), pause: firstAgain}
+	a.timer.Stop()
+	return a
+}
+
+// add has a way tried after the pause, with those that wait already.
+func (a *again) add(w way) {
+	if len(a.ways) == 0 {
+		a.timer.Reset(a.pause)
+		a.pause = min(2*a.pause, lastAgain)
+	}
+	a.ways = append(a.ways, w)
+}
+
+// take returns the ways whose time has come.
+func (a *again) take() []way {
+	due := a.ways
+	a.ways = nil
+	return due
+}
 
 // run tries the ways, each a little after the one before, or when that has failed, until one leads there or ctx ends. Attempts live in life. It
 // returns the session, and how many attempts are still under way: over UDP, after one over TCP has won; or such as are given up.
+//
+// Over TCP a way fails at once while the server is being started, over UDP only when the handshake has had its minute. So what has failed is, under
+// attack, tried again while others are under way: else whoever has no UDP would wait that minute for a server that was away for a second.
 //
 // RFC 8305, Section 5; RFC 9132, Section 4.3.
 func (c *contest) run(ctx, life context.Context, ways []way) (s *coap.Session, underway int, err error) {
@@ -49,8 +103,9 @@ func (c *contest) run(ctx, life context.Context, ways []way) (s *coap.Session, u
 		pause = urgentDelay
 	}
 	var failed failures
-	next := time.NewTimer(0)
+	next, later := time.NewTimer(0), newAgain()
 	defer next.Stop()
+	defer later.timer.Stop()
 	for len(ways) > 0 || underway > 0 {
 		select {
 		case <-ctx.Done():
@@ -62,12 +117,18 @@ func (c *contest) run(ctx, life context.Context, ways []way) (s *coap.Session, u
 				ways, underway = ways[1:], underway+1
 				next.Reset(pause)
 			}
+		case <-later.timer.C:
+			ways = append(ways, later.take()...)
+			next.Reset(0)
 		case r := <-c.results:
 			underway--
 			if r.err == nil {
 				return r.session, c.keep(r.way, underway), nil
 			}
-			failed = append(failed, r.err)
+			failed = failed.add(r)
+			if c.to.Urgent {
+				later.add(r.way)
+			}
 			next.Reset(0)
 		}
 	}

@@ -311,6 +311,52 @@ func TestWaysThatAreUsed(t *testing.T) {
 	})
 }
 
+// A server that is being started refuses TCP for a moment. Where UDP is blocked, nobody under attack waits for that longer than a second or two.
+func TestRefusedWaysAreTriedAgainUnderAttack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		urgent bool
+		took   time.Duration
+		want   []string
+	}{
+		"under attack": {true, 7200 * time.Millisecond, []string{
+			"0s " + udp6, "100ms " + udp4, "200ms " + tcp6, "200ms " + tcp4, "1.2s " + tcp6, "1.2s " + tcp4, "3.2s " + tcp6, "3.2s " + tcp4, "7.2s " + tcp6,
+		}},
+		"in peace": {false, time.Minute, []string{"0s " + udp6, "250ms " + udp4, "500ms " + tcp6, "500ms " + tcp4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			visit(t, nil, func(s *site, r *Reach) {
+				s.answers[udp6], s.answers[udp4] = answer{time.Minute, errRefused}, answer{time.Minute, errRefused}
+				s.answers[tcp6], s.answers[tcp4] = answer{err: errRefused}, answer{err: errRefused}
+				time.AfterFunc(5*time.Second, func() { s.set(func() { s.answers[tcp6] = answer{} }) })
+				session, err := r.Dial(s.t.Context(), upstream.Destination{Urgent: tt.urgent})
+				if (session != nil) != tt.urgent || (err == nil) != tt.urgent {
+					t.Fatalf("Dial() = %v, %v", session, err)
+				}
+				if took := time.Since(s.start).Truncate(time.Second); took != tt.took.Truncate(time.Second) {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if d := cmp.Diff(tt.want, s.attempts()); d != "" {
+					t.Errorf("tried (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
+}
+
+// What is tried again is no reason to go on when nothing is under way: the caller has its own pauses, and begins with UDP again.
+func TestNothingUnderWayIsTheEndUnderAttack(t *testing.T) {
+	visit(t, nil, func(s *site, r *Reach) {
+		for _, w := range []string{udp6, udp4, tcp6, tcp4} {
+			s.answers[w] = answer{err: errRefused}
+		}
+		s.answers[udp6] = answer{1500 * time.Millisecond, errRefused}
+		_, err := r.Dial(s.t.Context(), upstream.Destination{Urgent: true})
+		if !errors.Is(err, errRefused) || err.Error() != "refused; refused; refused; refused" || time.Since(s.start) != 1500*time.Millisecond {
+			t.Errorf("Dial() = %v after %v", err, time.Since(s.start))
+		}
+	})
+}
+
 func TestDialFails(t *testing.T) {
 	t.Run("on every way", func(t *testing.T) {
 		visit(t, nil, func(s *site, r *Reach) {
