@@ -94,11 +94,34 @@ func cannotSeparate() string {
 		}
 	}
 	name := spacePrefix + strconv.Itoa(os.Getpid()) + "-probe"
-	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
-		return "no network namespace can be made here: " + strings.TrimSpace(string(out))
+	defer func() { _ = exec.Command("ip", "netns", "del", name).Run() }() // what is left, sweep takes
+	for _, p := range probes(name) {
+		cmd := exec.Command("ip", p.args...)
+		cmd.Stdin = strings.NewReader(p.input)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return p.cannot + ": " + strings.TrimSpace(string(out))
+		}
 	}
-	_ = exec.Command("ip", "netns", "del", name).Run() // what is left, sweep takes
 	return ""
+}
+
+// probe is a command of ip that fails where what the namespaces need is not allowed, or not in the kernel.
+type probe struct {
+	cannot string
+	args   []string
+	input  string
+}
+
+// probes try it in a namespace of their own.
+func probes(name string) []probe {
+	inside := func(args ...string) []string { return append([]string{"netns", "exec", name}, args...) }
+	return []probe{
+		{"no network namespace can be made here", []string{"netns", "add", name}, ""},
+		{"no pair of interfaces can be made here", []string{"-n", name, "link", "add", "near", "type", "veth", "peer", "name", "far"}, ""},
+		{"what a namespace forwards cannot be set here", inside("tee", "/proc/sys/net/ipv6/conf/all/forwarding"), "1"},
+		{"no rate can be limited here", inside(strings.Fields("tc qdisc add dev near root tbf rate 1mbit burst 10kb limit 100kb")...), ""},
+		{"no packets can be dropped here", inside("nft", "-f", "-"), badTable("numgen random mod 100 < 50")},
+	}
 }
 
 // sweep removes the namespaces of processes of ours that were killed.
@@ -178,13 +201,18 @@ func (s *spaces) drop(percent int) {
 	if percent < 100 {
 		chance = fmt.Sprintf("numgen random mod 100 < %d", percent)
 	}
-	s.do(router, fmt.Sprintf(`table inet bad {
+	s.do(router, badTable(chance), "nft", "-f", "-")
+}
+
+// badTable drops the UDP datagrams that are forwarded and this matches, too.
+func badTable(match string) string {
+	return fmt.Sprintf(`table inet bad {
 	chain forward {
 		type filter hook forward priority 0
 		meta l4proto udp %s counter drop
 	}
 }
-`, chance), "nft", "-f", "-")
+`, match)
 }
 
 // mend ends what drop began.
