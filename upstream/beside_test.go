@@ -211,3 +211,31 @@ func TestNoAnswersForHalfAnHour(t *testing.T) {
 		})
 	}
 }
+
+// What waited on both sessions is asked once at a time on the one that is kept, and not by what was begun on it beside the other one, too.
+func TestWhatWaitedIsNotAskedTwiceAfterwards(t *testing.T) {
+	virtual(t, fewHeartbeats, func(w *world) {
+		w.run()
+		w.want(putLeg(1, 1))
+		w.set(func() {
+			w.forgets = w.server
+			w.answer = func(r wire.Request) (wire.Response, bool) {
+				if r.MID.Set && r.MID.Value == 2 {
+					return wire.Response{}, false
+				}
+				return w.serve(r)
+			}
+		})
+		w.sleep(119 * time.Second)
+		w.want(putLeg(2, 1))
+		w.sleep(10 * time.Second)
+		if i := w.manager.Links()[0]; i.Session != w.clients[1].ID() {
+			t.Fatalf("info %+v", i)
+		}
+		w.set(func() { w.asked = nil })
+		w.sleep(time.Minute)
+		if n := w.counted()["PUT 2"]; n < 18 || n > 21 {
+			t.Errorf("asked %d times in a minute, each 3 s is wanted", n)
+		}
+	})
+}

@@ -138,6 +138,7 @@ func (s *session) unfit(t *turn) {
 			p.failed(now, t.job)
 		}
 	})
+	t.drop(s) // of two sessions, the other one still asks
 	s.misfit(t)
 }
 
@@ -167,6 +168,7 @@ func (s *session) without(t *turn, err error) {
 		s.link.cfg.Meter.Request(s.link.name, t.job.method(), dots.CodeSilent)
 	}
 	if failed {
+		t.drop(s)
 		s.link.log.Warn("request to uplink failed", "mid", t.job.leg.Key.MID, "err", err)
 	}
 }

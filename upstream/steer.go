@@ -132,6 +132,7 @@ func (s *session) redirects(t *turn, answer *wire.Response) bool {
 				p.failed(now, t.job) // asked again where we come to, or here if we do not
 			}
 		})
+		t.drop(s)
 	default:
 		return false
 	}

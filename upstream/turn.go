@@ -38,13 +38,15 @@ func (s *session) begin(j job, ends time.Time) *turn {
 	return t
 }
 
-// endAll ends what is left of a session that is over: its plan goes on with another one.
+// endAll ends what is left of a session that is over: its plan goes on with another one. That may be the companion, which would go on asking
+// beside the plan.
 func (s *session) endAll() {
 	s.link.mu.Lock()
 	left := slices.Clone(s.line)
 	s.link.mu.Unlock()
 	for _, t := range left {
 		s.without(t, context.Canceled)
+		t.drop(s)
 	}
 }
 
