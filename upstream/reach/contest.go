@@ -153,7 +153,10 @@ func (c *contest) begin(life context.Context, w way) {
 // keep ends the attempts that are not to go on after a way has led there, and returns how many results are to come.
 func (c *contest) keep(winner way, underway int) int {
 	c.reach.won(winner, name(c.to) != "")
-	c.stop(func(w way) bool { return !winner.tcp || w.tcp || c.to.Better == nil })
+	if !winner.tcp {
+		c.to.Better = nil // nothing is better
+	}
+	c.stop(func(w way) bool { return w.tcp || c.to.Better == nil })
 	return underway
 }
 

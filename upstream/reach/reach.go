@@ -136,7 +136,7 @@ func (r *Reach) Run(ctx context.Context) error {
 // Dial makes a session to the server, or to the one that a redirect names. It waits for Run to be under way, and returns when ctx ends. Where it
 // returns a session over TCP and to.Better is set, attempts over UDP may go on; to.Better is then called with their session, or never.
 func (r *Reach) Dial(ctx context.Context, to upstream.Destination) (*coap.Session, error) {
-	life, cancel, err := r.start()
+	life, cancel, err := r.start(to.Better != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +153,9 @@ func (r *Reach) Dial(ctx context.Context, to upstream.Destination) (*coap.Sessio
 		c.clear(rest)
 		return s, err
 	}
+	if c.to.Better != nil {
+		r.goesOn(cancel)
+	}
 	r.background.Go(func() {
 		defer cancel()
 		c.improve(rest)
@@ -160,20 +163,30 @@ func (r *Reach) Dial(ctx context.Context, to upstream.Destination) (*coap.Sessio
 	return s, nil
 }
 
-// start begins a Dial, which ends what goes on of an earlier one. background counts it.
-func (r *Reach) start() (life context.Context, cancel context.CancelFunc, err error) {
+// start begins a Dial. One whose session is to be improved ends what goes on of an earlier one; another, as for a request that a redirect
+// sends elsewhere, leaves that alone. None ends one that has not returned yet. background counts it.
+func (r *Reach) start(improves bool) (life context.Context, cancel context.CancelFunc, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
 		return nil, nil, fmt.Errorf("reaching %s: %w", r.cfg.Address, coap.ErrClosed)
 	}
-	if r.giveUp != nil {
+	if improves && r.giveUp != nil {
 		r.giveUp()
 	}
 	life, cancel = context.WithCancel(r.life)
-	r.giveUp = cancel
 	r.background.Add(1)
 	return life, cancel, nil
+}
+
+// goesOn notes what ends the attempts over UDP of a Dial that has returned, in the place of an earlier one's.
+func (r *Reach) goesOn(giveUp context.CancelFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.giveUp != nil {
+		r.giveUp()
+	}
+	r.giveUp = giveUp
 }
 
 // won remembers a way that was found.
