@@ -37,21 +37,20 @@ func (s *session) probe(ctx context.Context, now time.Time) {
 	s.tasks.Go(func() {
 		l := s.link
 		next, err := l.attempt(ctx)
-		if err == nil {
-			s.compare(ctx, next)
-		} else if ctx.Err() == nil {
+		if err == nil && s.compare(ctx, next.conn) {
+			s.spare <- next // capacity 1, and no other one is made
+			return
+		}
+		if err != nil && ctx.Err() == nil {
 			l.log.Warn("uplink does not answer heartbeats, and a new session cannot be made", "err", err)
 		}
-		l.mu.Lock()
-		s.probing = false
-		l.mu.Unlock()
-		l.rouse()
+		s.probed()
 	})
 }
 
-// compare lets a new session run beside the old one, and keeps the one that the server is first heard on: the new one takes the old one's
-// place, or is closed. When the old one ends meanwhile, the new one is there to go on with.
-func (s *session) compare(ctx context.Context, next *coap.Session) {
+// compare lets a new session run beside the old one, and keeps the one that the server is first heard on: it reports whether that is the new one,
+// which is closed else. When the old one ends meanwhile, the new one is there to go on with.
+func (s *session) compare(ctx context.Context, next *coap.Session) bool {
 	l := s.link
 	c := &companion{conn: next, since: l.cfg.Now(), won: make(chan struct{}, 1)}
 	l.mu.Lock()
@@ -64,11 +63,11 @@ func (s *session) compare(ctx context.Context, next *coap.Session) {
 	s.beside = nil
 	l.mu.Unlock()
 	if better && next.Err() == nil {
-		s.spare <- next // capacity 1, and no other one is being made
-		return
+		return true
 	}
 	l.log.Info("session beside another one closed, that one is kept", "session", s.conn.ID(), "beside", next.ID())
 	_ = next.Close() // what it still waits for was asked on the other one, too
+	return false
 }
 
 // race waits until the server is heard on one of two sessions, and reports whether it is the new one. One that is as silent as the old one is

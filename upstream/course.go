@@ -148,7 +148,7 @@ func (c *course) deadline(active bool) time.Time {
 	return c.at.until
 }
 
-// reached notes a session that was made where heading said. It reports whether that is another server than before.
+// reached notes a session that was made where heading said, and is used from now on. It reports whether that is another server than before.
 func (c *course) reached(now time.Time, to stay, addr netip.Addr) bool {
 	other := !sameStay(to, c.at)
 	if other {
@@ -157,7 +157,9 @@ func (c *course) reached(now time.Time, to stay, addr netip.Addr) bool {
 	if sameStay(to, c.next) {
 		c.next, c.moving = stay{}, false
 	}
-	c.at, c.addr, c.notAgain = to, addr, time.Time{}
+	if c.at, c.addr = to, addr; other {
+		c.notAgain = time.Time{}
+	}
 	c.meet(now, c.name(to), addr)
 	return other
 }

@@ -15,6 +15,12 @@ import (
 	"github.com/dotsgate/dotsgate/wire"
 )
 
+// made is a session that stands, and the server that it was made to. It counts as where we are once it is served.
+type made struct {
+	conn *coap.Session // nil: none
+	at   stay
+}
+
 // link is one uplink: its plan, and the session that works it off.
 type link struct {
 	cfg     Config
@@ -24,8 +30,8 @@ type link struct {
 	follows bool          // redirects are followed
 	toUDP   time.Duration // between two attempts to get from TCP to UDP; 0: none are made
 	log     *slog.Logger
-	wake    chan struct{}      // capacity 1: something changed
-	late    chan *coap.Session // capacity 1: one over UDP, to go on with after one over TCP
+	wake    chan struct{} // capacity 1: something changed
+	late    chan made     // capacity 1: one over UDP, to go on with after one over TCP
 
 	// order holds the turn to tell the core, so that it hears of an uplink's events in the order in which the plan took
 	// them. It is taken before mu.
@@ -54,7 +60,7 @@ func newLink(cfg Config, lc LinkConfig) *link {
 		cfg: cfg, name: lc.Name, profile: lc.Profile, dial: lc.dialTo(), follows: lc.DialTo != nil && !lc.IgnoreRedirects, toUDP: lc.ProbeUDP,
 		course: course{home: lc.Server}, log: cfg.Logger.With("uplink", lc.Name),
 		wish: lc.Session, wishes: 1,
-		wake: make(chan struct{}, 1), late: make(chan *coap.Session, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
+		wake: make(chan struct{}, 1), late: make(chan made, 1), order: make(chan struct{}, 1), plan: newPlan(cfg.MaxInFlight, cfg.timing()),
 	}
 }
 
@@ -62,41 +68,51 @@ func newLink(cfg Config, lc LinkConfig) *link {
 func (l *link) run(ctx context.Context) {
 	l.cfg.Meter.UplinkUp(l.name, false)
 	defer l.endLate()
-	var next *coap.Session
+	var next made
 	for {
-		s := next
-		if s == nil {
-			if !l.pause(ctx) {
+		if next.conn == nil {
+			if next = l.await(ctx); next.conn == nil {
 				return
-			}
-			if s = l.connect(ctx); s == nil {
-				continue
 			}
 			l.tellUp()
 		}
 		var reason error
 		began := l.cfg.Now()
-		next, reason = l.serve(ctx, s)
+		next, reason = l.serve(ctx, next)
 		if ctx.Err() != nil {
-			if next != nil {
-				_ = next.Close() // made just when everything ended
+			if next.conn != nil {
+				_ = next.conn.Close() // made just when everything ended
 			}
 			return
 		}
-		if next == nil {
+		if next.conn == nil {
 			l.lost(reason, l.cfg.Now().Sub(began))
 		}
 	}
 }
 
+// await returns the session to begin with: one that an attempt makes, or one that came late. Without one, ctx ended.
+func (l *link) await(ctx context.Context) made {
+	for {
+		m, due := l.pause(ctx)
+		if due {
+			m = l.connect(ctx)
+		}
+		if m.conn != nil || ctx.Err() != nil {
+			return m
+		}
+	}
+}
+
 // serve works the plan off over a session until that or ctx ends, and returns the session that replaces it, if any.
-func (l *link) serve(ctx context.Context, conn *coap.Session) (*coap.Session, error) {
-	s := newSession(l, conn)
+func (l *link) serve(ctx context.Context, m made) (made, error) {
+	s := newSession(l, m.conn)
 	l.mu.Lock()
+	l.arrived(m)
 	l.session, l.since = s, l.cfg.Now()
 	l.plan.connected()
 	l.mu.Unlock()
-	l.log.Info("uplink session up", "session", conn.ID(), "remote", conn.RemoteAddr())
+	l.log.Info("uplink session up", "session", m.conn.ID(), "remote", m.conn.RemoteAddr())
 	next, reason := s.run(ctx)
 	l.mu.Lock()
 	l.session, l.since, l.lastErr = nil, l.cfg.Now(), reason.Error()
@@ -135,9 +151,9 @@ func (l *link) tellDown(reason error, lived time.Duration) {
 	l.cfg.Events.LinkDown(l.name, reason.Error())
 }
 
-// connect makes one attempt; nil: it failed.
-func (l *link) connect(ctx context.Context) *coap.Session {
-	s, err := l.attempt(ctx)
+// connect makes one attempt; without a session it failed.
+func (l *link) connect(ctx context.Context) made {
+	m, err := l.attempt(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -146,23 +162,27 @@ func (l *link) connect(ctx context.Context) *coap.Session {
 			l.lastErr = err.Error()
 			l.log.Warn("dialling an uplink failed", "err", err, "failures", l.failures)
 		}
-		return nil
+		return made{}
 	}
-	return s
+	return m
 }
 
 // attempt dials the server that sessions are to be made to, within the time limit.
-func (l *link) attempt(ctx context.Context) (*coap.Session, error) {
+func (l *link) attempt(ctx context.Context) (made, error) {
 	l.mu.Lock()
 	now, active := l.cfg.Now(), l.plan.active > 0
 	to := l.course.heading(now, active)
 	l.tried, l.udpTried = now, now
 	l.mu.Unlock()
-	s, err := l.make(ctx, Destination{Urgent: active, Alternate: to.alternate, Better: l.better})
-	if s != nil || ctx.Err() == nil { // else it says nothing of the server
-		l.arrived(to, s)
+	better := func(conn *coap.Session) { l.better(made{conn, to}) }
+	conn, err := l.make(ctx, Destination{Urgent: active, Alternate: to.alternate, Better: better})
+	if err == nil {
+		return made{conn, to}, nil
 	}
-	return s, err
+	if ctx.Err() == nil { // else it says nothing of the server
+		l.missed(to)
+	}
+	return made{}, err
 }
 
 // make dials within the time limit.
@@ -183,10 +203,10 @@ func (l *link) begun(now time.Time) {
 	l.mu.Unlock()
 }
 
-// pause waits until the next attempt may begin; false: ctx ended. A mitigation that comes to be wanted meanwhile
+// pause waits until the next attempt may begin, or a session comes late; neither: ctx ended. A mitigation that comes to be wanted meanwhile
 // shortens the wait. What is measured from is the newest attempt of all, so that neither a session that ends, however it does, nor
 // one made beside another, nor a restart of the link brings the next one nearer (RFC 9132, Section 4.7).
-func (l *link) pause(ctx context.Context) bool {
+func (l *link) pause(ctx context.Context) (late made, due bool) {
 	chance := l.cfg.Rand()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -200,16 +220,20 @@ func (l *link) pause(ctx context.Context) bool {
 		l.mu.Unlock()
 		wait -= l.cfg.Now().Sub(tried)
 		if tried.IsZero() || wait <= 0 {
-			return true
+			return made{}, true
 		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
+		case late = <-l.late:
+			if l.fits(late) {
+				return late, false
+			}
 		case <-l.wake:
 		case <-timer.C:
 		}
 	}
-	return false
+	return made{}, false
 }
 
 func (l *link) base() *link { return l }

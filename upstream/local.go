@@ -88,7 +88,10 @@ func (l *local) succeed(old *local) {
 // run keeps the mitigator open until ctx ends.
 func (l *local) run(ctx context.Context) {
 	l.cfg.Meter.UplinkUp(l.name, false)
-	for l.pause(ctx) {
+	for {
+		if _, due := l.pause(ctx); !due {
+			return
+		}
 		began := l.cfg.Now()
 		l.begun(began)
 		if !l.open(ctx) {

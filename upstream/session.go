@@ -17,10 +17,10 @@ type session struct {
 	link  *link
 	conn  *coap.Session
 	pulse *pulse
-	work  context.Context    // of run; it spans calls, so it stands here
-	tasks sync.WaitGroup     // everything that run has started
-	spare chan *coap.Session // capacity 1: a session to go on with
-	fresh chan struct{}      // capacity 1: notices hold something
+	work  context.Context // of run; it spans calls, so it stands here
+	tasks sync.WaitGroup  // everything that run has started
+	spare chan made       // capacity 1: a session to go on with
+	fresh chan struct{}   // capacity 1: notices hold something
 
 	// under link.mu
 	talk      talk
@@ -28,7 +28,7 @@ type session struct {
 	line      []*turn                      // the same in the order in which their time ends; those that are over are passed over
 	notices   map[string]*coap.Message     // newest notification by cuid, not taken yet
 	watches   map[string]*coap.Observation // by cuid
-	probing   bool                         // a session to go on with is being made
+	probing   bool                         // a session to go on with is being made, or is there
 	probes    int                          // how many were tried
 	beside    *companion                   // nil: none
 	undoubled time.Duration                // how long its pace holds up what is to go out on it; 0: nothing is held up
@@ -42,14 +42,14 @@ func newSession(l *link, conn *coap.Session) *session {
 	conn.SetParameters(p)
 	return &session{
 		link: l, conn: conn, pulse: newPulse(l, conn),
-		spare: make(chan *coap.Session, 1), fresh: make(chan struct{}, 1),
+		spare: make(chan made, 1), fresh: make(chan struct{}, 1),
 		turns: map[uint64]*turn{}, notices: map[string]*coap.Message{}, watches: map[string]*coap.Observation{},
 	}
 }
 
 // run works until ctx or the session ends, or another session is there to go on with, which it returns. It closes the
 // session and waits for everything it has started.
-func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
+func (s *session) run(ctx context.Context) (next made, reason error) {
 	work, stop := context.WithCancel(ctx)
 	s.work = work
 	s.tasks.Go(func() { s.report(work) })
@@ -61,17 +61,17 @@ func (s *session) run(ctx context.Context) (next *coap.Session, reason error) {
 	s.pulse.over(s.link)
 	select {
 	case late := <-s.spare: // made just when the session ended
-		if next == nil && ctx.Err() == nil {
+		if next.conn == nil && ctx.Err() == nil {
 			return late, reason
 		}
-		_ = late.Close()
+		_ = late.conn.Close()
 	default:
 	}
 	return next, reason
 }
 
 // loop starts what is due and waits for the next reason to look.
-func (s *session) loop(ctx context.Context) (*coap.Session, error) {
+func (s *session) loop(ctx context.Context) (made, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -79,21 +79,25 @@ func (s *session) loop(ctx context.Context) (*coap.Session, error) {
 		s.start(ctx)
 		wait, lost := s.beat(ctx)
 		if lost != nil {
-			return nil, lost
+			return made{}, lost
 		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return made{}, ctx.Err()
 		case <-s.conn.Done():
-			return nil, s.conn.Err()
+			return made{}, s.conn.Err()
 		case next := <-s.spare:
-			return next, errReplaced
-		case next := <-s.link.late:
-			if s.conn.Reliable() {
+			if next.conn.Err() == nil {
 				return next, errReplaced
 			}
-			_ = next.Close() // this one is as good
+			s.probed() // it has ended meanwhile
+		case next := <-s.link.late:
+			if !s.conn.Reliable() {
+				_ = next.conn.Close() // this one is as good
+			} else if s.link.fits(next) {
+				return next, errReplaced
+			}
 		case <-s.link.wake:
 		case <-timer.C:
 		}

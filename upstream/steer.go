@@ -10,25 +10,26 @@ import (
 	"github.com/dotsgate/dotsgate/wire"
 )
 
-// arrived notes how an attempt to make a session has ended; nil: without one.
-func (l *link) arrived(to stay, s *coap.Session) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.cfg.Now()
-	if s == nil {
-		if to.away() {
-			l.log.Warn("the server that the uplink sends us to cannot be reached", "server", to.alternate.Server)
-		}
-		l.course.missed(now, to, l.session != nil, now.Add(l.cfg.Backoff.Max))
-		return
-	}
-	other := l.course.reached(now, to, hostOf(s))
+// arrived notes that a session is served: we are where it was made to. Until then it may still be given up for another one. l.mu is held.
+func (l *link) arrived(m made) {
+	other := l.course.reached(l.cfg.Now(), m.at, hostOf(m.conn))
 	switch {
-	case other && to.away():
-		l.log.Info("uplink has sent us to another server", "server", to.alternate.Server, "until", untilText(to.until))
+	case other && m.at.away():
+		l.log.Info("uplink has sent us to another server", "server", m.at.alternate.Server, "until", untilText(m.at.until))
 	case other:
 		l.log.Info("back at the configured server of the uplink")
 	}
+}
+
+// missed notes that no session can be made to a server.
+func (l *link) missed(to stay) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if to.away() {
+		l.log.Warn("the server that the uplink sends us to cannot be reached", "server", to.alternate.Server)
+	}
+	now := l.cfg.Now()
+	l.course.missed(now, to, l.session != nil, now.Add(l.cfg.Backoff.Max))
 }
 
 // untilText is when a redirect ends, as it is logged.
@@ -56,7 +57,7 @@ func (s *session) steer(ctx context.Context, now time.Time) time.Time {
 	case s.probing:
 		return time.Time{}
 	case l.course.due(now, active):
-		s.makeSpare(ctx, l.attempt, func(error) {}) // arrived tells
+		s.makeSpare(ctx, l.attempt, func(error) {}) // missed tells
 		return time.Time{}
 	}
 	at := l.course.deadline(active)
@@ -85,30 +86,37 @@ func (s *session) udpAt() time.Time {
 }
 
 // attemptUDP dials the server that we are at, over UDP alone.
-func (l *link) attemptUDP(ctx context.Context) (*coap.Session, error) {
+func (l *link) attemptUDP(ctx context.Context) (made, error) {
 	l.mu.Lock()
-	to := Destination{Urgent: l.plan.active > 0, Alternate: l.course.at.alternate, OverUDP: true}
+	at := l.course.at
+	to := Destination{Urgent: l.plan.active > 0, Alternate: at.alternate, OverUDP: true}
 	l.udpTried = l.cfg.Now()
 	l.tried = l.udpTried
 	l.mu.Unlock()
-	return l.make(ctx, to)
+	conn, err := l.make(ctx, to)
+	return made{conn, at}, err
 }
 
 // makeSpare makes a session to go on with; this one stays in use until then. link.mu is held.
-func (s *session) makeSpare(ctx context.Context, attempt func(context.Context) (*coap.Session, error), failed func(error)) {
+func (s *session) makeSpare(ctx context.Context, attempt func(context.Context) (made, error), failed func(error)) {
 	s.probing = true
 	s.tasks.Go(func() {
 		next, err := attempt(ctx)
 		if err != nil {
 			failed(err)
-		} else {
-			s.spare <- next
+			s.probed()
+			return
 		}
-		s.link.mu.Lock()
-		s.probing = false
-		s.link.mu.Unlock()
-		s.link.rouse()
+		s.spare <- next
 	})
+}
+
+// probed allows another session to go on with. It is called when the one that was being made is none to go on with: while one waits in spare, none is made.
+func (s *session) probed() {
+	s.link.mu.Lock()
+	s.probing = false
+	s.link.mu.Unlock()
+	s.link.rouse()
 }
 
 // redirects reports whether an answer is a redirect that is followed: the request is then asked again, there.
@@ -169,16 +177,28 @@ func (l *link) redirect(r wire.Response, request bool) bearing {
 }
 
 // better takes a session over UDP after one over TCP that was dialled with it. It does not block.
-func (l *link) better(s *coap.Session) {
+func (l *link) better(m made) {
 	l.mu.Lock()
 	wanted := !l.over && len(l.late) == 0
 	if wanted {
-		l.late <- s // there is room: nobody else sends
+		l.late <- m // there is room: nobody else sends
 	}
 	l.mu.Unlock()
 	if !wanted {
-		_ = s.Close()
+		_ = m.conn.Close()
 	}
+}
+
+// fits reports whether a session that came late is one to go on with; else it is closed: it has ended meanwhile, or we were sent elsewhere.
+func (l *link) fits(m made) bool {
+	l.mu.Lock()
+	elsewhere := !sameStay(m.at, l.course.at)
+	l.mu.Unlock()
+	if elsewhere || m.conn.Err() != nil {
+		_ = m.conn.Close()
+		return false
+	}
+	return true
 }
 
 // endLate closes a session that came too late.
@@ -187,8 +207,8 @@ func (l *link) endLate() {
 	l.over = true
 	l.mu.Unlock()
 	select {
-	case s := <-l.late:
-		_ = s.Close()
+	case m := <-l.late:
+		_ = m.conn.Close()
 	default:
 	}
 }
