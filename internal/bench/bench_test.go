@@ -88,6 +88,8 @@ const (
 	rowGoCoAP       = "go-coap DTLS PUT"
 	rowCoAP         = "CoAP session alone DTLS PUT"
 	rowCoAPMany     = "CoAP session alone DTLS PUT, 10,000 sessions"
+	rowCoAPOnes     = "CoAP session alone DTLS PUT, 512 sessions, one in flight each"
+	rowCoAPManyOnes = "CoAP session alone DTLS PUT, 10,000 sessions, one in flight each"
 	rowGoCoAPTLS    = "go-coap TLS PUT"
 	rowCoAPTLS      = "CoAP session alone TLS PUT"
 	rowLibcoapRelay = "relay: libcoap's coap-server -P"
@@ -104,6 +106,8 @@ func ratios() []ratio {
 		{rowCoAP, rowLibcoap, 2.5},
 		{rowCoAP, rowGoCoAP, 5},
 		{rowCoAPMany, rowCoAP, 0.5},
+		{rowCoAPManyOnes, rowCoAPOnes, 0},
+		{rowCoAPManyOnes, rowCoAP, 0},
 		{rowCoAPTLS, rowGoCoAPTLS, 1.4},
 		{rowRefresh, rowLibcoapRelay, 4},
 		{rowRefresh, rowGoCoAPRelay, 4},
@@ -118,7 +122,9 @@ func measurements() []measurement {
 		{rowGoCoAP, func(t *testing.T) []result { return measureGoCoAP(t, coap.NetworkUDP) }},
 		{rowUDPEcho, measureUDPEcho},
 		{rowCoAP, func(t *testing.T) []result { return drive(t, launchCoAP(t, coap.NetworkUDP), put) }},
-		{rowCoAPMany, measureMany},
+		{rowCoAPMany, func(t *testing.T) []result { return measureMany(t, manySessions, inFlight) }},
+		{rowCoAPOnes, func(t *testing.T) []result { return measureMany(t, sessions*inFlight, 1) }},
+		{rowCoAPManyOnes, func(t *testing.T) []result { return measureMany(t, manySessions, 1) }},
 		{rowGoCoAPTLS, func(t *testing.T) []result { return measureGoCoAP(t, coap.NetworkTCP) }},
 		{rowCoAPTLS, func(t *testing.T) []result { return drive(t, launchCoAP(t, coap.NetworkTCP), put) }},
 		{"gateway DTLS GET CON", measureGateway(coap.NetworkUDP, getOne, coap.Content)},
@@ -154,13 +160,14 @@ func measureLibcoap(t *testing.T, network string) []result {
 	return c.drive(inFlight, put, coap.Changed)
 }
 
-// measureMany drives our CoAP session with as many requests in flight as the other rows, but from many sessions in turn.
-func measureMany(t *testing.T) []result {
+// measureMany drives our CoAP session with as many requests in flight as the other rows, so many of a session at a time, whose sessions take turns after each
+// round of these.
+func measureMany(t *testing.T, n, slots int) []result {
 	t.Helper()
 	c := newCrowd(t, launchCoAP(t, coap.NetworkUDP))
-	c.dial(manySessions)
+	c.dial(n)
 	c.once(0, 1, put, coap.Changed) // from the first request on, a session's records are ours
-	return c.drive(1, put, coap.Changed)
+	return c.drive(slots, put, coap.Changed)
 }
 
 // measureShakes drives a server with full handshakes that authenticate both sides; each session ends at once.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,8 +20,9 @@ type load struct {
 	running bool
 	once    bool // every slot asks once
 	paced   bool // the next asks when it is told to, and not when another has its answer
+	rounds  bool // a client's slots ask again when all of them have their answers
 	want    []coap.Code
-	idle    []*slot // in the order of their turns
+	idle    []*slot // in the order of their turns: those of a client one behind the other
 	all     []*slot
 	done    int             // answers
 	took    []time.Duration // they took, since it was looked at last
@@ -41,6 +43,7 @@ type slot struct {
 	number  uint32    // of the request on its way; the slot's place in its member is the lowest byte
 	sent    time.Time // zero: none is on its way
 	acked   bool      // the answer comes later
+	rests   bool      // it has its answer, others of its round have not
 }
 
 // What is looked at in a message (RFC 7252, Section 3).
@@ -90,7 +93,7 @@ func requestBytes(m *coap.Message) []byte {
 	if err != nil {
 		panic(err) // it is our own and can be said
 	}
-	return b[:n]
+	return bytes.Clone(b[:n]) // there may be very many
 }
 
 const (
@@ -187,11 +190,35 @@ func (m *member) answer(code coap.Code, token, rest []byte) {
 	l.done++
 	l.took = append(l.took, time.Since(s.sent))
 	s.sent = time.Time{}
-	if !l.once {
-		l.idle = append(l.idle, s)
+	m.round(s)
+}
+
+// round lets a slot wait for its turn, at once, or, where rounds are kept, when all slots of its client have their answers: so these ask together, however
+// many clients there are.
+func (m *member) round(s *slot) {
+	if !m.lane.load.rounds {
+		m.lane.turn(s)
+		return
 	}
-	if !l.paced {
-		m.lane.next()
+	s.rests = true
+	for _, other := range m.slots {
+		if !other.rests {
+			return
+		}
+	}
+	for _, other := range m.slots {
+		other.rests = false
+		m.lane.turn(other)
+	}
+}
+
+// turn lets a slot wait for its turn, and the one whose turn it is ask.
+func (l *lane) turn(s *slot) {
+	if !l.load.once {
+		l.load.idle = append(l.load.idle, s)
+	}
+	if !l.load.paced {
+		l.next()
 	}
 }
 
@@ -250,6 +277,11 @@ func (c *crowd) end() {
 func (c *crowd) drive(slots int, ask asker, want ...coap.Code) []result {
 	c.t.Helper()
 	c.prepare(0, slots, ask, want)
+	for _, l := range c.lanes {
+		l.work.Lock()
+		l.load.rounds = len(c.members)*slots > sessions*inFlight // else none waits for its turn
+		l.work.Unlock()
+	}
 	c.begin(sessions * inFlight)
 	defer c.end()
 	return windows(c.t, c.process, func() (int, []time.Duration) {

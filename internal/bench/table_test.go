@@ -50,7 +50,15 @@ func write(w io.Writer, rows []row) {
 // ratio is what is wanted of two rows' requests per core-second.
 type ratio struct {
 	of, to string
-	wanted float64
+	wanted float64 // 0: nothing is wanted, it is told
+}
+
+// least is what is wanted, to print.
+func (r ratio) least() string {
+	if r.wanted == 0 {
+		return "-"
+	}
+	return tenth(r.wanted)
 }
 
 // writeRatios prints what is wanted of the rows that there are.
@@ -64,7 +72,7 @@ func writeRatios(w io.Writer, rows []row) {
 	for _, r := range ratios() {
 		of, to := medians[r.of], medians[r.to]
 		if of > 0 && to > 0 {
-			fmt.Fprintf(&t, "%s\t%s\t%.2f\t%.1f\n", r.of, r.to, of/to, r.wanted)
+			fmt.Fprintf(&t, "%s\t%s\t%.2f\t%s\n", r.of, r.to, of/to, r.least())
 		}
 	}
 	align(w, t.Bytes())

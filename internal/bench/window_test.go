@@ -69,12 +69,14 @@ type measuring struct {
 func begin(t *testing.T, p *process) measuring {
 	t.Helper()
 	count := countInstructions(t, p.cmd.Process.Pid)
+	count.start()
 	return measuring{t, p, count, machineBusy(t), ownCPU(t), p.cpu(), time.Now()}
 }
 
 // end is what it gave.
 func (m measuring) end(requests int, took []time.Duration) result {
 	m.t.Helper()
+	m.count.pause()
 	r := result{requests: requests, took: time.Since(m.begin), server: m.p.cpu() - m.cpu, load: ownCPU(m.t) - m.own}
 	r.foreign = max(machineBusy(m.t)-m.busy-r.server-r.load, 0)
 	r.instructions = m.count.stop()
