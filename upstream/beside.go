@@ -53,6 +53,7 @@ func (s *session) probe(ctx context.Context, now time.Time) {
 func (s *session) compare(ctx context.Context, next *coap.Session) bool {
 	l := s.link
 	c := &companion{conn: next, since: l.cfg.Now(), won: make(chan struct{}, 1)}
+	s.share(next, 2)
 	l.mu.Lock()
 	s.beside = c
 	l.mu.Unlock()
@@ -62,12 +63,19 @@ func (s *session) compare(ctx context.Context, next *coap.Session) bool {
 	l.mu.Lock()
 	s.beside = nil
 	l.mu.Unlock()
+	s.share(next, 1)
 	if better && next.Err() == nil {
 		return true
 	}
 	l.log.Info("session beside another one closed, that one is kept", "session", s.conn.ID(), "beside", next.ID())
 	_ = next.Close() // what it still waits for was asked on the other one, too
 	return false
+}
+
+// share lets both sessions keep to the rate that the server may be sent to, all in all: under attack what is sent twice must not be twice as much.
+func (s *session) share(next *coap.Session, n int) {
+	s.conn.Share(n)
+	next.Share(n)
 }
 
 // race waits until the server is heard on one of two sessions, and reports whether it is the new one. One that is as silent as the old one is

@@ -239,3 +239,26 @@ func TestWhatWaitedIsNotAskedTwiceAfterwards(t *testing.T) {
 		}
 	})
 }
+
+// RFC 9132, Section 7.3: two sessions to one server that is silent on both send it no more than one does: one datagram each 3 s on average.
+func TestTwoSessionsKeepToOneRate(t *testing.T) {
+	virtual(t, fewHeartbeats, func(w *world) {
+		w.run()
+		w.want(putLeg(1, 1))
+		w.set(func() { w.deaf = true })
+		w.sleep(121 * time.Second)
+		w.want(putLeg(2, 1), putLeg(3, 1), putLeg(4, 1))
+		w.sleep(150 * time.Second) // the round-trip time that was measured counts for nothing by then
+		w.set(func() { w.asked = nil })
+		w.sleep(2 * time.Minute)
+		all, n := len(w.log()), w.counted()
+		if len(w.clients) != 2 || w.clients[1].Err() != nil || all > 40+3 {
+			t.Errorf("%d datagrams in 2 min on %d sessions, 40 are allowed", all, len(w.clients))
+		}
+		for _, mid := range []string{"PUT 2", "PUT 3", "PUT 4"} {
+			if n[mid] < 6 {
+				t.Errorf("%s was sent %d times", mid, n[mid])
+			}
+		}
+	})
+}

@@ -39,6 +39,7 @@ type flow struct {
 	filled float64       // datagrams; below 0: a debt
 	at     time.Duration // when that was so
 	run    uint8         // urgent datagrams in a row, up to 2
+	shared uint8         // how many sessions share the path; 0 and 1: it is ours alone
 	probe  probe
 	late   *repeats // nil: no repeat has ever waited
 }
@@ -126,10 +127,20 @@ func (p *Pace) Take(u Urgency) {
 	}
 }
 
+// Share says that n sessions, this one among them, go to the same peer at the same time, 1 to 255: the rate is that of the peer, so each keeps to an
+// n-th of it (RFC 9132, Section 7.3). Over TCP there is nothing to share.
+func (s *Session) Share(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refill(s.clock())
+	s.flow.shared = uint8(min(max(n, 1), 255))
+}
+
 // refill lets flow in what came since the last time, and returns the time between two datagrams; 0: there is no bound. The lock is held.
 func (s *Session) refill(now time.Duration) time.Duration {
 	f := &s.flow
 	spacing, _ := f.rtt.at(now, s.params.RepeatInterval)
+	spacing *= time.Duration(max(f.shared, 1))
 	passed := now - f.at
 	f.at = now
 	if spacing <= 0 {

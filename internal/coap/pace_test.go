@@ -272,3 +272,26 @@ func TestRepeatsThatWaitEnd(t *testing.T) {
 		}
 	})
 }
+
+// Sessions that share a path keep to its rate together, each to its part, and alone to all of it again.
+func TestPaceIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, SessionConfig{})
+		count := func(n int) int {
+			r.Share(n)
+			r.link.take() // what was sent before does not count
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			return len(r.link.take())
+		}
+		for _, path := range []string{"a", "b", "c", "d"} {
+			r.begin(2, put(nil, path))
+		}
+		count(1)
+		for _, tt := range []struct{ n, want int }{{1, 200}, {2, 100}, {4, 50}, {0, 200}} {
+			if got := count(tt.n); got < tt.want-3 || got > tt.want+3 {
+				t.Errorf("%d sessions: %d datagrams in 10 min, want %d", tt.n, got, tt.want)
+			}
+		}
+	})
+}
