@@ -38,8 +38,22 @@ func (o *Overflow) take(force bool) bool {
 	return false
 }
 
-// release is for a session that was counted and has ended.
-func (o *Overflow) release() { o.served.Add(-1) }
+// uncount takes a session that has ended, or never began, out of its listener's count.
+func (p *peer) uncount() {
+	if p.counted {
+		p.from.Overflow.served.Add(-1)
+	}
+}
+
+// passes is for a session that is there to be sent on: we send its client away, and not before it is due back its silence says anything. Whoever comes to
+// an anycast address is sent to this very node.
+func (s *Server) passes(p *peer, entry string) {
+	if entry == "" || p.from.Anycast {
+		return
+	}
+	away := max(overflowFor+overflowStays, s.redirects.away(entry, s.cfg.Now()))
+	s.presence.passed(entry, away+p.longest())
+}
 
 // settle decides whether a new session is served here or sent on, before its first request.
 func (s *Server) settle(p *peer) {

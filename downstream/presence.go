@@ -73,3 +73,17 @@ func (p *presence) leave(entry string, span time.Duration) {
 	delete(p.of, entry)
 	p.core.ClientGone(entry, s.until.Sub(now))
 }
+
+// passed notes that a client entry was here without a session that counts: within the span it is not lost.
+func (p *presence) passed(entry string, span time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.of[entry]
+	if s == nil {
+		p.core.ClientGone(entry, span)
+		return
+	}
+	if at := p.now().Add(span); at.After(s.until) {
+		s.until = at
+	}
+}

@@ -292,7 +292,7 @@ func TestOverflow(t *testing.T) {
 		if server, age := sentTo(t, got); server != "spare.example" || age != 600 {
 			t.Errorf("%s: to %q for %d s", code(got), server, age)
 		}
-		if diff := cmp.Diff([]string{"back a", "back a"}, r.core.presences()); diff != "" {
+		if diff := cmp.Diff([]string{"back a", "back a", "gone b 18m30s"}, r.core.presences()); diff != "" {
 			t.Error(diff)
 		}
 		stranger := join("x.example")
@@ -334,6 +334,68 @@ func TestOverflowServes(t *testing.T) {
 		}
 		if n := from.Overflow.served.Load(); n != 4 {
 			t.Errorf("%d are counted; want 4", n)
+		}
+	})
+}
+
+// A client that finds no room and is sent elsewhere is not lost meanwhile, be it that its time runs out before it may be back: we have sent it, and it lives.
+// One that has a session beside the one that is sent on has the longer time, too.
+func TestOverflowLosesNobody(t *testing.T) {
+	from := crowded()
+	inRig(t, nil, func(r *rig) {
+		for range 2 {
+			r.join(clientConfig{name: "gw.example", from: from})
+		}
+		c, beside := r.connect("a.example"), r.connect("b.example")
+		_ = c.Close()
+		r.wait(7 * time.Minute)
+		for _, name := range []string{"a.example", "b.example"} {
+			sent := r.join(clientConfig{name: name, from: from})
+			if server, _ := sentTo(t, sent.do(request(putCode, pathMID1, bodyPut))); server != "spare.example" {
+				t.Fatal("there is room")
+			}
+			_ = sent.Close()
+		}
+		beside.mute(true)
+		r.wait(8 * time.Minute)
+		want := []string{"back gw", "back gw", "back a", "back b", "gone a 7m30s", "gone a 18m30s", "gone b 11m25s"}
+		if diff := cmp.Diff(want, r.core.presences()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// duringIdentify does something while the server side finds out who a peer is.
+type duringIdentify struct {
+	*fakeCore
+	do func()
+}
+
+func (c duringIdentify) Identify(cred dots.Credential) (string, bool) {
+	c.do()
+	return c.fakeCore.Identify(cred)
+}
+
+// A session that ends while it is being attached is counted no longer than that.
+func TestOverflowOfAnEndingSession(t *testing.T) {
+	from := crowded()
+	during := func() {}
+	inRig(t, func(c *Config) { c.Core = duringIdentify{c.Core.(*fakeCore), func() { during() }} }, func(r *rig) {
+		sess, err := coap.NewSession(coap.SessionConfig{
+			Link: newMemoryLink(false), Timers: r.timers, Handler: r.srv, Limits: SessionLimits(), Peer: coap.Identity{Names: []string{"a.example"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		during = func() {
+			_ = sess.Close()
+			r.srv.sweep()
+		}
+		_ = r.srv.Attach(sess, from)
+		during = func() {}
+		r.wait(2 * time.Second)
+		if n := from.Overflow.served.Load(); n != 0 || len(r.srv.Sessions()) != 0 {
+			t.Errorf("%d are counted, %d sessions; want none", n, len(r.srv.Sessions()))
 		}
 	})
 }

@@ -90,16 +90,11 @@ func (s *Server) attach(sess *coap.Session, from Listener, prepare func(*peer)) 
 	p := newPeer(s, sess, spoken)
 	p.from = from
 	prepare(p)
-	s.mu.Lock()
-	_, known := s.peers[sess]
-	if !known {
-		s.peers[sess] = p
-	}
-	s.mu.Unlock()
-	if known {
+	s.settle(p) // before anybody else knows of it, and may take leave of it
+	if !s.enter(p) {
+		p.uncount()
 		return nil
 	}
-	s.settle(p)
 	s.cfg.Meter.SessionUp(sess.Reliable())
 	entry, _ := s.identify(p)
 	if err := s.distrusts(p); err != nil { // what it proved a moment ago was replaced meanwhile
@@ -109,6 +104,17 @@ func (s *Server) attach(sess *coap.Session, from Listener, prepare func(*peer)) 
 	p.begin()
 	s.cfg.Logger.Info("session up", "session", sess.ID(), "client", entry, "peer", sess.RemoteAddr().String())
 	return nil
+}
+
+// enter enters a session, unless it is there already.
+func (s *Server) enter(p *peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.peers[p.sess]
+	if !known {
+		s.peers[p.sess] = p
+	}
+	return !known
 }
 
 // spoken turns the names of profiles into profiles.
@@ -163,6 +169,7 @@ func (s *Server) moved(p *peer, entry string) {
 	}
 	s.watchers.evict(p)
 	if p.elsewhere.Set {
+		s.passes(p, entry)
 		return
 	}
 	if before != "" {
@@ -213,9 +220,7 @@ func (s *Server) detach(p *peer, why Ending) {
 	entry := p.end()
 	s.cfg.Meter.SessionDown(p.sess.Reliable(), why)
 	s.cfg.Logger.Info("session down", "session", p.sess.ID(), "client", entry, "lost", why == Lost, "reason", p.sess.Err())
-	if p.counted {
-		p.from.Overflow.release()
-	}
+	p.uncount()
 	if entry == "" || p.elsewhere.Set {
 		return
 	}
