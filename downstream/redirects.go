@@ -174,6 +174,15 @@ func (t *redirects) tell(entry string, r Redirection, now time.Time) telling {
 	return toldAgain
 }
 
+// here notes that a client entry is served here, and reports whether it was told to be elsewhere.
+func (t *redirects) here(entry string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := t.told[entry]
+	delete(t.told, entry)
+	return x != nil && !x.served
+}
+
 // away is for how much longer a client entry was told to be elsewhere; 0: it was not.
 func (t *redirects) away(entry string, now time.Time) time.Duration {
 	if !t.any.Load() {
@@ -255,6 +264,19 @@ func (c *call) redirected() bool {
 	r, ok := c.srv.sendsOn(c.peer, c.entry)
 	if ok {
 		c.respond(r.refusal())
+	} else {
+		c.srv.stays(c.peer, c.entry)
 	}
 	return ok
+}
+
+// stays notes that a client entry asks here, and is served. Had it been told to be elsewhere, it came back before its time was over, and from now on its
+// silence means something.
+func (s *Server) stays(p *peer, entry string) {
+	if !s.redirects.any.Load() {
+		return
+	}
+	if _, ok := s.redirection(entry); !ok && s.redirects.here(entry) {
+		s.presence.refit(entry, p.longest())
+	}
 }

@@ -217,6 +217,17 @@ func TestRedirectedIsNotLost(t *testing.T) {
 			}
 			_ = c.Close()
 		}, "gone a 7m30s", []time.Duration{usual, due, usual}},
+		{"told, and served here since it was taken back", func(r *rig, c *client) {
+			r.srv.Undirect("", "")
+			c.do(request(getCode, pathConfig, ""))
+			c.mute(true)
+		}, "lost a", []time.Duration{usual, due, usual}},
+		{"told, and served here under attack", func(r *rig, c *client) {
+			r.srv.Mitigating("a", true)
+			c.do(request(putCode, pathMID1, bodyPut))
+			r.srv.Mitigating("a", false)
+			c.mute(true)
+		}, "lost a", []time.Duration{usual, due, usual}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inRig(t, nil, func(r *rig) {
