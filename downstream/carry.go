@@ -17,6 +17,8 @@ type Carried struct {
 	SID     dots.Maybe[uint64] // of the negotiated configuration; absent: there is none
 	Config  dots.SessionConfig // what was negotiated, where SID is present
 	Seen    liveness.Memory
+	// Away is for how much longer its client was told to be elsewhere; Spared for how long at least, with or without sessions, it is not lost.
+	Away, Spared time.Duration
 }
 
 // Carry returns what is to be carried over of a session; false when it is not attached. Call it when Run has returned.
@@ -25,9 +27,11 @@ func (s *Server) Carry(sess *coap.Session) (Carried, bool) {
 	if p == nil {
 		return Carried{}, false
 	}
+	entry := p.client()
+	away, spared := s.redirects.away(entry, s.cfg.Now()), s.presence.spared(entry)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := Carried{Profile: p.dialect.Name(), Since: p.since, SID: p.config.sid, Seen: p.monitor.Memory()}
+	c := Carried{Profile: p.dialect.Name(), Since: p.since, SID: p.config.sid, Seen: p.monitor.Memory(), Away: away, Spared: spared}
 	if c.SID.Set {
 		c.Config = *p.config.current
 	}
@@ -37,7 +41,25 @@ func (s *Server) Carry(sess *coap.Session) (Carried, bool) {
 // Resume is Attach for a session that another process has begun. What was negotiated with its client stays in force, whatever is
 // offered to others now; a profile that is not spoken any more at its listener is left.
 func (s *Server) Resume(sess *coap.Session, from Listener, c Carried) error {
-	return s.attach(sess, from, func(p *peer) { p.resume(c) })
+	if err := s.attach(sess, from, func(p *peer) { p.resume(c) }); err != nil {
+		return err
+	}
+	if p := s.peer(sess); p != nil && p.client() != "" {
+		s.pardon(p, c)
+	}
+	return nil
+}
+
+// pardon takes over how long a client is not lost whatever becomes of its session.
+func (s *Server) pardon(p *peer, c Carried) {
+	entry := p.client()
+	if c.Spared > 0 {
+		s.presence.passed(entry, c.Spared)
+	}
+	if c.Away > 0 {
+		s.redirects.sent(entry, s.cfg.Now(), c.Away)
+		s.presence.refit(entry, c.Away+p.longest())
+	}
 }
 
 // resume makes a new peer what it was in another process.

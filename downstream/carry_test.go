@@ -90,3 +90,48 @@ func TestResumeNot(t *testing.T) {
 		}
 	})
 }
+
+// What is known of a client that its session does not tell goes over too: it was sent elsewhere for an hour, or a session of it has gone a moment ago. Else it
+// would be lost with the session that is left.
+func TestResumeSpares(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		play func(*rig, *client)
+		gone string
+		span time.Duration // that the core is told
+	}{
+		{"nothing", func(*rig, *client) {}, "lost a", 450 * time.Second},
+		{"sent elsewhere", func(r *rig, c *client) {
+			r.redirect(nil)
+			c.do(request(putCode, pathMID1, bodyPut))
+		}, "gone a 1h7m30s", time.Hour + 450*time.Second},
+		{"closed a session", func(r *rig, _ *client) {
+			other := r.connect("a.example")
+			other.do(request(putCode, pathConfig+"/sid=1", putIdle("a11821a1182418f0"))) // 240 s: an hour
+			_ = other.Close()
+			r.wait(2 * time.Second)
+		}, "gone a 59m59s", 450 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inRig(t, nil, func(r *rig) {
+				c := r.join(clientConfig{name: "a.example", tcp: true, handler: answerChanged})
+				tt.play(r, c)
+				core := newFakeCore()
+				cfg := r.srv.cfg
+				cfg.Core = core
+				next, err := New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				carried, _ := r.srv.Carry(c.served)
+				if err := next.Resume(c.served, Listener{}, throughBytes(t, carried)); err != nil {
+					t.Fatal(err)
+				}
+				next.lost(next.peer(c.served))
+				if got := core.presences(); got[len(got)-1] != tt.gone || core.spans[len(core.spans)-1] != tt.span {
+					t.Errorf("%q, %v; want %q, %v at the end", got, core.spans, tt.gone, tt.span)
+				}
+			})
+		})
+	}
+}

@@ -87,3 +87,13 @@ func (p *presence) passed(entry string, span time.Duration) {
 		s.until = at
 	}
 }
+
+// spared is for how much longer a client entry is not lost, whatever becomes of its sessions; 0: it may be with the last of them.
+func (p *presence) spared(entry string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.of[entry]; s != nil {
+		return max(s.until.Sub(p.now()), 0)
+	}
+	return 0
+}

@@ -174,6 +174,14 @@ func (t *redirects) tell(entry string, r Redirection, now time.Time) telling {
 	return toldAgain
 }
 
+// sent notes that another process has told a client entry to be elsewhere, for so much longer.
+func (t *redirects) sent(entry string, now time.Time, away time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told[entry] = &told{until: now.Add(away), last: now}
+	t.any.Store(true)
+}
+
 // here notes that a client entry is served here, and reports whether it was told to be elsewhere.
 func (t *redirects) here(entry string) bool {
 	t.mu.Lock()
