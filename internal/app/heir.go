@@ -164,6 +164,7 @@ func (a *App) resume() {
 	if a.heir == nil {
 		return
 	}
+	a.awaitCore()
 	a.sendOn(a.heir.redirects)
 	sessions := a.heir.sessions
 	a.heir.sessions = nil
@@ -184,17 +185,18 @@ func (a *App) resume() {
 	a.log.Info("sessions of the process before go on", "sessions", resumed, "not", len(sessions)-resumed)
 }
 
+// awaitCore waits until the core has begun: only then the server half knows who is under attack, by which parameters a session's silence is judged, and who
+// must not be sent away.
+func (a *App) awaitCore() {
+	ctx, cancel := context.WithTimeout(context.Background(), serveWithin/3) // the process before waits for all of it
+	defer cancel()
+	if err := a.gateway.Look(ctx, func(*gateway.Core) {}); err != nil {
+		a.log.Warn("sessions of the process before go on without the core", "error", err.Error())
+	}
+}
+
 // sendOn goes on with the operator's redirects of the process before.
 func (a *App) sendOn(redirects []downstream.Redirection) {
-	if len(redirects) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), serveWithin)
-	defer cancel()
-	// Only when the core has begun the server half knows who is under attack and must not be sent away.
-	if err := a.gateway.Look(ctx, func(*gateway.Core) {}); err != nil {
-		a.log.Warn("redirects of the process before begin without the core", "error", err.Error())
-	}
 	for _, r := range redirects {
 		if err := a.downstream.Redirect(r); err != nil {
 			a.log.Warn("a redirect of the process before does not go on", "to", r.To.Server, "error", err.Error())
