@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,7 +213,7 @@ func (s *Server) Redirect(r Redirection) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if r.To.Server == s.unicast.Server {
+	if s.isHere(r.To) {
 		return fmt.Errorf("%w: %s is this node", errRedirect, r.To.Server)
 	}
 	if err := s.redirects.set(r); err != nil {
@@ -222,6 +224,15 @@ func (s *Server) Redirect(r Redirection) error {
 		return ok
 	})
 	return nil
+}
+
+// isHere reports whether a redirect leads to this node, as far as its own name and addresses are configured.
+func (s *Server) isHere(to dots.Redirect) bool {
+	bare := func(name string) string { return strings.TrimSuffix(name, ".") }
+	return strings.EqualFold(bare(to.Server), bare(s.unicast.Server)) || slices.ContainsFunc(to.Records, func(a string) bool {
+		addr, err := netip.ParseAddr(a)
+		return err == nil && slices.Contains(s.unicast.Records, addr.Unmap().String())
+	})
 }
 
 // Undirect takes the redirection of a client entry, of a domain or, with neither, of everybody back, and reports whether there was one. Who was told keeps to it for its

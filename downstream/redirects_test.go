@@ -2,6 +2,7 @@ package downstream
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -250,11 +251,13 @@ func TestRedirectedIsNotLost(t *testing.T) {
 
 // What cannot be told to clients is refused, and the table is bounded.
 func TestRedirectRefused(t *testing.T) {
-	inRig(t, nil, func(r *rig) {
+	inRig(t, func(c *Config) { c.Unicast = []netip.Addr{netip.MustParseAddr("2001:db8::1")} }, func(r *rig) {
 		for name, change := range map[string]func(*Redirection){
 			"no name":            func(to *Redirection) { to.To.Server = "" },
 			"an address as name": func(to *Redirection) { to.To.Server = "192.0.2.1" },
 			"ourselves":          func(to *Redirection) { to.To.Server = "gate-1" },
+			"ourselves, louder":  func(to *Redirection) { to.To.Server = "GATE-1." },
+			"our address":        func(to *Redirection) { to.To.Records[1] = "2001:DB8::0:1" },
 			"no address":         func(to *Redirection) { to.To.Records = []string{"other.example"} },
 			"many addresses":     func(to *Redirection) { to.To.Records = slices.Repeat([]string{"192.0.2.1"}, 9) },
 			"a negative time":    func(to *Redirection) { to.TTL = -time.Second },

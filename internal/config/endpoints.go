@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Sides of a listener.
@@ -68,9 +69,9 @@ func (b *builder) alternate(at string, f fileListener, c *Config) Alternate {
 		}
 		return Alternate{}
 	}
-	b.named(at+".server", to.Server)
+	b.hostName(at+".server", to.Server)
 	switch {
-	case to.Server == c.NodeID, to.Server == c.UnicastName:
+	case sameName(to.Server, c.NodeID), sameName(to.Server, c.UnicastName):
 		b.add(at+".server", "names this node", "name another server")
 	case f.Anycast:
 		b.add(at, "an anycast listener sends everybody to node.unicast", "take one of both out")
@@ -79,6 +80,31 @@ func (b *builder) alternate(at string, f fileListener, c *Config) Alternate {
 	}
 	return Alternate{Server: to.Server, Addresses: b.addresses(at+".addresses", to.Addresses)}
 }
+
+// sameName reports whether two names of hosts are one.
+func sameName(a, b string) bool {
+	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}
+
+// hostName checks a name that clients are told, and look for in a certificate; none is needed. What clients cannot read they cannot follow.
+func (b *builder) hostName(at, name string) {
+	bare := strings.TrimSuffix(name, ".")
+	if name == "" {
+		return
+	}
+	_, err := netip.ParseAddr(bare)
+	good := err != nil && len(bare) <= maxHostName
+	for label := range strings.SplitSeq(bare, ".") {
+		other := strings.Trim(label, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
+		good = good && label != "" && len(label) <= 63 && label[0] != '-' && label[len(label)-1] != '-' && other == ""
+	}
+	if !good {
+		b.addf(at, "use such as dots.example.net", "%q is no host's name", name)
+	}
+}
+
+// maxHostName is the greatest length of a host's name, in bytes (RFC 1035, Section 2.3.4).
+const maxHostName = 253
 
 // maxAlternates is as many addresses of another server as fit a small datagram beside a long name.
 const maxAlternates = 8

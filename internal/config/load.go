@@ -125,7 +125,7 @@ func (b *builder) node(f *file, c *Config) {
 		b.between("node.hop_limit", *h, 1, 255)
 	}
 	c.Unicast, c.UnicastName = b.addresses("node.unicast", f.Node.Unicast), f.Node.UnicastName
-	b.named("node.unicast_name", f.Node.UnicastName)
+	b.hostName("node.unicast_name", f.Node.UnicastName)
 	if f.Node.CookieSecret != "" {
 		c.CookieSecret = b.secretText("node.cookie_secret_file", f.Node.CookieSecret)
 	}
