@@ -25,7 +25,7 @@ func TestUnrefreshed(t *testing.T) {
 	}{
 		{"never refreshed", ending, func(r *rig, _ *client) { r.wait(stale + time.Second) }, true},
 		{"not a moment earlier", ending, func(r *rig, _ *client) { r.wait(stale - time.Second) }, false},
-		{"not where it is not configured", nil, func(r *rig, _ *client) { r.wait(48 * time.Hour) }, false},
+		{"not where it is not configured", nil, func(r *rig, _ *client) { r.wait(3 * time.Hour) }, false},
 		{"refreshed", ending, func(r *rig, c *client) {
 			for range 20 {
 				r.wait(299 * time.Second)
@@ -50,21 +50,21 @@ func TestUnrefreshed(t *testing.T) {
 		{"during an attack", ending, func(r *rig, _ *client) {
 			r.wait(200 * time.Second)
 			r.srv.Mitigating("a", true)
-			r.wait(24 * time.Hour)
+			r.wait(2 * time.Hour)
 		}, false},
 		{"a while after an attack", ending, func(r *rig, _ *client) {
 			r.srv.Mitigating("a", true)
-			r.wait(24 * time.Hour)
+			r.wait(2 * time.Hour)
 			r.srv.Mitigating("a", false)
 			r.wait(stale - time.Second)
 		}, false},
 		{"long after an attack", ending, func(r *rig, _ *client) {
 			r.srv.Mitigating("a", true)
-			r.wait(24 * time.Hour)
+			r.wait(2 * time.Hour)
 			r.srv.Mitigating("a", false)
 			r.wait(stale + time.Second)
 		}, true},
-		{"for ever", func(c *Config) { c.EndUnrefreshed, c.SessionMaxAge = true, infiniteAge }, func(r *rig, _ *client) { r.wait(48 * time.Hour) }, false},
+		{"for ever", func(c *Config) { c.EndUnrefreshed, c.SessionMaxAge = true, infiniteAge }, func(r *rig, _ *client) { r.wait(3 * time.Hour) }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inRig(t, tt.change, func(r *rig) {
