@@ -125,10 +125,16 @@ func (s *dtlsSocket) receive(b []byte) (int, error) {
 			time.Sleep(pause.next())
 			continue
 		}
-		if from == want {
+		if samePlace(from, want) {
 			return n, nil
 		}
 	}
+}
+
+// samePlace reports whether two addresses are the same, their zones aside: those are the names of interfaces to one reader and numbers to another.
+// It is no more than a sieve, since every record is authenticated.
+func samePlace(a, b netip.AddrPort) bool {
+	return a.Port() == b.Port() && a.Addr().WithZone("") == b.Addr().WithZone("")
 }
 
 // read is one read of the socket. The system's sockets need no memory for an address.
@@ -284,7 +290,7 @@ func (l *recordLink) read() {
 	want, _ := addrPort(l.socket.server)
 	reader := sockets.NewReader(conn, &l.socket.records.rooms)
 	take := func(b []byte, from netip.AddrPort) {
-		if from == want {
+		if samePlace(from, want) {
 			l.session.Receive(b, nil)
 		}
 	}
