@@ -67,7 +67,7 @@ func (s *session) errand(t *turn, e *errands) {
 		s.outcome(t, nil, ctx.Err())
 		return
 	}
-	m, err := s.message(&t.job)
+	m, err := s.encoded(&t.job)
 	if err == nil {
 		err = e.err
 	}

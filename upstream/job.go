@@ -34,18 +34,26 @@ func (s *session) ask(ctx context.Context, t *turn) {
 	}
 }
 
-// message is the request of a job. That of a leg which is asked for as it was the last time is kept from then: nearly all are.
+// message is the request of a job. That of a leg which is asked for as it was the last time is kept from then: nearly all are. It is called by
+// the loop alone.
 func (s *session) message(j *job) (*coap.Message, error) {
 	if m := j.said.again(&j.leg); m != nil {
 		return m, nil
 	}
+	m, err := s.encoded(j)
+	if err == nil {
+		j.said.keep(&j.leg, m)
+	}
+	return m, err
+}
+
+// encoded is the request of a job, made anew.
+func (s *session) encoded(j *job) (*coap.Message, error) {
 	out, err := s.link.profile.EncodeRequest(j.request())
 	if err != nil {
 		return nil, err
 	}
-	m := carry.RequestMessage(out, carry.NON)
-	j.said.keep(&j.leg, m)
-	return m, nil
+	return carry.RequestMessage(out, carry.NON), nil
 }
 
 // wait makes a request and waits for its answer.

@@ -425,3 +425,29 @@ func TestBetterSession(t *testing.T) {
 		}
 	})
 }
+
+// A server that lets us in and hangs up at once, again and again, is not dialled again and again: the redirect to it is given up.
+func TestRedirectToAServerThatHangsUp(t *testing.T) {
+	farming(t, func(c *Config) {
+		inner := c.Links[0].DialTo
+		c.Links[0].DialTo = func(ctx context.Context, to Destination) (*coap.Session, error) {
+			s, err := inner(ctx, to)
+			if err == nil && to.Alternate.Server != "" {
+				_ = s.Close()
+			}
+			return s, err
+		}
+	}, func(f *farm) {
+		f.reliable = true
+		f.run()
+		f.send(home, "other.example", 3600)
+		f.want(putLeg(1, 1))
+		f.sleep(time.Minute)
+		f.mu.Lock()
+		n := len(f.calls)
+		f.mu.Unlock()
+		if i := f.info(); n > 3 || !i.Up || i.Redirected != "" || !f.open(home) {
+			t.Errorf("dialled %d times; shown as %+v", n, i)
+		}
+	})
+}

@@ -91,7 +91,8 @@ func (s *session) loop(ctx context.Context) (made, error) {
 			if next.conn.Err() == nil {
 				return next, errReplaced
 			}
-			s.probed() // it has ended meanwhile
+			s.link.missed(next.at) // it has ended meanwhile
+			s.probed()
 		case next := <-s.link.late:
 			if !s.conn.Reliable() {
 				_ = next.conn.Close() // this one is as good
