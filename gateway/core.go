@@ -54,6 +54,7 @@ type Core struct {
 	clocked bool          // that is known
 
 	aside map[identity]bool // records of the store that could not be used
+	stray []string          // keys of restored expiries without a mitigation
 
 	due     deadlines
 	flights []flight

@@ -50,6 +50,9 @@ func (c *Core) takeIn(m, old *mitigation, ownCUID string) {
 	}
 	c.claimCUID(m.key.Client, ownCUID)
 	c.adopt(m, old)
+	if old != nil {
+		m.onDisk.prolonged = old.onDisk.prolonged
+	}
 	for _, mid := range slices.Concat(m.grant.Supersedes, m.grant.Deactivates) {
 		if o := c.byClient[m.key.Client][mid]; o != nil && o != m && o.phase == live && (o.asked.OnSignalLoss == m.asked.OnSignalLoss || o.fired) {
 			o.heir = m

@@ -13,8 +13,8 @@ import (
 // each refresh. What is rare is left to encoding/json.
 type recordWriter struct{ b []byte }
 
-// encodeMitigation makes a mitigation record's value, and tells where in it the expiry stands.
-func encodeMitigation(v *mitigationRecord) (value []byte, expiry span) {
+// encodeMitigation makes a mitigation record's value.
+func encodeMitigation(v *mitigationRecord) []byte {
 	w := recordWriter{make([]byte, 0, 512)}
 	w.b = append(w.b, `{"Client":{"Name":`...)
 	w.text(v.Client.Name)
@@ -33,9 +33,7 @@ func encodeMitigation(v *mitigationRecord) (value []byte, expiry span) {
 	w.b = strconv.AppendInt(w.b, int64(v.Lifetime), 10)
 	if v.Expires != 0 {
 		w.b = append(w.b, `,"Expires":`...)
-		expiry.from = len(w.b)
 		w.b = strconv.AppendInt(w.b, v.Expires, 10)
-		expiry.to = len(w.b)
 	}
 	if v.Start != 0 {
 		w.b = append(w.b, `,"Start":`...)
@@ -50,7 +48,7 @@ func encodeMitigation(v *mitigationRecord) (value []byte, expiry span) {
 	w.optional("To", v.To)
 	w.flag("ByHand", v.ByHand)
 	w.b = append(w.b, '}')
-	return w.b, expiry
+	return w.b
 }
 
 func (w *recordWriter) grant(g *grantRecord) {

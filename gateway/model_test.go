@@ -275,7 +275,7 @@ func (m *model) visible(v Ready) {
 func (m *model) onTheWay(key dots.MitigationKey) bool {
 	for _, b := range m.batches {
 		for _, r := range b.Records {
-			if r.Kind == kindMitigation && r.Key == mitigationRecordKey(key) {
+			if (r.Kind == kindMitigation || r.Kind == kindProlonged) && r.Key == mitigationRecordKey(key) {
 				return true
 			}
 		}
@@ -328,19 +328,24 @@ func (m *model) challenged(k dots.MitigationKey) bool {
 // crash restarts: what was promised is there, what was withdrawn is not.
 func (m *model) crash() {
 	m.t.Helper()
-	var promised []dots.MitigationKey
+	promised := map[dots.MitigationKey]time.Time{}
 	for k := range m.acked {
-		id := identity{kindMitigation, mitigationRecordKey(k)}
-		if held := m.core.mits[k]; held != nil && held.phase == live && !held.fresh && !m.core.owed.set[id] && !m.onTheWay(k) && !m.challenged(k) {
-			promised = append(promised, k)
+		own, prolonged := identity{kindMitigation, mitigationRecordKey(k)}, identity{kindProlonged, mitigationRecordKey(k)}
+		owed := m.core.owed.set[own] || m.core.owed.set[prolonged]
+		if held := m.core.mits[k]; held != nil && held.phase == live && !held.fresh && !owed && !m.onTheWay(k) && !m.challenged(k) {
+			promised[k] = held.expires
 		}
 	}
 	m.lostTill = Ticket(len(m.labels) - 1)
 	m.boot()
 	m.step(LinkUp{"up"})
-	for _, k := range promised {
-		if held := m.core.mits[k]; held == nil || held.phase != live {
+	for k, until := range promised {
+		held := m.core.mits[k]
+		if held == nil || held.phase != live {
 			m.t.Fatalf("%v was promised and is lost", k)
+		}
+		if held.expires.IsZero() != until.IsZero() || held.expires.Sub(until).Abs() > time.Second {
+			m.t.Fatalf("%v was promised until %v, and is to last until %v", k, until, held.expires)
 		}
 	}
 	for k := range m.withdrawn {

@@ -124,6 +124,8 @@ func (c *Core) truth(id identity) (r store.Record, less bool) {
 	switch id.kind {
 	case kindMitigation:
 		r = c.mitigationTruth(r)
+	case kindProlonged:
+		r = c.prolongedTruth(r)
 	case kindLeg:
 		return c.legTruth(r)
 	case kindCounter:

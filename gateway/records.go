@@ -20,6 +20,7 @@ const (
 	kindCUID       store.Kind = "cuid"
 	kindOwn        store.Kind = "own-cuid"
 	kindDrain      store.Kind = "drain"
+	kindProlonged  store.Kind = "prolonged" // after kindMitigation, in the order in which a store tells its records
 	kindSpan       store.Kind = "span"
 	kindClock      store.Kind = "clock"
 )
@@ -82,60 +83,18 @@ func unix(t time.Time) int64 {
 	return t.Unix()
 }
 
-func (m *mitigation) record() store.Record { return m.write().record }
-
-// write makes a mitigation's record.
-func (m *mitigation) write() written {
-	v, expiry := encodeMitigation(&mitigationRecord{
+func (m *mitigation) record() store.Record {
+	v := encodeMitigation(&mitigationRecord{
 		Client: m.key.Client, MID: m.key.MID, Asked: recordRequest(m.asked), Grant: recordGrant(m.grant, m.asked), HopLimit: m.hopLimit, OwnCDID: m.cdid,
 		Lifetime: m.lifetime, Expires: unix(m.expires), Start: m.start, Refused: m.refused, Fired: m.fired, Period: m.period,
 		Recursed: m.recursed, To: m.to, ByHand: m.byHand,
 	})
-	return written{record: store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: v}, expiry: expiry}
-}
-
-// written is a mitigation's newest record: what is recorded of a mitigation changes nowhere but where it is recorded anew.
-type written struct {
-	record store.Record
-	expiry span   // where the value says when it expires
-	failed uint64 // commits until then: a later one may have taken back what is written here
-}
-
-// span is a part of a record's value; where both ends are 0 there is none.
-type span struct{ from, to int }
-
-// keptRecord bounds the value of a record that is kept, in bytes.
-const keptRecord = 1024
-
-// prolonged is the record with another expiry.
-func (w *written) prolonged(expires int64) written {
-	v := w.record.Value
-	value := append(make([]byte, 0, len(v)+1), v[:w.expiry.from]...)
-	value = strconv.AppendInt(value, expires, 10)
-	next := *w
-	next.expiry.to = len(value)
-	next.record.Value = append(value, v[w.expiry.to:]...)
-	return next
-}
-
-// recordRefresh is recordMitigation of a refresh. Where it changed nothing but the expiry, as nearly all do, the rest of the record is as it was.
-func (c *Core) recordRefresh(m *mitigation, same bool, undo func(*Ready)) {
-	m.seq = c.pending()
-	if w := &m.written; same && w.expiry.to > 0 && w.failed == c.failed && !m.expires.IsZero() {
-		m.written = w.prolonged(unix(m.expires))
-	} else {
-		m.written = m.write()
-		m.written.failed = c.failed
-	}
-	c.put(m.written.record, undo)
-	if len(m.written.record.Value) > keptRecord {
-		m.written = written{}
-	}
+	return store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key), Value: v}
 }
 
 // recordMitigation keeps a live mitigation as it stands now.
 func (c *Core) recordMitigation(m *mitigation, undo func(*Ready)) {
-	m.seq, m.written = c.pending(), written{}
+	m.seq, m.onDisk.key = c.pending(), ""
 	c.put(m.record(), undo)
 }
 
@@ -145,7 +104,11 @@ func (c *Core) dropRecord(m *mitigation) {
 	if b := c.cuids[nameOf(m.key.Client)]; b != nil {
 		b.gone = c.pending()
 	}
-	c.putLess(store.Record{Kind: kindMitigation, Key: mitigationRecordKey(m.key)})
+	key := mitigationRecordKey(m.key)
+	c.putLess(store.Record{Kind: kindMitigation, Key: key})
+	if m.onDisk.prolonged {
+		c.putLess(store.Record{Kind: kindProlonged, Key: key})
+	}
 }
 
 func (l *leg) record() store.Record {

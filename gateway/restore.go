@@ -34,6 +34,8 @@ func (c *Core) restoreRecord(now time.Time, r store.Record) error {
 	switch r.Kind {
 	case kindMitigation:
 		return restoreAs(r, func(v mitigationRecord) error { return c.restoreMitigation(now, r.Key, v) })
+	case kindProlonged:
+		return restoreAs(r, func(v prolongedRecord) error { return c.restoreProlonged(now, r.Key, v) })
 	case kindLeg:
 		return restoreAs(r, func(v legRecord) error { return c.restoreLeg(now, r.Key, v) })
 	case kindCounter:
@@ -66,8 +68,7 @@ func restoreAs[T any](r store.Record, use func(T) error) error {
 	return use(v)
 }
 
-// restoreMitigation brings a mitigation back. Its lifetime is what the wall clock says is left, but never more than was granted, so that a
-// clock that jumped back prolongs nothing.
+// restoreMitigation brings a mitigation back, with the expiry that its own record has; see restoreProlonged.
 func (c *Core) restoreMitigation(now time.Time, key string, v mitigationRecord) error {
 	if err := v.checkKey(key); err != nil {
 		return err
@@ -79,8 +80,7 @@ func (c *Core) restoreMitigation(now time.Time, key string, v mitigationRecord) 
 	}
 	m.grant = c.policy.Today(v.Grant.grant(m))
 	if v.Expires != 0 {
-		left := min(time.Duration(v.Expires-now.Unix())*time.Second, time.Duration(v.Lifetime)*time.Second)
-		m.expires = now.Add(max(left, 0))
+		m.expires = expiryAt(now, v.Expires, v.Lifetime)
 	}
 	c.enter(m) // its cuid has a record of its own, and Restate asks for the names
 	c.due.arm(m)
@@ -138,6 +138,7 @@ func (c *Core) restate() {
 	c.restateTables()
 	c.restateMembers()
 	c.dropUnknown()
+	c.dropStray()
 	keys := slices.SortedFunc(maps.Keys(c.mits), compareKeys)
 	for _, k := range keys {
 		c.reconsider(c.mits[k])

@@ -132,6 +132,11 @@ func wantTrueRecords(t testing.TB, c *Core, records []store.Record) {
 	t.Helper()
 	newest := map[string][]byte{}
 	for _, r := range records {
+		if k, err := parseMitigationKey(r.Key); r.Kind == kindProlonged && err == nil && r.Value != nil {
+			if m := c.mits[k]; m != nil && m.phase == live && !bytes.Equal(r.Value, encode(prolongedRecord{unix(m.expires), m.lifetime})) {
+				t.Errorf("recorded  %s\nbut it expires at %d", r.Value, unix(m.expires))
+			}
+		}
 		if r.Kind == kindMitigation {
 			newest[r.Key] = r.Value
 		}

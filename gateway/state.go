@@ -30,7 +30,7 @@ type mitigation struct {
 	past     []dots.LegKey // of one that is terminating: the legs that carried it
 
 	entered bool                      // it is in the tables, under its key
-	written written                   // its record
+	onDisk  onDisk                    // its records
 	shares  map[plot]policy.Footprint // what it needs of the legs of a plot
 	stale   bool                      // its shares are to be arranged anew, though they may be the same
 	heir    *mitigation               // the one that takes its place, or is to once it is accepted; nil: none
