@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dotsgate/dotsgate/dots"
 	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
@@ -51,6 +52,32 @@ func TestEndingsBeginCountdown(t *testing.T) {
 				got := r.core.presences()
 				if last := got[len(got)-1]; last != tt.want || slices.Contains(got[:len(got)-1], tt.want) {
 					t.Errorf("%q; want %q at the end, once", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// Where sessions begin without heartbeats while idle, who closes one has time to come back all the same.
+func TestCountdownWithoutHeartbeats(t *testing.T) {
+	off := dots.Bounds[uint16]{Min: dots.Some[uint16](0), Current: dots.Some[uint16](0), Max: dots.Some[uint16](240)}
+	for _, tt := range []struct {
+		name             string
+		idle, mitigating dots.Bounds[uint16]
+		want             string
+	}{
+		{"idle", off, dots.Bounds[uint16]{}, "gone a 7m30s"},
+		{"idle, and others under attack", off, bounds[uint16](60, 15, 240), "gone a 15m0s"},
+		{"always", off, off, "gone a 7m30s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			offered := func(c *Config) { c.Session.Idle.HeartbeatInterval, c.Session.Mitigating.HeartbeatInterval = tt.idle, tt.mitigating }
+			inRig(t, offered, func(r *rig) {
+				c := r.connect("a.example")
+				_ = c.Close()
+				r.wait(2 * time.Second)
+				if diff := cmp.Diff([]string{"back a", tt.want}, r.core.presences()); diff != "" {
+					t.Error(diff)
 				}
 			})
 		})

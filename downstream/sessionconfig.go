@@ -101,12 +101,16 @@ func (c *sessionConfig) inForce(mitigating bool) dots.ConfigSet {
 }
 
 // spanOf is how long nothing may be heard of a peer before it is lost: heartbeat-interval x missing-hb-allowed. Whoever has turned heartbeats off is
-// missed as one is who has negotiated nothing.
-func (c *sessionConfig) spanOf(set dots.ConfigSet) time.Duration {
-	if set.HeartbeatInterval.Current.Value == 0 {
-		set = c.offer.defaults.Idle
+// missed as one is who has negotiated nothing; and where those who have begin without heartbeats, too, as under attack, or as is recommended. It is never 0.
+func (c *sessionConfig) spanOf(set dots.ConfigSet) (span time.Duration) {
+	defaults := &c.offer.defaults
+	for _, s := range []dots.ConfigSet{set, defaults.Idle, defaults.Mitigating, DefaultSession().Idle} {
+		span = time.Duration(s.HeartbeatInterval.Current.Value) * time.Second * time.Duration(s.MissingHBAllowed.Current.Value)
+		if span > 0 {
+			break
+		}
 	}
-	return time.Duration(set.HeartbeatInterval.Current.Value) * time.Second * time.Duration(set.MissingHBAllowed.Current.Value)
+	return span
 }
 
 // armed reports whether the mitigations of the session start on signal loss only. It is session-wide in the older

@@ -47,8 +47,13 @@ func offered[F any, V cmp.Ordered](b *builder, at string, list []F, read func(at
 	var read3 [3]dots.Maybe[V]
 	before := len(b.errors)
 	for i, text := range list {
-		if read3[i] = read(fmt.Sprintf("%s[%d]", at, i), text).Current; !read3[i].Set {
-			return v // as was said, or an empty text
+		one := fmt.Sprintf("%s[%d]", at, i)
+		if any(text) == any("") {
+			b.add(one, "empty", "use a number with a unit, such as 5s, 2m or 500ms")
+			return v
+		}
+		if read3[i] = read(one, text).Current; !read3[i].Set {
+			return v // as was said
 		}
 	}
 	if len(b.errors) > before {

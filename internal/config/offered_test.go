@@ -59,16 +59,18 @@ func TestOfferedMistakes(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	for name, m := range map[string]struct{ text, path, cause, fix string }{
-		"two values":        {"idle: {missing_hb_allowed: [3, 20]}", "session.idle.missing_hb_allowed", "2 values", "three"},
-		"falling":           {"idle: {missing_hb_allowed: [3, 2, 20]}", "session.idle.missing_hb_allowed", "rising", "least"},
-		"falling at last":   {"mitigating: {ack_timeout: [1s, 30s, 2s]}", "session.mitigating.ack_timeout", "rising", "most"},
-		"too short":         {"idle: {heartbeat_interval: [14s, 30s, 240s]}", "session.idle.heartbeat_interval[0]", "too short", "15s"},
-		"too long":          {"idle: {heartbeat_interval: [15s, 30s, 241s]}", "session.idle.heartbeat_interval[2]", "out of range", "4m0s"},
-		"no time":           {"idle: {heartbeat_interval: [15s, soon, 240s]}", "session.idle.heartbeat_interval[1]", "no duration", "5s"},
-		"none may be lost":  {"mitigating: {missing_hb_allowed: [1, 15, 20]}", "session.mitigating.missing_hb_allowed[0]", "out of range", "2 to 1000"},
-		"factor below one":  {"idle: {ack_random_factor: [0.9, 1.5, 4]}", "session.idle.ack_random_factor[0]", "out of range", "1 to 10"},
-		"age of a moment":   {"max_age: 1s", "session.max_age", "out of range", "1m0s"},
-		"age of many years": {"max_age: 90000h", "session.max_age", "out of range", "8760h"},
+		"two values":         {"idle: {missing_hb_allowed: [3, 20]}", "session.idle.missing_hb_allowed", "2 values", "three"},
+		"falling":            {"idle: {missing_hb_allowed: [3, 2, 20]}", "session.idle.missing_hb_allowed", "rising", "least"},
+		"falling at last":    {"mitigating: {ack_timeout: [1s, 30s, 2s]}", "session.mitigating.ack_timeout", "rising", "most"},
+		"too short":          {"idle: {heartbeat_interval: [14s, 30s, 240s]}", "session.idle.heartbeat_interval[0]", "too short", "15s"},
+		"too long":           {"idle: {heartbeat_interval: [15s, 30s, 241s]}", "session.idle.heartbeat_interval[2]", "out of range", "4m0s"},
+		"no time":            {"idle: {heartbeat_interval: [15s, soon, 240s]}", "session.idle.heartbeat_interval[1]", "no duration", "5s"},
+		"nothing as a time":  {`idle: {heartbeat_interval: ["", 30s, 240s]}`, "session.idle.heartbeat_interval[0]", "empty", "5s"},
+		"nothing as another": {`mitigating: {ack_timeout: [1s, 2s, ""]}`, "session.mitigating.ack_timeout[2]", "empty", "5s"},
+		"none may be lost":   {"mitigating: {missing_hb_allowed: [1, 15, 20]}", "session.mitigating.missing_hb_allowed[0]", "out of range", "2 to 1000"},
+		"factor below one":   {"idle: {ack_random_factor: [0.9, 1.5, 4]}", "session.idle.ack_random_factor[0]", "out of range", "1 to 10"},
+		"age of a moment":    {"max_age: 1s", "session.max_age", "out of range", "1m0s"},
+		"age of many years":  {"max_age: 90000h", "session.max_age", "out of range", "8760h"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
