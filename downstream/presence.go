@@ -17,7 +17,8 @@ type presence struct {
 // standing is what is known of a client entry that has sessions.
 type standing struct {
 	sessions int
-	until    time.Time // a session that has gone does not make the client lost before that
+	span     time.Duration // that the core was told last
+	until    time.Time     // a session that has gone does not make the client lost before that
 }
 
 func newPresence(core Core, now func() time.Time) *presence {
@@ -34,14 +35,16 @@ func (p *presence) join(entry string, span time.Duration) {
 		p.of[entry] = s
 	}
 	s.sessions++
+	s.span = span
 	p.core.ClientBack(entry, span)
 }
 
-// refit tells that a session of a client entry has another span now.
+// refit tells that a session of a client entry has another span now, if it is another one: it is called at each request of some kinds.
 func (p *presence) refit(entry string, span time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.of[entry] != nil {
+	if s := p.of[entry]; s != nil && s.span != span {
+		s.span = span
 		p.core.ClientBack(entry, span)
 	}
 }
