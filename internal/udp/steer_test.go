@@ -41,6 +41,9 @@ func TestSteering(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
 		for _, queues := range []int{1, 4} {
 			t.Run(fmt.Sprintf("%s,%d", address, queues), func(t *testing.T) {
+				if address == "[::1]:0" && len(here(t, "::1")) == 0 {
+					t.Skip("no such address here")
+				}
 				got := newArrivals()
 				s := listen(t, Config{Address: address, Queues: queues}, got.handle)
 				if !s.Steered() {
@@ -64,7 +67,7 @@ func TestSteering(t *testing.T) {
 // TestFlowKeepsItsQueue sends from many peers and looks whether each keeps a queue, and all queues have some.
 func TestFlowKeepsItsQueue(t *testing.T) {
 	const peers, times, queues = 200, 3, 4
-	for _, to := range []string{"127.0.0.1", "::1"} {
+	for _, to := range here(t, "127.0.0.1", "::1") {
 		t.Run(to, func(t *testing.T) {
 			got := newArrivals()
 			s := listen(t, Config{Address: ":0", Queues: queues}, got.handle)
