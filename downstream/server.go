@@ -102,7 +102,7 @@ func (s *Server) attach(sess *coap.Session, from Listener, prepare func(*peer)) 
 	}
 	s.makeRoom(p, entry)
 	p.begin()
-	s.cfg.Logger.Info("session up", "session", sess.ID(), "client", entry, "peer", sess.RemoteAddr().String())
+	s.cfg.Logger.Info("session up", "session", sess.ID(), "client", entry, "transport", sess.Transport(), "peer", sess.RemoteAddr().String())
 	return nil
 }
 

@@ -42,6 +42,7 @@ type link struct {
 	session  *session // nil: none
 	up       bool     // the core was told LinkUp, and not LinkDown since
 	since    time.Time
+	dialling time.Time // when the attempt began that is under way while there is no session; zero: none is
 	tried    time.Time // when the newest attempt to make a session began, whatever for; zero: there was none
 	failures int
 	lastErr  string
@@ -112,10 +113,13 @@ func (l *link) serve(ctx context.Context, m made) (made, error) {
 	l.session, l.since = s, l.cfg.Now()
 	l.plan.connected()
 	l.mu.Unlock()
-	l.log.Info("uplink session up", "session", m.conn.ID(), "remote", m.conn.RemoteAddr())
+	l.log.Info("uplink session up", "session", m.conn.ID(), "transport", m.conn.Transport(), "remote", m.conn.RemoteAddr())
 	next, reason := s.run(ctx)
 	l.mu.Lock()
-	l.session, l.since, l.lastErr = nil, l.cfg.Now(), reason.Error()
+	l.session, l.since = nil, l.cfg.Now()
+	if next.conn == nil { // else all is well: one over UDP follows one over TCP, or one that answers
+		l.lastErr = reason.Error()
+	}
 	l.plan.disconnected()
 	l.mu.Unlock()
 	return next, reason
@@ -151,11 +155,25 @@ func (l *link) tellDown(reason error, lived time.Duration) {
 	l.cfg.Events.LinkDown(l.name, reason.Error())
 }
 
+// dialPatience is how long an attempt goes on in silence: a handshake over a path that loses datagrams may take a minute.
+const dialPatience = 10 * time.Second
+
 // connect makes one attempt; without a session it failed.
 func (l *link) connect(ctx context.Context) made {
+	l.mu.Lock()
+	l.dialling = l.cfg.Now()
+	first := l.failures == 0
+	l.mu.Unlock()
+	slow := time.AfterFunc(dialPatience, func() {
+		if first { // later ones have said already how the first ended
+			l.log.Warn("uplink does not answer, still dialling", "for", dialPatience)
+		}
+	})
+	defer slow.Stop()
 	m, err := l.attempt(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dialling = time.Time{}
 	if err != nil {
 		if ctx.Err() == nil {
 			l.failures++
@@ -348,7 +366,7 @@ func (l *link) info() LinkInfo {
 // facts is what every line shows. mu is held.
 func (l *link) facts() LinkInfo {
 	i := LinkInfo{
-		Name: l.name, Since: l.since, Failures: l.failures, LastError: l.lastErr,
+		Name: l.name, Since: l.since, Dialling: l.dialling, Failures: l.failures, LastError: l.lastErr,
 		Legs: l.plan.counts, CUIDs: len(l.plan.lists), Blind: l.plan.blind,
 	}
 	for _, n := range l.plan.inFlight {

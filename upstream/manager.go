@@ -120,6 +120,7 @@ type LinkInfo struct {
 	Profile  string    // empty: none
 	Up       bool      // it has a session, or the mitigator is open
 	Since    time.Time // of the session, or of its loss; zero: there was none yet
+	Dialling time.Time // when the attempt began that is under way, while there is no session; zero: none is
 	Session  uint64    // for logs; 0: none
 	Remote   string    // address; empty: no session
 	Reliable bool      // over TCP

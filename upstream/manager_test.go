@@ -2,8 +2,12 @@ package upstream
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,9 +159,59 @@ func TestIdleReconnect(t *testing.T) {
 			t.Fatalf("dialled (-want +got):\n%s", d)
 		}
 		i := w.manager.Links()[0]
-		if i.Up || i.Failures != 4 || i.LastError != "no route" {
+		if i.Up || i.Failures != 4 || i.LastError != "no route" || !i.Dialling.IsZero() {
 			t.Fatalf("info %+v", i)
 		}
+	})
+}
+
+// sharedLog is a log that is read while it is written.
+type sharedLog struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (l *sharedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(b)
+}
+
+func (l *sharedLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// Whoever looks while the first attempt goes on is told that it does: a handshake over a path that loses datagrams may take a minute.
+func TestASlowAttemptIsTold(t *testing.T) {
+	log := &sharedLog{}
+	virtual(t, func(c *Config) {
+		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		c.Links[0].Dial = func(ctx context.Context) (*coap.Session, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}, func(w *world) {
+		w.run()
+		w.want(putLeg(1, 1))
+		began := time.Now()
+		check := func(after time.Duration, slow, failed int) {
+			t.Helper()
+			w.sleep(time.Until(began.Add(after)))
+			want := began.Add(after.Truncate(DefaultDialTimeout)) // the next attempt follows at once: this one has lasted longer than a pause
+			if got := w.manager.Links()[0].Dialling; !got.Equal(want) {
+				t.Errorf("after %v: dialling since %v, want %v", after, got, want)
+			}
+			text := log.text()
+			if a, b := strings.Count(text, "still dialling"), strings.Count(text, "dialling an uplink failed"); a != slow || b != failed {
+				t.Errorf("after %v: the log has %d, %d lines, want %d, %d:\n%s", after, a, b, slow, failed, text)
+			}
+		}
+		check(9*time.Second, 0, 0)
+		check(11*time.Second, 1, 0)
+		check(DefaultDialTimeout+30*time.Second, 1, 1)
+		check(2*DefaultDialTimeout+30*time.Second, 1, 2)
 	})
 }
 

@@ -105,6 +105,9 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		if u.Up {
 			state = "up"
 		}
+		if !u.Dialling.IsZero() {
+			state += ",dialling:" + age(u.Dialling, now)
+		}
 		if u.Local {
 			state += ",local"
 		}

@@ -60,6 +60,12 @@ func TestTables(t *testing.T) {
 			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
 			"provider up,redirected:other.example - - - - - - -",
 		}},
+		"dialling": {func(b *bytes.Buffer) error {
+			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "provider", Dialling: now.Add(-45 * time.Second)}})
+		}, []string{
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
+			"provider down,dialling:45s - - - - - - -",
+		}},
 		"suspect": {func(b *bytes.Buffer) error {
 			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "provider", Up: true, Suspect: true}})
 		}, []string{

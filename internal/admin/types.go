@@ -58,6 +58,7 @@ type Uplink struct {
 	Redirected      string         `json:"redirected,omitempty"`
 	RedirectedUntil time.Time      `json:"redirected_until,omitzero"` // when we go back; zero: when we are sent elsewhere
 	Since           time.Time      `json:"since"`
+	Dialling        time.Time      `json:"dialling,omitzero"` // since when an attempt to make a session is under way, while there is none
 	LastHeard       time.Time      `json:"last_heard"`
 	Suspect         bool           `json:"suspect,omitempty"`            // heartbeats go unanswered on its session, which is in use all the same
 	SID             uint64         `json:"sid,omitempty"`                // of the session parameters that were negotiated; 0: the defaults hold

@@ -117,6 +117,14 @@ func (s *Session) LocalAddr() net.Addr { return s.link.LocalAddr() }
 // Reliable reports whether the session runs over TCP.
 func (s *Session) Reliable() bool { return s.reliable }
 
+// Transport names what the session runs over as the configuration does: dtls or tls.
+func (s *Session) Transport() string {
+	if s.reliable {
+		return "tls"
+	}
+	return "dtls"
+}
+
 // Done returns a channel that is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} {
 	s.mu.Lock()

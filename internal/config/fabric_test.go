@@ -273,7 +273,7 @@ func fabricMistakes() []mistake {
 		{"one cdid for many", "cuid: per-client", "cuid: aggregate", "insert", "uplinks[0].cdid", "cannot speak for all", "per-client"},
 		{"unknown cdid", "cdid: insert", "cdid: yes-please", "yes-please", "uplinks[0].cdid", "not known", "none, insert"},
 		{"provider's prefix with host bits", "[203.0.113.0/24]", "[203.0.113.1/24]", "203.0.113.1", "uplinks[0].prefixes[0]", "host bits", "203.0.113.0/24"},
-		{"source is no address", "source: 192.0.2.1", "source: eth0", "eth0", "uplinks[0].source", "no host's address", "of this machine"},
+		{"source is no address", "source: 192.0.2.1", "source: eth0", "eth0", "uplinks[0].source", "no host's address", "use an IP address"},
 		{"long interface", "interface: eth1", "interface: averylongnameofone", "averylong", "uplinks[0].interface", "is no interface", "eth1"},
 		{"large path MTU", "path_mtu: 1500", "path_mtu: 1501", "1501", "uplinks[0].path_mtu", "out of range", "576 to 1500"},
 		{"unknown record path", "record_path: pion", "record_path: openssl", "openssl", "uplinks[0].record_path", "not known", "own, pion"},

@@ -212,7 +212,7 @@ func (b *builder) addresses(at string, texts []string) []netip.Addr {
 func (b *builder) addr(path, text string) netip.Addr {
 	a, err := netip.ParseAddr(text)
 	if err != nil || a.IsUnspecified() || a.IsMulticast() || a.Is4In6() {
-		b.addf(path, "use an IP address of this machine, such as 192.0.2.1 or 2001:db8::1", "%q is no host's address", text)
+		b.addf(path, "use an IP address, such as 192.0.2.1 or 2001:db8::1", "%q is no host's address", text)
 	}
 	return a
 }
