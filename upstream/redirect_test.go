@@ -451,3 +451,45 @@ func TestRedirectToAServerThatHangsUp(t *testing.T) {
 		}
 	})
 }
+
+// RFC 9132, Section 4.6: a redirect holds for its time, also when a reload restarts the link, unless that is to another server then.
+func TestRedirectOutlivesAReload(t *testing.T) {
+	tests := map[string]struct {
+		change func(*LinkConfig)
+		at     string // where we are after it; then, once the redirect's time is over
+		then   []string
+	}{
+		"another key":       {func(*LinkConfig) {}, "other.example", []string{"5m0s home.example"}},
+		"another address":   {func(lc *LinkConfig) { lc.Where = "192.0.2.9:4646" }, "home.example", nil},
+		"another name":      {func(lc *LinkConfig) { lc.Server = "new.example" }, "home.example", nil},
+		"redirects ignored": {func(lc *LinkConfig) { lc.IgnoreRedirects = true }, "home.example", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var lc LinkConfig
+			farming(t, func(c *Config) { lc = c.Links[0] }, func(f *farm) {
+				f.run()
+				f.send(home, "other.example", 300)
+				f.want(putLeg(1, 1))
+				f.sleep(10 * time.Second)
+				f.took([]string{"0s home.example", "0s other.example urgently"}, []string{"PUT 1 home.example", "PUT 1 other.example"})
+				f.mu.Lock()
+				delete(f.sends, home)
+				f.mu.Unlock()
+				lc.Fingerprint = "2"
+				tt.change(&lc)
+				if err := f.manager.Reload([]LinkConfig{lc}); err != nil {
+					t.Fatal(err)
+				}
+				f.sleep(time.Second)
+				f.took([]string{"10s " + tt.at + " urgently"}, []string{"PUT 1 " + tt.at})
+				if i := f.info(); (i.Redirected != "") != (tt.at != home) || i.RedirectedUntil.IsZero() == (tt.at != home) {
+					t.Errorf("shown as %+v", i)
+				}
+				f.want(goneLeg(1, 2))
+				f.sleep(10 * time.Minute)
+				f.took(tt.then, []string{"DELETE 1 " + tt.at})
+			})
+		})
+	}
+}

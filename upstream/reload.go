@@ -147,7 +147,7 @@ func (r *runner) stated() {
 }
 
 // succeed takes over from the line that ran under this name what is known to be in force at a mitigator, and when a server was
-// last dialled. Neither runs. What stands at a server is compared anew.
+// last dialled, and where it has sent us. Neither runs. What stands at a server is compared anew.
 func (r *runner) succeed(old *runner) {
 	switch to := r.line.(type) {
 	case *local:
@@ -161,15 +161,19 @@ func (r *runner) succeed(old *runner) {
 	}
 }
 
-// succeed takes over the count of session configurations and, where it is the same server, when that was last dialled.
+// succeed takes over the count of session configurations and, where it is the same server, when that was last dialled and where it has sent us.
 func (l *link) succeed(from *link, same bool) {
 	from.mu.Lock()
-	tried, sid := from.tried, from.sid
+	tried, sid, course := from.tried, from.sid, from.course
 	from.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sid = sid
 	if same {
 		l.tried = tried // RFC 9132, Section 4.7: attempts are a minute apart, and a restart of ours is no exception
+		// RFC 9132, Section 4.6: a redirect holds for its time. A name that is checked anew is another server, though.
+		if l.follows && l.course.home == course.home {
+			l.course = course
+		}
 	}
 }
