@@ -208,10 +208,21 @@ func (l *link) make(ctx context.Context, to Destination) (*coap.Session, error) 
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.DialTimeout)
 	defer cancel()
 	s, err := l.dial(ctx, to)
-	if err == nil && s == nil {
+	switch {
+	case err != nil:
+		return nil, err
+	case s == nil:
 		return nil, errors.New("dialling gave no session")
 	}
-	return s, err
+	l.tune(s)
+	return s, nil
+}
+
+// tune puts in force what holds for every session from its beginning, beside another one, too.
+func (l *link) tune(conn *coap.Session) {
+	p := conn.Parameters()
+	p.RepeatInterval = l.cfg.RepeatInterval
+	conn.SetParameters(p)
 }
 
 // begun notes that an attempt to make a session begins.

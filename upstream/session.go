@@ -37,9 +37,7 @@ type session struct {
 }
 
 func newSession(l *link, conn *coap.Session) *session {
-	p := conn.Parameters()
-	p.RepeatInterval = l.cfg.RepeatInterval
-	conn.SetParameters(p)
+	l.tune(conn)
 	return &session{
 		link: l, conn: conn, pulse: newPulse(l, conn),
 		spare: make(chan made, 1), fresh: make(chan struct{}, 1),

@@ -262,3 +262,21 @@ func TestTwoSessionsKeepToOneRate(t *testing.T) {
 		}
 	})
 }
+
+// A session beside another one keeps to the uplink's own repetition from its beginning, and not to the usual one.
+func TestACompanionKeepsToOurRepetition(t *testing.T) {
+	virtual(t, func(c *Config) {
+		fewHeartbeats(c)
+		c.RepeatInterval = 5 * time.Second
+	}, func(w *world) {
+		w.run()
+		w.want(putLeg(1, 1))
+		w.set(func() { w.deaf = true })
+		w.sleep(125 * time.Second)
+		for i, c := range w.clients {
+			if got := c.Parameters().RepeatInterval; len(w.clients) != 2 || got != 5*time.Second {
+				t.Errorf("session %d of %d repeats each %v", i, len(w.clients), got)
+			}
+		}
+	})
+}
