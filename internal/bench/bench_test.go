@@ -180,7 +180,7 @@ func measureShakes(t *testing.T, to server) []result {
 func measureUnpaced(network string) func(t *testing.T) []result {
 	return func(t *testing.T) []result {
 		t.Helper()
-		t.Setenv("DOTSGATE_LAB_IN_FLIGHT", "128") // more at once are more than the sockets hold
+		t.Setenv("DOTSGATE_LAB_IN_FLIGHT", strconv.Itoa(sessions*inFlight)) // all that the load has: the relays have no limit either
 		return measureGateway(network, refresh, coap.Changed)(t)
 	}
 }

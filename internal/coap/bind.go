@@ -27,6 +27,10 @@ func boundTo(cfg DialConfig) (binding, error) {
 	return b, nil
 }
 
+// receiveBuffer is the room that the system is asked for, in bytes, for what a server says until it is read: it may answer, or tell of, all of its
+// legs at once. The usual 208 KB are full with some 270 short datagrams, each of which counts with what the system itself needs for it.
+const receiveBuffer = 1 << 20
+
 // maxDeviceName is IFNAMSIZ: the room for an interface's name and the zero behind it, in bytes.
 const maxDeviceName = 16
 
@@ -50,6 +54,9 @@ func (b binding) packet(ctx context.Context, server *net.UDPAddr) (net.PacketCon
 	socket, err := lc.ListenPacket(ctx, network, local)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket: %w", err)
+	}
+	if b, ok := socket.(interface{ SetReadBuffer(bytes int) error }); ok {
+		_ = b.SetReadBuffer(receiveBuffer) // it works with less
 	}
 	return socket, nil
 }

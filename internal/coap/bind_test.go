@@ -156,3 +156,34 @@ func TestBindingFaults(t *testing.T) {
 		t.Errorf("packet() = %v", err)
 	}
 }
+
+// TestADialledSocketHoldsAHeapOfAnswers: a server answers many requests at once, and none is lost before they are read.
+func TestADialledSocketHoldsAHeapOfAnswers(t *testing.T) {
+	onLinux(t)
+	const heap = 300
+	to := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}
+	socket, err := binding{source: netip.MustParseAddr("127.0.0.1")}.packet(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	for n := range heap {
+		if _, err := server.WriteTo([]byte{byte(n), byte(n >> 8), 100: 0}, socket.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 200)
+	for n := range heap {
+		if _, _, err := socket.ReadFrom(b); err != nil || int(b[0])|int(b[1])<<8 != n {
+			t.Fatalf("number %d of %d: got %d, %v", n, heap, int(b[0])|int(b[1])<<8, err)
+		}
+	}
+}
