@@ -369,6 +369,9 @@ func (l *link) info() LinkInfo {
 	if s := l.session; s != nil {
 		i.Up, i.Session, i.Reliable, i.LastHeard = true, s.conn.ID(), s.conn.Reliable(), s.conn.LastHeard()
 		i.Remote = s.conn.RemoteAddr().String()
+		if rtt, known := s.conn.RTT(); known {
+			i.RTT = dots.Some(rtt)
+		}
 		i.Suspect, i.SID, i.Heartbeat = s.pulse.told == liveness.Suspect, s.talk.sid, s.pulse.cfg.Interval
 	}
 	return i

@@ -124,6 +124,8 @@ type LinkInfo struct {
 	Session  uint64    // for logs; 0: none
 	Remote   string    // address; empty: no session
 	Reliable bool      // over TCP
+	// RTT is the session's smoothed round-trip time; not set: not known yet, or no session.
+	RTT dots.Maybe[time.Duration]
 	// Redirected is the server at which we are in the place of the provisioned one, because we were sent there (RFC 9132, Section 4.6); empty: at
 	// that one.
 	Redirected      string

@@ -50,7 +50,7 @@ func example() fake {
 		},
 		uplinks: []Uplink{
 			{
-				Name: "one", Up: true, Profile: "rfc9132", Transport: "dtls", Remote: "198.51.100.1:4646", Since: at, LastHeard: at,
+				Name: "one", Up: true, Profile: "rfc9132", Transport: "dtls", Remote: "198.51.100.1:4646", RTT: 0.0415, Since: at, LastHeard: at,
 				Legs: map[string]int{"wanted": 0, "placed": 3, "refused": 1},
 			},
 			{Name: "two", Profile: "draft04", LastError: "no route", Failures: 3, Legs: map[string]int{}},

@@ -100,7 +100,7 @@ func WriteSessions(w io.Writer, format string, now time.Time, items []Session) e
 
 // WriteUplinks writes uplinks as a table or as JSON.
 func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) error {
-	return table[Uplink]{"UPLINK\tSTATE\tREMOTE\tTRANSPORT\tPROFILE\tFOR\tHEARD\tLEGS\tLAST ERROR", func(u Uplink) []string {
+	return table[Uplink]{"UPLINK\tSTATE\tREMOTE\tTRANSPORT\tPROFILE\tFOR\tHEARD\tRTT\tLEGS\tLAST ERROR", func(u Uplink) []string {
 		state := "down"
 		if u.Up {
 			state = "up"
@@ -131,7 +131,7 @@ func WriteUplinks(w io.Writer, format string, now time.Time, items []Uplink) err
 		}
 		slices.Sort(states)
 		return []string{
-			u.Name, state, orDash(u.Remote), orDash(u.Transport), orDash(u.Profile), age(u.Since, now), age(u.LastHeard, now),
+			u.Name, state, orDash(u.Remote), orDash(u.Transport), orDash(u.Profile), age(u.Since, now), age(u.LastHeard, now), rtt(u.RTT),
 			orDash(strings.Join(states, ",")), orDash(u.LastError),
 		}
 	}}.write(w, format, items)
@@ -157,6 +157,14 @@ func WriteExplanation(w io.Writer, format string, e Explanation) error {
 	}
 	_, err = fmt.Fprintln(w, Printable(verdict))
 	return err
+}
+
+// rtt is a round-trip time of so many seconds for people, such as 41.5ms.
+func rtt(seconds float64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Microsecond).String()
 }
 
 func orDash(s string) string {

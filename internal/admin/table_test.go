@@ -44,33 +44,33 @@ func TestTables(t *testing.T) {
 			"6 (unknown) 192.0.2.10:4646 tls - 1h0m0s 1h0m0s",
 		}},
 		"uplinks": {func(b *bytes.Buffer) error { return WriteUplinks(b, FormatTable, now, f.uplinks) }, []string{
-			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
-			"one up 198.51.100.1:4646 dtls rfc9132 1h0m0s 1h0m0s placed:3,refused:1 -",
-			"two down - - draft04 - - - no route",
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD RTT LEGS LAST ERROR",
+			"one up 198.51.100.1:4646 dtls rfc9132 1h0m0s 1h0m0s 41.5ms placed:3,refused:1 -",
+			"two down - - draft04 - - - - no route",
 		}},
 		"mitigators": {func(b *bytes.Buffer) error {
 			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "scrubber", Up: true, Local: true, Drained: true, Leaving: true}})
 		}, []string{
-			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
-			"scrubber up,local,drained,leaving - - - - - - -",
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD RTT LEGS LAST ERROR",
+			"scrubber up,local,drained,leaving - - - - - - - -",
 		}},
 		"redirected": {func(b *bytes.Buffer) error {
 			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "provider", Up: true, Redirected: "other.example"}})
 		}, []string{
-			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
-			"provider up,redirected:other.example - - - - - - -",
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD RTT LEGS LAST ERROR",
+			"provider up,redirected:other.example - - - - - - - -",
 		}},
 		"dialling": {func(b *bytes.Buffer) error {
 			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "provider", Dialling: now.Add(-45 * time.Second)}})
 		}, []string{
-			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
-			"provider down,dialling:45s - - - - - - -",
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD RTT LEGS LAST ERROR",
+			"provider down,dialling:45s - - - - - - - -",
 		}},
 		"suspect": {func(b *bytes.Buffer) error {
 			return WriteUplinks(b, FormatTable, now, []Uplink{{Name: "provider", Up: true, Suspect: true}})
 		}, []string{
-			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
-			"provider up,suspect - - - - - - -",
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD RTT LEGS LAST ERROR",
+			"provider up,suspect - - - - - - - -",
 		}},
 		"an explanation": {func(b *bytes.Buffer) error {
 			return WriteExplanation(b, FormatTable, Explanation{Allowed: true, Code: "2.01", Steps: []Step{
@@ -81,7 +81,7 @@ func TestTables(t *testing.T) {
 			return WriteExplanation(b, FormatTable, Explanation{Code: "4.00", Text: "not yours"})
 		}, []string{"RULE SUBJECT RESULT DETAIL", "refused: 4.00 not yours"}},
 		"nothing": {func(b *bytes.Buffer) error { return WriteUplinks(b, FormatTable, now, nil) }, []string{
-			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD LEGS LAST ERROR",
+			"UPLINK STATE REMOTE TRANSPORT PROFILE FOR HEARD RTT LEGS LAST ERROR",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

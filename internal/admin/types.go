@@ -63,6 +63,7 @@ type Uplink struct {
 	Suspect         bool           `json:"suspect,omitempty"`            // heartbeats go unanswered on its session, which is in use all the same
 	SID             uint64         `json:"sid,omitempty"`                // of the session parameters that were negotiated; 0: the defaults hold
 	Heartbeat       int            `json:"heartbeat_interval,omitempty"` // seconds; 0: none, or no session
+	RTT             float64        `json:"rtt_seconds,omitempty"`        // smoothed round-trip time of its session; 0: not known, or no session
 	Failures        int            `json:"failures,omitempty"`           // attempts in a row
 	LastError       string         `json:"last_error,omitempty"`
 	Legs            map[string]int `json:"legs"` // by state

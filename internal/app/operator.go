@@ -99,7 +99,7 @@ func (a *App) Uplinks(ctx context.Context) ([]admin.Uplink, error) {
 	for i, l := range infos {
 		u := admin.Uplink{
 			Name: l.Name, Up: l.Up, Profile: l.Profile, Remote: l.Remote, Redirected: l.Redirected, RedirectedUntil: l.RedirectedUntil, Since: l.Since, Dialling: l.Dialling, LastHeard: l.LastHeard,
-			Suspect: l.Suspect, SID: l.SID, Heartbeat: int(l.Heartbeat.Seconds()), Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Local: l.Local, Drained: slices.Contains(drained, l.Name),
+			RTT: l.RTT.Value.Seconds(), Suspect: l.Suspect, SID: l.SID, Heartbeat: int(l.Heartbeat.Seconds()), Failures: l.Failures, LastError: l.LastError, InFlight: l.InFlight, Local: l.Local, Drained: slices.Contains(drained, l.Name),
 			Leaving: slices.Contains(leaving, l.Name), Legs: map[string]int{
 				"wanted": l.Legs[upstream.LegWanted], "placed": l.Legs[upstream.LegPlaced],
 				"refused": l.Legs[upstream.LegRefused], "withdrawing": l.Legs[upstream.LegWithdrawing],

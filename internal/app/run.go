@@ -120,7 +120,7 @@ func (a *App) gauges(ctx context.Context) error {
 		var counts map[dots.Status]int
 		var silence map[string]time.Duration
 		var made gateway.Counts
-		routes := metrics.Routes{Drained: map[string]bool{}, Blind: map[string]int{}}
+		routes := metrics.Routes{Drained: map[string]bool{}, Blind: map[string]int{}, RTT: map[string]time.Duration{}}
 		err := a.gateway.Look(ctx, func(c *gateway.Core) {
 			counts = c.Statuses()
 			silence = c.Silence(a.gateway.Now(), started)
@@ -132,7 +132,7 @@ func (a *App) gauges(ctx context.Context) error {
 		})
 		if err == nil {
 			for _, l := range a.upstream.Links() {
-				routes.Blind[l.Name] = l.Blind
+				routes.Blind[l.Name], routes.RTT[l.Name] = l.Blind, l.RTT.Value
 			}
 			a.metrics.SetMitigations(counts)
 			a.metrics.SetOldestReports(silence)

@@ -27,6 +27,7 @@ const (
 	NameUplinkDrained      = "dotsgate_uplink_drained"
 	NameBlindCUIDs         = "dotsgate_blind_cuids"
 	NameLegsShared         = "dotsgate_legs_shared"
+	NameUplinkRTT          = "dotsgate_uplink_rtt_seconds"
 	NameRedirects          = "dotsgate_uplink_redirects_total"
 	NameRecursed           = "dotsgate_recursed_mitigations"
 	NameRateRefusals       = "dotsgate_rate_refusals_total"
@@ -146,6 +147,7 @@ func routeDefinitions() []definition {
 		{NameUplinkDrained, gauge, []string{labelUplink}, "1 while the uplink drains by the operator's command, else 0."},
 		{NameBlindCUIDs, gauge, []string{labelUplink}, "Cuids of ours at the uplink whose list of mitigations cannot be had: each mitigation is asked for by itself."},
 		{NameLegsShared, gauge, []string{labelUplink}, "Mitigations requested of the uplink that stand for several of clients."},
+		{NameUplinkRTT, gauge, []string{labelUplink}, "Smoothed round-trip time of the uplink's session; 0 without a session, and before it is known."},
 		{NameRedirects, counter, []string{labelUplink, labelFollowed}, "Redirects of the uplink to another server, followed or not (they lead back to one where we were not long ago)."},
 		{NameRecursed, gauge, nil, "Mitigations that went on from the local mitigators to the uplinks."},
 		{NameRateRefusals, counter, nil, "Requests refused because their client asks too often."},

@@ -33,6 +33,7 @@ type routes struct {
 	drained   *prometheus.GaugeVec
 	blind     *prometheus.GaugeVec
 	shared    *prometheus.GaugeVec
+	rtt       *prometheus.GaugeVec
 	recursed  prometheus.Gauge
 	redirects *prometheus.CounterVec
 
@@ -48,6 +49,7 @@ func (m *Metrics) makeRoutes() {
 	def := index()
 	m.routes = routes{
 		drained: m.gaugeVec(def[NameUplinkDrained]), blind: m.gaugeVec(def[NameBlindCUIDs]), shared: m.gaugeVec(def[NameLegsShared]),
+		rtt:          m.gaugeVec(def[NameUplinkRTT]),
 		redirects:    m.counterVec(def[NameRedirects]),
 		recursed:     m.gaugeVec(def[NameRecursed]).WithLabelValues(),
 		rateRefusals: m.counterVec(def[NameRateRefusals]).WithLabelValues(),
@@ -76,7 +78,7 @@ func (r *routes) fill() {
 
 // uplink makes the series of an uplink; an old one keeps its values.
 func (r *routes) uplink(name string) {
-	for _, g := range []*prometheus.GaugeVec{r.drained, r.blind, r.shared} {
+	for _, g := range []*prometheus.GaugeVec{r.drained, r.blind, r.shared, r.rtt} {
 		g.WithLabelValues(name)
 	}
 	r.redirects.WithLabelValues(name, followedLabel(true))
@@ -85,7 +87,7 @@ func (r *routes) uplink(name string) {
 
 // drop ends the series of an uplink.
 func (r *routes) drop(name string) {
-	for _, g := range []*prometheus.GaugeVec{r.drained, r.blind, r.shared} {
+	for _, g := range []*prometheus.GaugeVec{r.drained, r.blind, r.shared, r.rtt} {
 		g.DeleteLabelValues(name)
 	}
 	r.redirects.DeletePartialMatch(prometheus.Labels{labelUplink: name})
@@ -93,10 +95,12 @@ func (r *routes) drop(name string) {
 
 // Routes is the state of where mitigations go. An uplink that is not in a map has none.
 type Routes struct {
-	Drained  map[string]bool // by uplink: it drains
-	Blind    map[string]int  // by uplink: cuids whose list cannot be had
-	Shared   map[string]int  // by uplink: legs that stand for several mitigations
-	Recursed int             // mitigations that went on to the uplinks
+	Drained map[string]bool // by uplink: it drains
+	Blind   map[string]int  // by uplink: cuids whose list cannot be had
+	Shared  map[string]int  // by uplink: legs that stand for several mitigations
+	// RTT is by uplink the smoothed round-trip time of its session, where it is known.
+	RTT      map[string]time.Duration
+	Recursed int // mitigations that went on to the uplinks
 }
 
 // SetRoutes states where mitigations go.
@@ -107,6 +111,7 @@ func (m *Metrics) SetRoutes(s Routes) {
 			drained = 1
 		}
 		m.routes.drained.WithLabelValues(name).Set(drained)
+		m.routes.rtt.WithLabelValues(name).Set(s.RTT[name].Seconds())
 		m.routes.blind.WithLabelValues(name).Set(float64(s.Blind[name]))
 		m.routes.shared.WithLabelValues(name).Set(float64(s.Shared[name]))
 	}

@@ -23,11 +23,11 @@ func wantPage(t *testing.T, m *Metrics, want ...string) {
 // TestRoutes holds that what is not told of an uplink is nothing, and that the series of one that is gone end.
 func TestRoutes(t *testing.T) {
 	m := New(Config{Uplinks: []string{"a", "b"}})
-	m.SetRoutes(Routes{Drained: map[string]bool{"a": true}, Blind: map[string]int{"a": 2}, Shared: map[string]int{"b": 3, "stranger": 4}, Recursed: 5})
-	wantPage(t, m, `dotsgate_uplink_drained{uplink="a"} 1`, `dotsgate_uplink_drained{uplink="b"} 0`, `dotsgate_blind_cuids{uplink="a"} 2`,
+	m.SetRoutes(Routes{Drained: map[string]bool{"a": true}, Blind: map[string]int{"a": 2}, Shared: map[string]int{"b": 3, "stranger": 4}, RTT: map[string]time.Duration{"a": 41500 * time.Microsecond, "stranger": 1}, Recursed: 5})
+	wantPage(t, m, `dotsgate_uplink_rtt_seconds{uplink="a"} 0.0415`, `dotsgate_uplink_rtt_seconds{uplink="b"} 0`, `dotsgate_uplink_drained{uplink="a"} 1`, `dotsgate_uplink_drained{uplink="b"} 0`, `dotsgate_blind_cuids{uplink="a"} 2`,
 		`dotsgate_legs_shared{uplink="a"} 0`, `dotsgate_legs_shared{uplink="b"} 3`, `dotsgate_recursed_mitigations 5`)
 	m.SetRoutes(Routes{})
-	wantPage(t, m, `dotsgate_uplink_drained{uplink="a"} 0`, `dotsgate_legs_shared{uplink="b"} 0`, `dotsgate_recursed_mitigations 0`)
+	wantPage(t, m, `dotsgate_uplink_rtt_seconds{uplink="a"} 0`, `dotsgate_uplink_drained{uplink="a"} 0`, `dotsgate_legs_shared{uplink="b"} 0`, `dotsgate_recursed_mitigations 0`)
 	m.SetUplinks([]string{"b", "c"})
 	w := httptest.NewRecorder()
 	Handler(m, nil).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
