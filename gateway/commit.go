@@ -29,6 +29,7 @@ type outcome struct {
 	err    error // nil: durable up to seq; else: nothing from seq on will ever be
 	merged int
 	took   time.Duration
+	spare  bool // it was written into the room that is kept for withdrawals, which says nothing of what others have
 }
 
 // committer writes batches in their order, several at once. After a failure it drops everything that it is given until it is
@@ -114,7 +115,7 @@ func (w *committer) commit(bs []batch) outcome {
 	}
 	begin := time.Now()
 	err := w.write(all)
-	out := outcome{seq: bs[len(bs)-1].seq, merged: len(bs), took: time.Since(begin)}
+	out := outcome{seq: bs[len(bs)-1].seq, merged: len(bs), took: time.Since(begin), spare: all.Reserve}
 	if err != nil {
 		out.seq, out.err = bs[0].seq, err
 		w.mu.Lock()

@@ -105,6 +105,7 @@ type Gateway struct {
 	tickets map[Ticket]waiting
 	last    Ticket
 	outbox  outbox
+	trouble storeLog
 	timer   *time.Timer
 }
 
@@ -368,10 +369,17 @@ func (g *Gateway) log(now time.Time, n *Note) {
 func (g *Gateway) outcome(o outcome) {
 	g.cfg.Meter.Committed(o.took, o.merged, o.err)
 	if o.err != nil {
-		g.cfg.Logger.Error("commit failed", "error", o.err.Error())
+		if failed, telling := g.trouble.failure(time.Now()); telling {
+			g.cfg.Logger.Error("commit failed", "error", o.err.Error(), "in_a_row", failed)
+		}
 		g.work.repair()
 		g.step(CommitFailed{From: o.seq, Full: isFull(o.err), Unsaid: g.outbox.fail()})
 		return
+	}
+	if !o.spare {
+		if failed := g.trouble.success(); failed > 0 {
+			g.cfg.Logger.Info("commits go well again", "failed", failed)
+		}
 	}
 	g.step(Committed{o.seq})
 	for _, r := range g.outbox.release(g.core.durable) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -287,6 +288,58 @@ func TestFailingDisk(t *testing.T) {
 	})
 }
 
+// logged counts lines of the log.
+type logged struct {
+	mu    sync.Mutex
+	lines map[string]int
+}
+
+func (l *logged) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logged) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *logged) WithGroup(string) slog.Handler            { return l }
+func (l *logged) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines[r.Message]++
+	return nil
+}
+
+// count is how often a line was written by now.
+func (l *logged) count(line string) int {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines[line]
+}
+
+// TestAStoreThatGoesOnFailingIsToldOnceAMinute: what is tried each second must not fill the log of a night.
+func TestAStoreThatGoesOnFailingIsToldOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logged{lines: map[string]int{}}
+		w := newWorld(t, store.NewMemory(), func(c *Config) { c.Logger = slog.New(log) })
+		for round := range 2 {
+			w.put(1, "192.0.2.1/32")
+			w.want("put 1: 2.01")
+			w.disk.FailAll(errors.New("the disk is gone"))
+			w.delete(1)
+			w.want("delete 1: 5.03 cannot store now")
+			time.Sleep(10*storeLogEvery - time.Second)
+			if n := log.count("commit failed"); n != 10*(round+1) {
+				t.Errorf("round %d: %d lines of failures in ten minutes, want 10", round, n-10*round)
+			}
+			w.disk.FailAll(nil)
+			time.Sleep(2 * retryStore)
+			mid := uint32(5 + round)
+			w.put(mid, fmt.Sprintf("192.0.2.%d/32", mid)) // the withdrawal has room of its own, and says nothing of what others have
+			w.want(fmt.Sprintf("put %d: 2.01", mid))
+			if n := log.count("commits go well again"); n != round+1 {
+				t.Errorf("round %d: %d lines of the end", round, n)
+			}
+			time.Sleep(10 * time.Minute) // until what was withdrawn is gone
+		}
+	})
+}
+
 // fullStore has room for withdrawals only.
 type fullStore struct {
 	store.Store
@@ -304,7 +357,8 @@ func (f *fullStore) Commit(ctx context.Context, b store.Batch) error {
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &fullStore{Store: store.NewMemory()}
-		w := newWorld(t, disk, nil)
+		log := &logged{lines: map[string]int{}}
+		w := newWorld(t, disk, func(c *Config) { c.Logger = slog.New(log) })
 		w.put(1, "192.0.2.1/32")
 		w.put(2, "192.0.2.2/32")
 		w.want("put 1: 2.01", "put 2: 2.01")
@@ -313,6 +367,9 @@ func TestFullDisk(t *testing.T) {
 		w.want("put 3: 5.03 storage full")
 		w.delete(1)
 		w.want("delete 1: 2.02")
+		if log.count("commits go well again") != 0 {
+			t.Error("a withdrawal that had its room was taken for the end of a full disk")
+		}
 		reached, release := w.disk.BlockCommit(1)
 		defer release()
 		w.put(4, "192.0.2.4/32")
