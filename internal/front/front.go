@@ -82,7 +82,11 @@ func newFront(cfg Config) *Front {
 func (f *Front) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, f.StopAccepting)
 	defer stop()
-	f.cfg.Network.Run(f.route)
+	if n, ok := f.cfg.Network.(foreseeing); ok {
+		n.RunAhead(f.foresee, f.route)
+	} else {
+		f.cfg.Network.Run(f.route)
+	}
 	return nil
 }
 
