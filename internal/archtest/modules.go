@@ -53,7 +53,7 @@ func otherModules() []module {
 		{path: "golang.org/x/time", rooms: concurrent, why: "the vocabulary and policy read no clock"},
 		{path: "golang.org/x/sys", rooms: []string{"store/sqlite", "internal/coap", "internal/udp", "internal/pressure", "internal/app", "internal/resilience"}, why: "system calls stay at the edges"},
 		{path: "golang.org/x/net", rooms: []string{"internal/udp", "internal/resilience"}, why: "packet filters and control messages belong to the sockets"},
-		{path: "unsafe", rooms: []string{"internal/udp", "internal/prefetch", "internal/resilience"}, why: "a few system calls have a pointer that no library passes on as it should be: batches of datagrams, and a test that sets a clock; what is asked of the processor is an address"},
+		{path: "unsafe", rooms: []string{"internal/udp", "internal/resilience"}, why: "a few system calls have a pointer that no library passes on as it should be: batches of datagrams, and a test that sets a clock"},
 	}
 }
 

@@ -72,7 +72,7 @@ func outside() []room {
 			why: "parts of the client side know the client side only",
 		},
 		{
-			path: "internal/coap", may: []string{"internal/front", "internal/udp", "internal/record", "internal/prefetch", "internal/throttle", "internal/pressure"},
+			path: "internal/coap", may: []string{"internal/front", "internal/udp", "internal/record", "internal/throttle", "internal/pressure"},
 			why: "CoAP sessions carry anything; DOTS is above them",
 		},
 		{
@@ -80,13 +80,12 @@ func outside() []room {
 			why: "it puts a DOTS message into a CoAP message, whatever the profile and whoever speaks",
 		},
 		{
-			path: "internal/front", may: []string{"internal/udp", "internal/record", "internal/prefetch", "internal/throttle", "internal/pressure"},
+			path: "internal/front", may: []string{"internal/udp", "internal/record", "internal/throttle", "internal/pressure"},
 			why: "the UDP front proves addresses and protects records, and knows nothing of what they carry",
 		},
 		{path: "internal/udp", why: "datagrams go in and out, whatever they hold"},
-		{path: "internal/record", may: []string{"internal/prefetch"}, why: "a record is sealed and opened, whoever sent it and whatever it holds"},
+		{path: "internal/record", why: "a record is sealed and opened, whoever sent it and whatever it holds"},
 		{path: "internal/throttle", why: "it counts addresses and knows no protocol"},
-		{path: "internal/prefetch", why: "it asks the processor for memory, whatever lies there"},
 		{path: "internal/pressure", why: "it measures the process and knows nobody who asks"},
 		{path: "internal/liveness", why: "heartbeat arithmetic is pure and needs no words of ours"},
 		{path: "internal/resolve", why: "DNS answers are addresses, whoever asks"},

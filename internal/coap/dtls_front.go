@@ -12,7 +12,6 @@ import (
 	"github.com/pion/dtls/v3"
 
 	"github.com/dotsgate/dotsgate/internal/front"
-	"github.com/dotsgate/dotsgate/internal/prefetch"
 	sockets "github.com/dotsgate/dotsgate/internal/udp"
 )
 
@@ -67,7 +66,7 @@ func newUDPAcceptor(cfg ServerConfig, network front.Network) (udpAcceptor, error
 			return cfg.Credentials.current.Load().dtlsServerOptions(new([]Mark), cfg.PathMTU)
 		},
 		MaxPending: cfg.MaxHandshakes, MaxPerPrefix: cfg.Sources.Handshakes, Rate: cfg.Sources.Rate, Burst: cfg.Sources.Burst,
-		Pressure: cfg.Pressure, Counters: cfg.Front.Counters, Alarm: cfg.Front.Alarm, Moved: moved, Ahead: ahead,
+		Pressure: cfg.Pressure, Counters: cfg.Front.Counters, Alarm: cfg.Front.Alarm, Moved: moved,
 	})
 	if err != nil {
 		return udpAcceptor{}, fmt.Errorf("preparing DTLS: %w", err)
@@ -187,13 +186,6 @@ func (l *frontLink) drain() {
 	l.over = true
 	l.mu.Unlock()
 	l.asks.Wait()
-}
-
-// ahead asks for the memory of a session for which something has come.
-func ahead(owner any) {
-	if l, ok := owner.(*frontLink); ok {
-		prefetch.Of(l.session)
-	}
 }
 
 // moved is called when a peer has turned up at another address: it is pinged there before much is sent to it.

@@ -36,11 +36,8 @@ func Sockets(s *udp.Sockets) Network { return sockets{s} }
 
 type sockets struct{ *udp.Sockets }
 
-func (s sockets) Run(handle func(via Sender, b []byte, from udp.Path)) { s.RunAhead(nil, handle) }
-
-// RunAhead is Run with foresight.
-func (s sockets) RunAhead(ahead udp.Foresight, handle func(via Sender, b []byte, from udp.Path)) {
-	s.Sockets.RunAhead(ahead, func(q *udp.Queue, b []byte, from udp.Path) { handle(q, b, from) })
+func (s sockets) Run(handle func(via Sender, b []byte, from udp.Path)) {
+	s.Sockets.Run(func(q *udp.Queue, b []byte, from udp.Path) { handle(q, b, from) })
 }
 
 // Sender spreads peers over the queues of established traffic.
@@ -100,9 +97,6 @@ type Config struct {
 	// Confirm is called with that address, at most three times as many bytes are sent to it as came from it: so ask the peer
 	// something, and confirm when it answers. It must not block, nor call c but for Owner. Optional.
 	Moved func(c *Conn, to netip.AddrPort)
-	// Ahead is called with the owner of a connection (SetOwner) for which datagrams have come that are soon handed on, to fetch what they will need
-	// (internal/prefetch). It must not block, nor change anything. Optional.
-	Ahead func(owner any)
 	// Alarm is told what an operator must know: that the hand-over to the library does not work, and so the weaker gate is
 	// used; or that sessions cannot be taken over from it, and stay with it. It must not block. Optional.
 	Alarm func(error)

@@ -82,11 +82,7 @@ func newFront(cfg Config) *Front {
 func (f *Front) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, f.StopAccepting)
 	defer stop()
-	if n, ok := f.cfg.Network.(foreseeing); ok {
-		n.RunAhead(f.foresee, f.route)
-	} else {
-		f.cfg.Network.Run(f.route)
-	}
+	f.cfg.Network.Run(f.route)
 	return nil
 }
 

@@ -13,7 +13,6 @@ type Queue struct {
 	number int
 	conn   *net.UDPConn
 	in     *inbound
-	batch  []Datagram // that is being handed on
 	out    *outbound
 	box    outbox
 	wake   chan struct{} // the writer is flusher
@@ -26,7 +25,7 @@ func newQueue(number int, c *net.UDPConn, cfg Config) *Queue {
 	v6 := isIPv6(addr)
 	local := addr.IP.IsUnspecified() && tellLocal(c, v6)
 	return &Queue{
-		number: number, conn: c, in: newInbound(c, local), batch: make([]Datagram, 0, batchSize), out: newOutbound(c, v6, cfg.Singly),
+		number: number, conn: c, in: newInbound(c, local), out: newOutbound(c, v6, cfg.Singly),
 		box: outbox{most: cfg.Outbox}, wake: make(chan struct{}, 1),
 	}
 }
@@ -57,7 +56,7 @@ const (
 )
 
 // read hands on what comes until stop is closed.
-func (q *Queue) read(ahead Foresight, handle Handler, stop <-chan struct{}) {
+func (q *Queue) read(handle Handler, stop <-chan struct{}) {
 	pause := firstPause
 	for {
 		n, err := q.in.read()
@@ -71,7 +70,7 @@ func (q *Queue) read(ahead Foresight, handle Handler, stop <-chan struct{}) {
 		switch {
 		case err == nil:
 			pause = firstPause
-			q.work(ahead, handle, n)
+			q.work(handle, n)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded): // stop, or what is left of an earlier one
@@ -93,24 +92,19 @@ func wait(stop <-chan struct{}, pause time.Duration) {
 }
 
 // work hands on the datagrams of a batch, and sends what was sent meanwhile on this queue in one go.
-func (q *Queue) work(ahead Foresight, handle Handler, n int) {
+func (q *Queue) work(handle Handler, n int) {
 	flusher := q.box.claim()
-	q.batch = q.batch[:0]
+	received := 0
 	for i := range n {
 		b, from, ok := q.in.datagram(i)
 		if !ok {
 			q.cut.Add(1)
 			continue
 		}
-		q.batch = append(q.batch, Datagram{b, from})
+		received++
+		handle(q, b, from)
 	}
-	if ahead != nil && len(q.batch) > 1 {
-		ahead(q.batch)
-	}
-	for i := range q.batch {
-		handle(q, q.batch[i].Data, q.batch[i].From)
-	}
-	q.received.Add(uint64(len(q.batch)))
+	q.received.Add(uint64(received))
 	if !flusher {
 		return
 	}

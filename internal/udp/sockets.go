@@ -14,16 +14,6 @@ import (
 // come by any, and so may the rest.
 type Handler func(q *Queue, b []byte, from Path)
 
-// Datagram is one of a batch.
-type Datagram struct {
-	Data []byte
-	From Path
-}
-
-// Foresight gets a batch before its datagrams are handed on one by one, to make ready what they will need. It changes nothing of them and keeps nothing; they
-// are valid during the call.
-type Foresight func(batch []Datagram)
-
 // Sockets are bound sockets, one for each queue. Its methods are safe for concurrent use.
 type Sockets struct {
 	queues  []*Queue
@@ -69,10 +59,7 @@ func (s *Sockets) Files() ([]*os.File, error) {
 
 // Run reads datagrams and hands them on until Stop or Close. Errors of the system are waited out. After Stop it may be called
 // again; after Close it returns at once.
-func (s *Sockets) Run(handle Handler) { s.RunAhead(nil, handle) }
-
-// RunAhead is Run, where ahead, unless it is nil, is called with each batch of more than one datagram before that is handed on, on the same goroutine.
-func (s *Sockets) RunAhead(ahead Foresight, handle Handler) {
+func (s *Sockets) Run(handle Handler) {
 	s.running.Lock()
 	defer s.running.Unlock()
 	stop, ok := s.begin()
@@ -82,7 +69,7 @@ func (s *Sockets) RunAhead(ahead Foresight, handle Handler) {
 	read := make(chan struct{}) // closed when all readers have ended: what they send last is written, too
 	var readers, writers sync.WaitGroup
 	for _, q := range s.queues {
-		readers.Go(func() { q.read(ahead, handle, stop) })
+		readers.Go(func() { q.read(handle, stop) })
 		writers.Go(func() { q.write(read) })
 	}
 	readers.Wait()
