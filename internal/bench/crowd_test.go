@@ -77,7 +77,8 @@ func newCrowd(t *testing.T, to server) *crowd {
 
 func openLane(t *testing.T) *lane {
 	t.Helper()
-	sockets, err := udp.Listen(udp.Config{Address: "0.0.0.0:0", Plain: true, Outbox: 1 << 16})
+	// Clients are many machines: what they send comes one by one.
+	sockets, err := udp.Listen(udp.Config{Address: "0.0.0.0:0", Plain: true, Outbox: 1 << 16, Singly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
