@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
@@ -119,17 +120,7 @@ func (c *sessionConfig) armed() bool { return !c.current.TriggerMitigation.Or(tr
 
 // transmission turns a set into the parameters of the CoAP session. All that is sent unasked are heartbeats, once each.
 func transmission(set dots.ConfigSet) coap.Parameters {
-	p := coap.Parameters{
-		AckTimeout:      time.Duration(set.AckTimeout.Current.Value) * 10 * time.Millisecond,
-		AckRandomFactor: float64(set.AckRandomFactor.Current.Value) / 100,
-		MaxRetransmit:   int(set.MaxRetransmit.Current.Value),
-		ProbingRate:     int(set.ProbingRate.Current.Value),
-		RepeatInterval:  neverRepeat,
-	}
-	if p.MaxRetransmit == 0 {
-		p.MaxRetransmit = -1 // zero would mean the default
-	}
-	return p
+	return carry.Transmission(coap.Parameters{RepeatInterval: neverRepeat}, set)
 }
 
 // anySet reports whether at least one of the six parameters is present. Those of robust block transfer do not count.

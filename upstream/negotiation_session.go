@@ -198,7 +198,7 @@ func (s *session) apply(now time.Time) {
 	if mitigating {
 		set = t.given.Mitigating
 	}
-	s.conn.SetParameters(transmission(s.conn.Parameters(), set))
+	s.conn.SetParameters(carry.Transmission(s.conn.Parameters(), set))
 	interval, missing := s.link.cfg.heartbeats(set)
 	s.pulse.put(now, interval, missing, mitigating)
 }

@@ -10,6 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/dotsgate/dotsgate/dots"
+	"github.com/dotsgate/dotsgate/internal/carry"
 	"github.com/dotsgate/dotsgate/wire"
 )
 
@@ -236,7 +237,7 @@ func TestSenselessParameters(t *testing.T) {
 		HeartbeatInterval: one[uint16](0), MissingHBAllowed: one[uint16](0), ProbingRate: one[uint16](0), MaxRetransmit: one[uint16](0),
 		AckTimeout: one[dots.Decimal](0), AckRandomFactor: one[dots.Decimal](99),
 	}
-	p := transmission(parameters(time.Hour, 9, 9, 9), set)
+	p := carry.Transmission(parameters(time.Hour, 9, 9, 9), set)
 	if d := gocmp.Diff(parameters(2*time.Second, 1.5, -1, 5), p); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/dotsgate/dotsgate/dots"
-	"github.com/dotsgate/dotsgate/internal/coap"
 )
 
 // minInterval is the least heartbeat-interval that we take from a server without having asked for it.
@@ -80,28 +79,6 @@ func usedOver(reliable bool, wish dots.SessionConfig) dots.SessionConfig {
 	return sets(wish, wish, func(w, _ dots.ConfigSet) dots.ConfigSet {
 		return dots.ConfigSet{HeartbeatInterval: w.HeartbeatInterval}
 	})
-}
-
-// transmission puts a set into the parameters of a CoAP session; what is absent gets its default (RFC 9132, Section 4.5.2).
-func transmission(p coap.Parameters, set dots.ConfigSet) coap.Parameters {
-	d := coap.DefaultParameters()
-	p.AckTimeout, p.AckRandomFactor, p.MaxRetransmit, p.ProbingRate = d.AckTimeout, d.AckRandomFactor, d.MaxRetransmit, d.ProbingRate
-	if v := set.AckTimeout.Current; v.Set && v.Value > 0 {
-		p.AckTimeout = time.Duration(v.Value) * 10 * time.Millisecond
-	}
-	if v := set.AckRandomFactor.Current; v.Set && v.Value >= 100 {
-		p.AckRandomFactor = float64(v.Value) / 100
-	}
-	if v := set.MaxRetransmit.Current; v.Set {
-		p.MaxRetransmit = int(v.Value)
-		if v.Value == 0 {
-			p.MaxRetransmit = -1 // zero would mean the default
-		}
-	}
-	if v := set.ProbingRate.Current; v.Set && v.Value > 0 {
-		p.ProbingRate = int(v.Value)
-	}
-	return p
 }
 
 // heartbeats is the interval of a set, 0 for none, and how many may go unanswered; what is absent is as configured for all uplinks.
